@@ -1,0 +1,35 @@
+"""The kinds of layers, one file each: what a layer is, counts, computes and means. No network, no data, no training.
+
+To add a kind, add a file with a final `Layer` and a test; `kinds` finds it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+
+from striate.layers.layer import Block, Layer, Shape
+from striate.layers.window import Field, Window
+
+__all__ = ["Block", "Field", "Layer", "Shape", "Window", "kinds"]
+
+
+@cache
+def kinds() -> dict[str, type[Layer]]:
+    """Every kind of layer by the word that opens its text form.
+
+    Example:
+        >>> kinds()["conv"].__name__
+        'Conv'
+    """
+    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    found = [
+        member
+        for module in modules
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if issubclass(member, Layer) and not inspect.isabstract(member) and member.__module__ == module.__name__
+    ]
+    assert len({kind.word for kind in found}) == len(found), "two kinds of layers share a word"
+    return {kind.word: kind for kind in sorted(found, key=lambda kind: kind.word)}

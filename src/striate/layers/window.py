@@ -1,0 +1,90 @@
+"""Windows: which part of its input one output position of a layer looks at; and how windows add up with depth.
+
+Everything is per axis, as (rows, columns). Nothing here knows a particular layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from striate.layers.values import Pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@final
+@dataclass(frozen=True)
+class Window:
+    """The input positions that output position p of a layer looks at, along each axis: p*stride - before + k*dilation.
+
+    Attributes:
+        kernel: how many input positions it takes, k = 0 ... kernel-1.
+        stride: how far it moves between neighbouring output positions.
+        before: padding above and to the left.
+        after: padding below and to the right.
+        dilation: distance between neighbouring input positions of the window.
+    """
+
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    before: Pair = (0, 0)
+    after: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+
+    @property
+    def extent(self) -> Pair:
+        """Input positions from the first to the last one taken: dilation*(kernel-1) + 1."""
+        return _pair(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+
+@final
+@dataclass(frozen=True)
+class Field:
+    """The receptive field of a layer's units: position p looks at input pixels start + p*stride ... + size - 1.
+
+    Not clipped to the image: where `start` is negative, the field of the first position reaches into the padding.
+
+    Attributes:
+        size: rows and columns of one unit's field, in input pixels.
+        stride: input pixels between the fields of neighbouring positions; 0 where there is one position only.
+        start: first row and column of the field of position (0, 0).
+    """
+
+    size: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    start: Pair = (0, 0)
+
+    def through(self, window: Window) -> Field:
+        """The field after one more layer with this window (Araujo et al. 2019, Receptive Fields of CNNs, eq. 2-4).
+
+        Example:
+            >>> Field().through(Window(kernel=(5, 5))).through(Window(kernel=(2, 2), stride=(2, 2))).size
+            (6, 6)
+        """
+        return Field(
+            size=_pair(s + (e - 1) * j for s, e, j in zip(self.size, window.extent, self.stride, strict=True)),
+            stride=_pair(j * t for j, t in zip(self.stride, window.stride, strict=True)),
+            start=_pair(a - b * j for a, b, j in zip(self.start, window.before, self.stride, strict=True)),
+        )
+
+    def over(self, positions: Pair) -> Field:
+        """The field of something that looks at all `positions` (rows, columns) at once, as a dense layer does."""
+        return Field(
+            size=_pair(s + (n - 1) * j for s, n, j in zip(self.size, positions, self.stride, strict=True)),
+            stride=(0, 0),
+            start=self.start,
+        )
+
+    def hull(self, other: Field) -> Field:
+        """The smallest field that holds both, for branches that are added or concatenated; strides must agree."""
+        assert self.stride == other.stride, f"branches of strides {self.stride} and {other.stride} cannot be joined"
+        start = _pair(min(a, b) for a, b in zip(self.start, other.start, strict=True))
+        end = (max(a + s, b + t) for a, s, b, t in zip(self.start, self.size, other.start, other.size, strict=True))
+        return Field(size=_pair(e - a for e, a in zip(end, start, strict=True)), stride=self.stride, start=start)
+
+
+def _pair(values: Iterable[int]) -> Pair:
+    rows, columns = values
+    return rows, columns
