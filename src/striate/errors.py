@@ -11,8 +11,8 @@ class UserError(ValueError):
     """Something the user gave cannot be used; the message names it, what was found and what is allowed."""
 
 
-class Failure(RuntimeError):
-    """The work could not be finished (disk full, loss not a number, download failed); the message says what was kept."""
+class Failure(RuntimeError):  # noqa: N818 - it is no one's error: the input was fine
+    """The work could not be finished (disk full, loss not a number, no download); the message says what was kept."""
 
 
 class NetworkError(UserError):

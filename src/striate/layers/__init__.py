@@ -1,6 +1,7 @@
 """The kinds of layers, one file each: what a layer is, counts, computes and means. No network, no data, no training.
 
-To add a kind, add a file with a final `Layer` and a test; `kinds` finds it.
+To add a kind, add a file with a final `Layer` and a strategy for its test; `kinds` finds it. A file whose name begins
+with _ holds no kind, and may import torch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import inspect
 import pkgutil
 from functools import cache
 
-from striate.layers.layer import Block, Layer, Shape
+from striate.layers.block import Block
+from striate.layers.layer import Layer, Shape
 from striate.layers.window import Field, Window
 
 __all__ = ["Block", "Field", "Layer", "Shape", "Window", "kinds"]
@@ -24,7 +26,8 @@ def kinds() -> dict[str, type[Layer]]:
         >>> kinds()["conv"].__name__
         'Conv'
     """
-    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    files = [file.name for file in pkgutil.iter_modules(__path__) if not file.name.startswith("_")]
+    modules = [importlib.import_module(f"{__name__}.{file}") for file in files]
     found = [
         member
         for module in modules

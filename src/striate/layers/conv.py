@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, final
 import numpy as np
 
 from striate.errors import ShapeError
-from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.layer import Array, Layer, Parameters, Shape, maps, shape_text
 from striate.layers.values import Padding, Pair, Size, Whole, YesNo
 from striate.layers.window import Window
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class Conv(Layer):
-    """`conv 20 5x5 stride=2 pad=same dilation=1 groups=1 bias=no`: `channels` feature maps, each with one shared window.
+    """`conv 20 5x5 stride=2 pad=same dilation=1 groups=1 bias=no`: feature maps, each with one shared window.
 
     Attributes:
         channels: feature maps that come out.
@@ -58,22 +58,23 @@ class Conv(Layer):
     bias: Annotated[bool, YesNo()] = True
 
     def output(self, input: Shape) -> Shape:
-        if len(input) != 3:
-            raise ShapeError(f"conv takes maps (channels x rows x columns), not a vector of {input[0]} features")
-        if input[0] % self.groups or self.channels % self.groups:
+        channels, height, width = maps(input, self.word)
+        if channels % self.groups or self.channels % self.groups:
             raise ShapeError(
-                f"groups={self.groups} must divide both the {input[0]} input channels and the {self.channels} output channels"
+                f"groups={self.groups} must divide both the {channels} channels that come in"
+                f" and the {self.channels} that go out"
             )
         window = self.window(input)
         rows, columns = (
             (side + before + after - extent) // stride + 1
             for side, before, after, extent, stride in zip(
-                input[1:], window.before, window.after, window.extent, window.stride, strict=True
+                (height, width), window.before, window.after, window.extent, window.stride, strict=True
             )
         )
         if rows < 1 or columns < 1:
             raise ShapeError(
-                f"a window of {window.extent[0]}x{window.extent[1]} does not fit into {input[1]}x{input[2]} with pad={self.pad}"
+                f"a window of {shape_text(window.extent)} does not fit into {height}x{width}"
+                f" padded by {shape_text(window.before)}"
             )
         return self.channels, rows, columns
 
@@ -83,6 +84,7 @@ class Conv(Layer):
         return weights + self.channels * self.bias
 
     def multiply_adds(self, input: Shape) -> int:
+        """Every tap of every window counts, also where it meets padding; adding the bias does not."""
         _, rows, columns = self.output(input)
         kernel_rows, kernel_columns = self.kernel
         return self.channels * rows * columns * (input[0] // self.groups) * kernel_rows * kernel_columns
@@ -142,7 +144,7 @@ class Conv(Layer):
         return np.pad(x, ((0, 0), (0, 0), *zip(window.before, window.after, strict=True)))
 
     def _taps(self, rows: int, columns: int) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
-        """For every tap (u, v) of the window: the padded input's rows and columns that it meets at all output positions."""
+        """For every tap (u, v) of the window: the rows and columns of the padded input that it meets."""
         for u in range(self.kernel[0]):
             for v in range(self.kernel[1]):
                 top, left = u * self.dilation[0], v * self.dilation[1]

@@ -1,4 +1,4 @@
-"""What every kind of layer says about itself: the abstract `Layer`, and `Block` for layers made of layers.
+"""What every kind of layer says about itself: the abstract `Layer`. Layers made of layers stand on `block.py`.
 
 A kind of layer is a frozen dataclass in a file of this folder. It says, in one place, its text form and bounds, its
 output shape, its counts, its window, its PyTorch module (what runs) and its equation (what it means: plain NumPy in
@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, ClassVar, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.errors import ShapeError
 from striate.layers.values import Value
 from striate.layers.window import Field as ReceptiveField
 from striate.layers.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Self
 
     from torch import nn
 
 Shape = tuple[int, ...]
-"""The shape of one image's activations, without the batch: (channels, rows, columns) for maps, (features,) for vectors."""
+"""Shape of one image's activations, without the batch: (channels, rows, columns) of maps, (features,) of a vector."""
 
 Array = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class Layer(abc.ABC):
         faults = [
             f"{name} of {self.word} must be {value.allowed}, found {getattr(self, name)!r}"
             for name, value in text_fields(type(self)).items()
-            if getattr(self, name) is not None and not value.accepts(getattr(self, name))
+            if not (value.accepts(getattr(self, name)) or _left_out(self, name))
         ]
         if faults:
             raise ValueError("; ".join(faults))
@@ -81,7 +81,11 @@ class Layer(abc.ABC):
         return 0
 
     def multiply_adds(self, input: Shape) -> int:
-        """How many products are added up for one image, in inference."""
+        """How many products are added up for one image, in inference: sums of products of weights and activations.
+
+        Counted are conv, dense and batchnorm (one product an element). Comparisons, sums without weights and
+        functions of one number (pooling, activations, lrn, softmax, a residual's addition) count nothing.
+        """
         del input
         return 0
 
@@ -99,13 +103,13 @@ class Layer(abc.ABC):
         return incoming.over((rows, columns))
 
     def before(self, input: Shape) -> dict[str, nn.Module]:
-        """What must happen to the input first because the module cannot do it itself (flattening, one-sided padding)."""
+        """What must happen to the input first, since the module cannot do it itself (flattening, one-sided padding)."""
         del input
         return {}
 
     @abc.abstractmethod
     def module(self, input: Shape) -> nn.Module:
-        """The PyTorch module that computes this layer on batches (n, *input); freshly drawn weights, torch's defaults."""
+        """The PyTorch module that computes this layer on batches (n, *input); weights freshly drawn as torch does."""
 
     @abc.abstractmethod
     def forward(self, x: Array, theta: Mapping[str, Array], *, training: bool = False) -> Array:
@@ -116,26 +120,6 @@ class Layer(abc.ABC):
         self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
     ) -> tuple[Array, Parameters]:
         """The equation's derivative: given dL/dy, returns dL/dx and dL/dtheta for every learned parameter."""
-
-
-class Block(Layer):
-    """A layer made of branches of layers, written `word(... | ...)`."""
-
-    branch_names: ClassVar[tuple[str, ...]] = ()
-    """Names of the branches in the module; where there are more branches than names, branch1, branch2, ..."""
-
-    @property
-    @abc.abstractmethod
-    def branches(self) -> tuple[tuple[Layer, ...], ...]:
-        """The layers of each branch, in order."""
-
-    @classmethod
-    @abc.abstractmethod
-    def of(cls, branches: tuple[tuple[Layer, ...], ...]) -> Self:
-        """The block with these branches. Raises ValueError, saying how many branches it takes."""
-
-    def __str__(self) -> str:
-        return f"{self.word}({' | '.join(', '.join(map(str, branch)) for branch in self.branches)})"
 
 
 @cache
@@ -157,3 +141,21 @@ def defaults(kind: type[Layer]) -> dict[str, object]:
     """The default of every field that has one; these are the options of the text form, the rest its arguments."""
     all_fields: tuple[Field[object], ...] = fields(kind)  # pyright: ignore[reportArgumentType]
     return {f.name: f.default for f in all_fields if f.default is not MISSING}
+
+
+def _left_out(layer: Layer, name: str) -> bool:
+    """Whether an option whose default is None, "deduced from the rest", was not given."""
+    return getattr(layer, name) is None and defaults(type(layer)).get(name, MISSING) is None
+
+
+def maps(input: Shape, word: str) -> tuple[int, int, int]:
+    """Channels, rows and columns of `input`. Raises ShapeError where it is a vector, which `word` cannot take."""
+    if len(input) != 3:
+        raise ShapeError(f"{word} takes maps (channels x rows x columns), not a vector of {input[0]} features")
+    channels, rows, columns = input
+    return channels, rows, columns
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as the text form writes it: 1x28x28."""
+    return "x".join(map(str, shape))

@@ -8,7 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.errors import ShapeError
-from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.layer import Array, Layer, Parameters, Shape, shape_text
+from striate.layers.window import Field
+
+__all__ = [
+    "backward",
+    "below",
+    "field",
+    "forward",
+    "module",
+    "multiply_adds",
+    "names",
+    "output",
+    "parameters",
+    "shape_text",
+    "shapes",
+    "walk",
+]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +59,28 @@ def walk(layers: Sequence[Layer], input: Shape) -> Iterator[tuple[str, Layer, Sh
     """Every layer with its name and the shape that reaches it."""
     reached = (input, *shapes(layers, input))
     yield from zip(names(layers), layers, reached[:-1], strict=True)
+
+
+def output(layers: Sequence[Layer], input: Shape) -> Shape:
+    """The shape that leaves the last layer; `input` where there are no layers."""
+    return (input, *shapes(layers, input))[-1]
+
+
+def parameters(layers: Sequence[Layer], input: Shape) -> int:
+    """How many numbers the layers learn together."""
+    return sum(layer.parameters(reached) for _, layer, reached in walk(layers, input))
+
+
+def multiply_adds(layers: Sequence[Layer], input: Shape) -> int:
+    """How many products the layers add up for one image."""
+    return sum(layer.multiply_adds(reached) for _, layer, reached in walk(layers, input))
+
+
+def field(layers: Sequence[Layer], input: Shape, incoming: Field) -> Field:
+    """The receptive field of the last layer's units, given that of the units that feed the first."""
+    for _, layer, reached in walk(layers, input):
+        incoming = layer.field(reached, incoming)
+    return incoming
 
 
 def module(layers: Sequence[Layer], input: Shape) -> nn.Sequential:
@@ -84,8 +122,3 @@ def below(theta: Mapping[str, Array], name: str) -> Parameters:
     """The part of `theta` that belongs to the child `name`, under the child's own keys."""
     prefix = f"{name}."
     return {key.removeprefix(prefix): value for key, value in theta.items() if key.startswith(prefix)}
-
-
-def shape_text(shape: Shape) -> str:
-    """A shape as the text form writes it: 1x28x28."""
-    return "x".join(map(str, shape))

@@ -77,12 +77,27 @@ class Field:
             start=self.start,
         )
 
-    def hull(self, other: Field) -> Field:
-        """The smallest field that holds both, for branches that are added or concatenated; strides must agree."""
-        assert self.stride == other.stride, f"branches of strides {self.stride} and {other.stride} cannot be joined"
-        start = _pair(min(a, b) for a, b in zip(self.start, other.start, strict=True))
-        end = (max(a + s, b + t) for a, s, b, t in zip(self.start, self.size, other.start, other.size, strict=True))
-        return Field(size=_pair(e - a for e, a in zip(end, start, strict=True)), stride=self.stride, start=start)
+    def hull(self, other: Field, positions: Pair) -> Field:
+        """The smallest field that holds both at all `positions`, for branches that are added or concatenated.
+
+        Where the branches move in different steps, the larger stride is taken, and the field is as wide as its
+        stride makes necessary to hold both at the first and at the last position, and so at all between.
+
+        Example:
+            >>> Field(size=(3, 3), start=(-1, -1)).hull(Field(size=(5, 5), start=(-2, -2)), positions=(8, 8))
+            Field(size=(5, 5), stride=(1, 1), start=(-2, -2))
+        """
+        spans = [self._joint(other, axis, positions[axis]) for axis in (0, 1)]
+        return Field(*(_pair(values) for values in zip(*spans, strict=True)))
+
+    def _joint(self, other: Field, axis: int, positions: int) -> tuple[int, int, int]:
+        """Size, stride and start of the hull along one axis."""
+        stride = max(self.stride[axis], other.stride[axis])
+        starts = [
+            field.start[axis] + p * (field.stride[axis] - stride) for p in (0, positions - 1) for field in (self, other)
+        ]
+        ends = [start + field.size[axis] for start, field in zip(starts, (self, other) * 2, strict=True)]
+        return max(ends) - min(starts), stride, min(starts)
 
 
 def _pair(values: Iterable[int]) -> Pair:

@@ -1,0 +1,102 @@
+"""Batch normalization: every channel is brought to mean 0 and variance 1, then scaled and shifted as learned.
+
+    y = γ · x̂ + β,   x̂ = (x - μ) / √(σ² + ε)
+
+While training, μ and σ² are mean and variance of the channel over the batch (and over its positions); in evaluation
+they are the running ones (Ioffe & Szegedy 2015, algorithms 1 and 2). γ is `weight`, β is `bias`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, final
+
+import numpy as np
+
+from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.values import Real
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+
+@final
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """`batchnorm eps=1e-05 momentum=0.1`: on maps channel by channel, on vectors feature by feature.
+
+    Attributes:
+        eps: ε, keeps the division sound.
+        momentum: the share of each batch in the running mean and variance.
+
+    Example:
+        >>> BatchNorm().parameters((64, 32, 32))
+        128
+    """
+
+    word: ClassVar[str] = "batchnorm"
+    label: ClassVar[str] = "batchnorm"
+
+    eps: Annotated[float, Real(0, 1, open_least=True)] = 1e-5
+    momentum: Annotated[float, Real(0, 1)] = 0.1
+
+    def output(self, input: Shape) -> Shape:
+        return input
+
+    def parameters(self, input: Shape) -> int:
+        """γ and β; the running mean and variance are not learned by gradient and do not count."""
+        return 2 * input[0]
+
+    def multiply_adds(self, input: Shape) -> int:
+        """One for each number: in evaluation the layer is y = a·x + b with constant a and b."""
+        return math.prod(input)
+
+    def module(self, input: Shape) -> nn.Module:
+        from torch import nn
+
+        kind = nn.BatchNorm2d if len(input) == 3 else nn.BatchNorm1d
+        return kind(input[0], self.eps, self.momentum)
+
+    def forward(self, x: Array, theta: Mapping[str, Array], *, training: bool = False) -> Array:
+        x_hat, _ = self._normalized(x, theta, training)
+        return _per_channel(theta["weight"], x) * x_hat + _per_channel(theta["bias"], x)
+
+    def backward(
+        self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
+    ) -> tuple[Array, Parameters]:
+        """Ioffe & Szegedy 2015, the chain rule of section 3, collected: μ and σ² depend on x while training only."""
+        x_hat, deviation = self._normalized(x, theta, training)
+        axes = _all_but_channels(x)
+        gradients = {"weight": (dy * x_hat).sum(axes), "bias": dy.sum(axes)}
+        dx_hat = dy * _per_channel(theta["weight"], x)
+        if training:
+            dx_hat = dx_hat - dx_hat.mean(axes, keepdims=True) - x_hat * (dx_hat * x_hat).mean(axes, keepdims=True)
+        return dx_hat / deviation, gradients
+
+    def running(self, x: Array, theta: Mapping[str, Array]) -> Parameters:
+        """Running mean and variance after training on x; of the variance the unbiased estimate, as torch does."""
+        mean, variance = x.mean(_all_but_channels(x)), x.var(_all_but_channels(x), ddof=1)
+        m = self.momentum
+        return {
+            "running_mean": (1 - m) * theta["running_mean"] + m * mean,
+            "running_var": (1 - m) * theta["running_var"] + m * variance,
+        }
+
+    def _normalized(self, x: Array, theta: Mapping[str, Array], training: bool) -> tuple[Array, Array]:
+        """x̂, and √(σ² + ε) in a shape that broadcasts with x."""
+        axes = _all_but_channels(x)
+        mean = x.mean(axes) if training else theta["running_mean"]
+        variance = x.var(axes) if training else theta["running_var"]
+        deviation = np.sqrt(_per_channel(variance, x) + self.eps)
+        return (x - _per_channel(mean, x)) / deviation, deviation
+
+
+def _all_but_channels(x: Array) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _per_channel(values: Array, x: Array) -> Array:
+    return values.reshape(1, -1, *(1 for _ in x.shape[2:]))

@@ -1,0 +1,172 @@
+"""Pooling: of each window of a map one number goes on, its maximum or its mean; maps stay apart.
+
+    maxpool:  y[n,c,i,j] = max over (u,v) of          x[n, c, i·s - p + u, j·s - p + v]
+    avgpool:  y[n,c,i,j] = 1/|window| · Σ over (u,v) of x[n, c, i·s - p + u, j·s - p + v]
+
+with stride s and padding p. Only pixels that exist take part: for the maximum that is padding with −∞, and the mean
+divides by their number, so that borders are not darkened (in torch: count_include_pad=False). Scherer et al. 2010,
+Evaluation of Pooling Operations. Letters as in `layer.py`.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, final
+
+import numpy as np
+
+from striate.errors import ShapeError
+from striate.layers.layer import Array, Layer, Parameters, Shape, maps, shape_text
+from striate.layers.values import Pair, Size, YesNo
+from striate.layers.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Pool(Layer):
+    """What maximum and mean share: the windows.
+
+    Attributes:
+        kernel: rows and columns of the window.
+        stride: positions from one window to the next; the kernel's where left out.
+        pad: pixels that do not exist around the input, rows and columns on each side; at most half of the kernel.
+        ceil: whether a last window that reaches over the edge counts too, as long as it starts before the input ends.
+    """
+
+    label: ClassVar[str] = "pool"
+
+    kernel: Annotated[Pair, Size(1, 1024)]
+    stride: Annotated[Pair | None, Size(1, 1024)] = None
+    pad: Annotated[Pair, Size(0, 512)] = (0, 0)
+    ceil: Annotated[bool, YesNo()] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(2 * pad > kernel for pad, kernel in zip(self.pad, self.kernel, strict=True)):
+            raise ValueError(
+                f"pad of {self.word} must be at most half of its kernel {shape_text(self.kernel)},"
+                f" found {shape_text(self.pad)}"
+            )
+
+    @property
+    def step(self) -> Pair:
+        """The stride, given or not."""
+        return self.kernel if self.stride is None else self.stride
+
+    def output(self, input: Shape) -> Shape:
+        channels, height, width = maps(input, self.word)
+        rows, columns = self._positions(height, 0), self._positions(width, 1)
+        if rows < 1 or columns < 1:
+            raise ShapeError(
+                f"a window of {shape_text(self.kernel)} does not fit into {height}x{width}"
+                f" padded by {shape_text(self.pad)}"
+            )
+        return channels, rows, columns
+
+    def window(self, input: Shape) -> Window:
+        """The window; with `ceil`, `after` may be more than `pad`: as far as the last window reaches."""
+        _, *positions = self.output(input)
+        rows, columns = (
+            max((n - 1) * step + kernel - pad - side, pad)
+            for n, step, kernel, pad, side in zip(positions, self.step, self.kernel, self.pad, input[1:], strict=True)
+        )
+        return Window(self.kernel, self.step, self.pad, (rows, columns))
+
+    def _positions(self, side: int, axis: int) -> int:
+        """How many windows there are along an axis; torch's rule."""
+        kernel, step, pad = self.kernel[axis], self.step[axis], self.pad[axis]
+        room = side + 2 * pad - kernel
+        if not self.ceil:
+            return room // step + 1
+        positions = -(-room // step) + 1
+        starts_outside = (positions - 1) * step >= side + pad
+        return positions - starts_outside
+
+    def _windows(self, x: Array) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
+        """For every output position (i, j): the rows and columns of the input under its window."""
+        _, rows, columns = self.output(x.shape[1:])
+        for i in range(rows):
+            for j in range(columns):
+                yield i, j, (self._under(i, 0, x.shape[2]), self._under(j, 1, x.shape[3]))
+
+    def _under(self, position: int, axis: int, side: int) -> slice:
+        start = position * self.step[axis] - self.pad[axis]
+        return slice(max(start, 0), min(start + self.kernel[axis], side))
+
+    def forward(self, x: Array, theta: Mapping[str, Array], *, training: bool = False) -> Array:
+        y = np.zeros((len(x), *self.output(x.shape[1:])))
+        for i, j, (rows, columns) in self._windows(x):
+            y[:, :, i, j] = self.pooled(x[:, :, rows, columns])
+        return y
+
+    def backward(
+        self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
+    ) -> tuple[Array, Parameters]:
+        dx = np.zeros_like(x)
+        for i, j, (rows, columns) in self._windows(x):
+            shares = self.shares(x[:, :, rows, columns])
+            dx[:, :, rows, columns] += shares * dy[:, :, i, j, None, None]
+        return dx, {}
+
+    @abc.abstractmethod
+    def pooled(self, patch: Array) -> Array:
+        """The number that goes on from each patch (n, c, rows, columns)."""
+
+    @abc.abstractmethod
+    def shares(self, patch: Array) -> Array:
+        """The derivative of that number by each pixel of the patch."""
+
+
+@final
+@dataclass(frozen=True)
+class MaxPool(Pool):
+    """`maxpool 2x2 stride=2 pad=0 ceil=no`: the maximum of each window. Of equal pixels the first one takes it.
+
+    Example:
+        >>> str(MaxPool((3, 3), stride=(2, 2))), MaxPool((2, 2)).output((20, 24, 24))
+        ('maxpool 3x3 stride=2x2', (20, 12, 12))
+    """
+
+    word: ClassVar[str] = "maxpool"
+
+    def module(self, input: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.MaxPool2d(self.kernel, self.step, self.pad, ceil_mode=self.ceil)
+
+    def pooled(self, patch: Array) -> Array:
+        return patch.max((2, 3))
+
+    def shares(self, patch: Array) -> Array:
+        n, c, rows, columns = patch.shape
+        first = patch.reshape(n, c, -1).argmax(-1, keepdims=True)
+        return (np.arange(rows * columns) == first).astype(np.float64).reshape(patch.shape)
+
+
+@final
+@dataclass(frozen=True)
+class AvgPool(Pool):
+    """`avgpool 2x2 stride=2 pad=0 ceil=no`: the mean of the pixels that exist under each window.
+
+    Example:
+        >>> AvgPool((2, 2), ceil=True).output((6, 5, 5))
+        (6, 3, 3)
+    """
+
+    word: ClassVar[str] = "avgpool"
+
+    def module(self, input: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AvgPool2d(self.kernel, self.step, self.pad, ceil_mode=self.ceil, count_include_pad=False)
+
+    def pooled(self, patch: Array) -> Array:
+        return patch.mean((2, 3))
+
+    def shares(self, patch: Array) -> Array:
+        return np.full_like(patch, 1 / (patch.shape[2] * patch.shape[3]))
