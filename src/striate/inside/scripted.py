@@ -56,7 +56,8 @@ class Opened(nn.Module):
 
     def forward(self, *inputs: Any, method: str = "forward") -> Any:
         """Runs `method`; a submodule that was traced in several calls has one for each: forward, forward1, ..."""
-        graph: Any = getattr(getattr(self._scripted[0], method), "graph", None)
+        scripted = self._scripted[0]
+        graph: Any = getattr(scripted if method == "forward" else getattr(scripted, method), "graph", None)
         if graph is None:
             raise ModelError(f"the TorchScript module {self._kind} has no graph for {method}")
         names = [value.debugName() for value in graph.inputs()]
