@@ -1,0 +1,166 @@
+"""Arrays as a source of images: which axis is which, which values mean what, and `.npz` files.
+
+The rule for the axes: three axes are (N, H, W). Of four, the last is the channels if it is 1, 3 or 4 long, as in
+(N, H, W, C); otherwise the second, as in (N, C, H, W). Four channels are RGB and opacity, composited on white.
+The rule for the values: uint8 as it stands; booleans are 0 and 255; uint16 is scaled by its full range; other whole
+numbers must lie in
+0..255; floating point in 0..1 is scaled by 255, in 0..255 rounded. Anything else is refused.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from striate.data.dataset import SPLITS
+from striate.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_NAMES = {
+    "train": (("x_train", "y_train"), ("train_images", "train_labels"), ("images_train", "labels_train")),
+    "validation": (("x_val", "y_val"), ("x_validation", "y_validation"), ("val_images", "val_labels")),
+    "test": (("x_test", "y_test"), ("test_images", "test_labels"), ("images_test", "labels_test")),
+}
+_WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"))
+_CLASSES = ("classes", "class_names", "label_names")
+
+
+class Part(NamedTuple):
+    """Images and labels of one part of a source; `split` is None where the source is not divided."""
+
+    split: str | None
+    images: UInt8[np.ndarray, "n channels height width"]
+    labels: NDArray[np.generic]
+
+
+class Source(NamedTuple):
+    """A source that has been read: its parts, its class names (() where it has none), and what a person should know."""
+
+    parts: list[Part]
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_npz(path: Path) -> Source:
+    """The parts of a `.npz`, and its class names (key `classes` or `class_names`).
+
+    Keys: `images` and `labels` (or `x` and `y`), or `x_train`, `y_train`, `x_val`, `y_val`, `x_test`, `y_test` (or
+    `train_images`, `train_labels`, ...). Nothing in the file is ever unpickled.
+
+    Raises:
+        DataError: the file cannot be read, has other keys, or its arrays do not fit the rule.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            named = _named(tuple(archive.files), path)
+            names = next((key for key in _CLASSES if key in archive.files), None)
+            classes = tuple(map(str, archive[names].ravel())) if names else ()
+            found = [Part(s, laid_out(archive[x], x), whole_labels(archive[y], y)) for s, (x, y) in named.items()]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as fault:
+        raise fault if isinstance(fault, DataError) else DataError(f"{path} cannot be read as .npz: {fault}") from None
+    return Source(found, classes)
+
+
+def laid_out(values: NDArray[np.generic], name: str) -> UInt8[np.ndarray, "n channels height width"]:
+    """Any array of images as uint8 (N, C, H, W), by the rules above; `name` is what an error calls it.
+
+    Example:
+        >>> laid_out(np.zeros((7, 28, 28)), "images").shape, laid_out(np.zeros((7, 32, 30, 3)), "images").shape
+        ((7, 1, 28, 28), (7, 3, 32, 30))
+    """
+    if values.ndim == 3:
+        values = values[:, None]
+    elif values.ndim != 4:
+        raise DataError(f"{name} must have 3 axes (N, H, W) or 4, found shape {values.shape}; a table of numbers goes to striate.data.table")  # fmt: skip  # noqa: E501
+    elif values.shape[3] in (1, 3, 4):
+        values = values.transpose(0, 3, 1, 2)
+    if values.shape[1] not in (1, 3, 4) or 0 in values.shape:
+        raise DataError(f"{name} must hold images of 1, 3 or 4 channels, (N, H, W, C) or (N, C, H, W), found shape {values.shape}")  # fmt: skip  # noqa: E501
+    return _on_white(np.ascontiguousarray(_eight_bit(values, name)))
+
+
+def whole_labels(values: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    """Labels as one axis of whole numbers or words; (N, 1) is flattened, one-hot rows become their places."""
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2 and np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all():
+        values = values.argmax(1)
+    if values.dtype.kind == "f" and values.ndim == 1 and np.array_equal(values, np.rint(values)):
+        values = values.astype(np.int64)
+    if values.ndim != 1 or values.dtype.kind not in "iubU":
+        raise DataError(f"{name} must be whole numbers or words, one per image, found {values.dtype} of shape {values.shape}")  # fmt: skip  # noqa: E501
+    return values
+
+
+def numbered(
+    parts: list[Part], classes: tuple[str, ...]
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"], tuple[str, ...]]:
+    """The labels of all parts as places among the classes, the given splits (-1: none), and the class names.
+
+    With names, a label is a place among them; without, the distinct labels in order are the classes.
+
+    Raises:
+        DataError: labels and images differ in number, or a label is beyond the names.
+    """
+    for part in parts:
+        if len(part.images) != len(part.labels):
+            raise DataError(f"there must be one label per image, found {len(part.labels):,} labels for {len(part.images):,} images")  # fmt: skip  # noqa: E501
+    labels = np.concatenate([part.labels for part in parts])
+    given = np.concatenate([np.full(len(p.labels), SPLITS.index(p.split) if p.split else -1) for p in parts])
+    if classes and labels.dtype.kind in "iu":
+        if labels.min() < 0 or labels.max() >= len(classes):
+            raise DataError(f"labels must lie in 0 to {len(classes) - 1}, one for each class name, found {labels.min()} to {labels.max()}")  # fmt: skip  # noqa: E501
+        return labels.astype(np.int64), given.astype(np.int64), classes
+    values, places = np.unique(labels, return_inverse=True)
+    return places.astype(np.int64), given.astype(np.int64), tuple(map(str, values))
+
+
+def _named(keys: tuple[str, ...], path: Path) -> dict[str | None, tuple[str, str]]:
+    found: dict[str | None, tuple[str, str]] = {
+        split: pair for split, pairs in _NAMES.items() for pair in pairs if set(pair) <= set(keys)
+    }
+    for pair in _WHOLE:
+        if not found and set(pair) <= set(keys):
+            found[None] = pair
+    if not found or ("test" in found and "train" not in found):
+        raise DataError(f"{path} must hold the arrays images and labels, or x_train, y_train, x_test, y_test; found {', '.join(keys) or 'none'}")  # fmt: skip  # noqa: E501
+    return found
+
+
+def _eight_bit(values: NDArray[np.generic], name: str) -> UInt8[np.ndarray, "n c h w"]:
+    if values.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype == np.uint16:
+        return np.rint(values.astype(np.float32) * (255 / 65535)).astype(np.uint8)
+    if values.dtype.kind not in "iuf":
+        raise DataError(f"{name} must hold numbers, found {values.dtype}")
+    least, most = float(values.min()), float(values.max())  # pyright: ignore[reportArgumentType]
+    if not 0 <= least <= most <= 255:
+        raise DataError(f"{name} must hold values from 0 to 255, or from 0 to 1, found {least:g} to {most:g}")
+    scale = 255 if values.dtype.kind == "f" and most <= 1 else 1
+    return np.rint(values.astype(np.float64) * scale).astype(np.uint8)
+
+
+def _on_white(images: UInt8[np.ndarray, "n c h w"]) -> UInt8[np.ndarray, "n c h w"]:
+    """RGB and opacity composited on white; anything else as it is."""
+    if images.shape[1] != 4:
+        return images
+    opacity = images[:, 3:] / np.float32(255)
+    return np.rint(images[:, :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
+
+
+def contents(images: UInt8[np.ndarray, "n c h w"]) -> list[str]:
+    """A digest (hex) of every image, equal for equal images."""
+    import hashlib
+
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]

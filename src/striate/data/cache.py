@@ -1,0 +1,103 @@
+"""The cache of decoded images: `.npy` files under a name made from what is in them, so that they are never out of date.
+
+    CACHE/images/KEY.npy      uint8 (N, C, H, W): an open format, memory-mapped by whoever uses it
+    CACHE/looks/KEY.json      what the files of one folder were when last looked at: signature, content, size
+    CACHE/arrays/KEY/         an IDX, CIFAR or .npz source once unpacked: images, labels, order, and about.json
+
+Everything is written beside its place and renamed, so that two first starts at once both do the work and one of two
+equal files stays. Deleting the whole folder is always safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from striate import files
+from striate.errors import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+
+def folder(chosen: Path | None = None) -> Path:
+    """Where the cache lies: `chosen`, or the environment's STRIATE_CACHE, or the user's cache folder of this system."""
+    if chosen is not None:
+        return Path(chosen)
+    named = os.environ.get("STRIATE_CACHE")
+    if named:
+        return Path(named)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("striate")
+
+
+def key(*parts: object) -> str:
+    """sha256 (hex) of these values, in this order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr(part).encode("utf-8", "backslashreplace") + b"\0")
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def images(path: Path) -> UInt8[np.ndarray, "n c h w"] | None:
+    """The images of a cached file, memory-mapped and read-only; None where there is none, or none that is whole."""
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.ndim == 4 and found.dtype == np.uint8 else None
+
+
+@contextmanager
+def new_images(path: Path, shape: tuple[int, ...]) -> Generator[tuple[Path, UInt8[np.ndarray, "n c h w"]]]:
+    """A `.npy` of this shape to be filled; it becomes `path` when the block is left without an exception.
+
+    Raises:
+        Failure: the cache cannot be written.
+    """
+    with writing(path), files.replacing(path) as draft:
+        filled = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)
+        yield draft, filled
+        filled.flush()
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Turns a disk that is full or closed to us into a sentence that says where the cache is and how to move it."""
+    try:
+        yield
+    except OSError as fault:
+        raise Failure(f"the cache at {path.parent} cannot be written ({fault.strerror or fault}); set STRIATE_CACHE to a folder with room") from None  # fmt: skip  # noqa: E501
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file of the cache holds; None where there is none that is whole."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes a JSON file of the cache; on one line, and pure ASCII, since file names may hold what UTF-8 cannot."""
+    with writing(path):
+        files.write_text(path, json.dumps(value, separators=(",", ":")))
+
+
+def fingerprint(content: str, labels: Iterable[int], ends: tuple[int, ...], classes: tuple[str, ...]) -> str:
+    """The fingerprint of a data set: of the key of its images, the labels in order, where the splits end, and the classes."""
+    return key(content, np.fromiter(labels, np.int64).tobytes(), ends, classes)

@@ -1,0 +1,157 @@
+"""What was odd about a source of images: everything that was skipped, and everything a person should look at.
+
+Values only: whoever meets something odd adds it here; nothing is dropped without an entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHOWN = 5
+"""How many examples of each kind the short text names; the JSON names all."""
+
+
+@final
+@dataclass(frozen=True)
+class Unreadable:
+    """One image that could not be used, and why."""
+
+    source: str
+    reason: str
+
+
+@final
+@dataclass(frozen=True)
+class Duplicate:
+    """Images of exactly the same content.
+
+    Attributes:
+        sources: where they stand, in the data set's order.
+        across: `splits` where a copy stands in another split (the test score is then too good), `classes` where the
+            copies carry different labels (one of them is wrong), `none` where they agree.
+    """
+
+    sources: tuple[str, ...]
+    across: Literal["splits", "classes", "none"]
+
+
+@final
+@dataclass(frozen=True)
+class Stray:
+    """An image whose longer side is over four times the usual one, or under a quarter of it; it is used all the same."""
+
+    source: str
+    width: int
+    height: int
+
+
+@final
+@dataclass(frozen=True)
+class Findings:
+    """What was met on the way from files to a data set. Every attribute but `images` and `notes` is a fault or an
+    oddity.
+
+    Attributes:
+        images: how many images are used.
+        unreadable: images that are not used, with the reason.
+        empty_classes: classes without a single usable image; they are no classes of the data set.
+        missing: classes without an image in one of the splits, as `rose (test)`.
+        duplicates: groups of images with the same content; all of them are used.
+        strays: images of an odd size; used.
+        hidden: hidden files and folders (.DS_Store, Thumbs.db, ._x, .git), not looked into.
+        other: files that are no images, or that lie outside every class folder; not used.
+        notes: whatever else was decided for the user, one sentence each.
+
+    Example:
+        >>> Findings(images=10, hidden=(".DS_Store",)).text()
+        '10 images; 1 hidden file (.DS_Store)'
+    """
+
+    images: int = 0
+    unreadable: tuple[Unreadable, ...] = ()
+    empty_classes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
+    strays: tuple[Stray, ...] = ()
+    hidden: tuple[str, ...] = ()
+    other: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def share_unreadable(self) -> float:
+        """Unreadable images over all images met, 0 to 1."""
+        met = self.images + len(self.unreadable)
+        return len(self.unreadable) / met if met else 0.0
+
+    def as_json(self) -> dict[str, object]:
+        """Everything, complete, as JSON can hold it; bytes of a file name that are not UTF-8 are escaped."""
+        listed = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {key: _escaped(value) for key, value in listed.items()}
+
+    @classmethod
+    def of_json(cls, held: dict[str, Any]) -> Findings:
+        """The findings that `as_json` wrote."""
+        kinds = {"unreadable": Unreadable, "strays": Stray, "duplicates": _duplicate}
+        known = {key: value for key, value in held.items() if key == "images"}
+        for key, items in held.items():
+            if key != "images":
+                known[key] = tuple(kinds[key](**item) if key in kinds else item for item in items)
+        return cls(**known)
+
+    def text(self) -> str:
+        """One line: every kind of finding with its count and its first few names."""
+        return "; ".join([f"{self.images:,} images", *self.lines()])
+
+    def lines(self) -> list[str]:
+        """One line per kind of finding that there is; none where nothing was odd."""
+        across = {kind: [d for d in self.duplicates if d.across == kind] for kind in ("splits", "classes", "none")}
+        found = [
+            _line("unreadable image", [f"{u.source}: {u.reason}" for u in self.unreadable]),
+            _line("empty class", self.empty_classes, "empty classes"),
+            _line("class missing from a split", self.missing, "classes missing from a split"),
+            _line("image that stands in two splits", [" = ".join(d.sources) for d in across["splits"]], "images that stand in two splits"),
+            _line("image with two labels", [" = ".join(d.sources) for d in across["classes"]], "images with two labels"),
+            _line("repeated image", [" = ".join(d.sources) for d in across["none"]]),
+            _line("image of an odd size", [f"{s.source}: {s.width}x{s.height}" for s in self.strays], "images of an odd size"),
+            _line("hidden file", self.hidden),
+            _line("file that is no image of a class", self.other, "files that are no image of a class"),
+        ]  # fmt: skip
+        return [escaped(line) for line in (*found, *self.notes) if line]
+
+
+def merged(findings: Findings, **more: object) -> Findings:
+    """`findings` with these attributes appended to (tuples) or replaced (`images`)."""
+    known = {f.name: getattr(findings, f.name) for f in fields(Findings)}
+    for name, value in more.items():
+        known[name] = (*known[name], *value) if isinstance(value, tuple) else value
+    return Findings(**known)
+
+
+def escaped(text: str) -> str:
+    """`text` with the bytes of a file name that are no UTF-8 written as backslash escapes, so that it can be printed."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _duplicate(sources: Sequence[str], across: Literal["splits", "classes", "none"]) -> Duplicate:
+    return Duplicate(tuple(sources), across)
+
+
+def _escaped(value: object) -> object:
+    if isinstance(value, str):
+        return escaped(value)
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_escaped(item) for item in value]
+    return value
+
+
+def _line(word: str, items: Sequence[str], plural: str = "") -> str:
+    if not items:
+        return ""
+    shown = ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")
+    return f"{len(items):,} {word if len(items) == 1 else plural or word + 's'} ({shown})"

@@ -1,0 +1,212 @@
+"""A folder of class folders as a source: which files are images of which class, without opening any of them.
+
+The rule: each folder directly below the top is a class, and all images under it, at any depth, are its images. If the
+top holds a folder `train` (or `training`) that itself holds folders, the folders train, val (valid, validation, dev)
+and test (testing) are the splits, and the classes lie one level deeper. A top that holds nothing but one folder of
+folders, as an unpacked archive often does, is entered. Links are followed; a folder that is reached again within one
+class is not entered again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, final
+
+from striate.data.dataset import SPLITS
+from striate.data.findings import Findings
+from striate.data.splits import UNDIVIDED
+from striate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
+"""A file that ends so is meant to be an image: if it cannot be read it counts as unreadable, not as another kind of file."""
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"RIFF")
+_HIDDEN = ("thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db")
+_SPLIT_FOLDERS = {
+    "train": "train", "training": "train",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+class Found(NamedTuple):
+    """One image file: its path, its class name, the split its place gives it (UNDIVIDED: none), and its stat signature."""
+
+    path: str
+    class_name: str
+    given: int
+    signature: tuple[int, int, int, int]
+
+
+@final
+@dataclass
+class Listing:
+    """What a folder holds, in the order of class and path."""
+
+    images: list[Found] = field(default_factory=list[Found])
+    classes: set[str] = field(default_factory=set[str])
+    hidden: list[str] = field(default_factory=list[str])
+    other: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+
+    @property
+    def findings(self) -> Findings:
+        """What the listing alone found."""
+        return Findings(hidden=tuple(self.hidden), other=tuple(self.other), notes=tuple(self.notes))
+
+
+def listed(top: Path) -> Listing:
+    """Lists the images of a folder of class folders.
+
+    Raises:
+        DataError: there are fewer than two class folders, or no train split beside the others.
+    """
+    listing = Listing()
+    top = _entered(top, listing)
+    splits = _split_folders(top, listing)
+    if splits:
+        for entry, split in splits:
+            _list_classes(entry.path, SPLITS.index(split), listing)
+    else:
+        _list_classes(str(top), UNDIVIDED, listing)
+    listing.images.sort(key=lambda image: (image.given, order(image.class_name), image.path))
+    if len(listing.classes) < 2:
+        found = f"only {next(iter(listing.classes))}" if listing.classes else "none"
+        raise DataError(f"{top} must hold at least two class folders with images in them, found {found}")
+    return listing
+
+
+def order(name: str) -> tuple[int, int, str]:
+    """The order of class names: numbers by value, then words by their letters."""
+    return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)
+
+
+def _entered(top: Path, listing: Listing) -> Path:
+    """The first folder, from `top` down, that holds more than just one folder of folders."""
+    for _ in range(8):
+        entries = [entry for entry in _entries(str(top)) if not _is_hidden(entry.name)]
+        folders = [entry for entry in entries if entry.is_dir()]
+        if len(entries) != 1 or len(folders) != 1 or not _has_only_folders(folders[0].path):
+            return top
+        top = Path(folders[0].path)
+        listing.notes.append(f"the classes are those of the folder {top.name} inside")
+    return top
+
+
+def _split_folders(top: Path, listing: Listing) -> list[tuple[os.DirEntry[str], str]]:
+    folders = [entry for entry in _entries(str(top)) if entry.is_dir() and not _is_hidden(entry.name)]
+    named = [(entry, _SPLIT_FOLDERS[entry.name.lower()]) for entry in folders if entry.name.lower() in _SPLIT_FOLDERS]
+    named = [(entry, split) for entry, split in named if _has_only_folders(entry.path)]
+    if not any(split == "train" for _, split in named):
+        return []
+    entered = {entry.name for entry, _ in named}
+    for entry in _entries(str(top)):
+        if _is_hidden(entry.name):
+            listing.hidden.append(entry.path)
+        elif entry.name not in entered:
+            listing.other.append(entry.path)
+    return named
+
+
+def _list_classes(folder: str, given: int, listing: Listing) -> None:
+    for entry in _entries(folder):
+        if _is_hidden(entry.name):
+            listing.hidden.append(entry.path)
+        elif entry.is_dir():
+            listing.classes.add(entry.name)
+            _list_images(entry, given, listing)
+        else:
+            listing.other.append(entry.path)
+
+
+def _list_images(top: os.DirEntry[str], given: int, listing: Listing) -> None:
+    """Everything under one class folder. Each real folder is entered once, so that links in a circle come to an end."""
+    been: set[tuple[int, int]] = set()
+    waiting = [top.path]
+    while waiting:
+        folder = waiting.pop()
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in been:
+            continue
+        been.add((status.st_dev, status.st_ino))
+        for entry in _entries(folder):
+            if _is_hidden(entry.name):
+                listing.hidden.append(entry.path)
+            elif entry.is_dir():
+                waiting.append(entry.path)
+            elif _is_image(entry):
+                listing.images.append(Found(entry.path, top.name, given, _signature(entry)))
+            else:
+                listing.other.append(entry.path)
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from sorted(entries, key=lambda entry: entry.name)
+    except OSError as fault:
+        raise DataError(f"the folder {folder} cannot be listed: {fault.strerror}") from None
+
+
+def _has_only_folders(folder: str) -> bool:
+    entries = [entry for entry in _entries(folder) if not _is_hidden(entry.name)]
+    return any(entry.is_dir() for entry in entries) and not any(
+        entry.is_file() and _is_image(entry) for entry in entries
+    )
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _HIDDEN
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """By its suffix; without a known one, by its first bytes. A link that points nowhere counts as what it is called."""
+    suffix = "." + entry.name.rpartition(".")[2].lower() if "." in entry.name else ""
+    if suffix in IMAGE_SUFFIXES:
+        return entry.is_file() or entry.is_symlink()
+    if not entry.is_file():
+        return False
+    try:
+        with Path(entry.path).open("rb") as stream:
+            start = stream.read(12)
+    except OSError:
+        return False
+    return start.startswith(_SIGNATURES) and (not start.startswith(b"RIFF") or start[8:] == b"WEBP")
+
+
+def _signature(entry: os.DirEntry[str]) -> tuple[int, int, int, int]:
+    """Size, times of change (ns) and number of the file: another signature, perhaps another content."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return (-1, 0, 0, 0)
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

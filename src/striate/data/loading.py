@@ -1,0 +1,108 @@
+"""`load`: from a name or a path to a data set, whatever kind of source it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from striate.data import idx, published
+from striate.data.arrays import Source, read_npz
+from striate.data.cache import file_digest, key
+from striate.data.cache import folder as cache_folder
+from striate.data.download import downloaded
+from striate.data.from_arrays import arranged, kept
+from striate.data.from_folder import folder_data
+from striate.data.options import Options
+from striate.data.workers import Progress, silent
+from striate.errors import DataError
+
+if TYPE_CHECKING:
+    from striate.data.dataset import DataSet
+    from striate.data.pixels import Fit
+
+NAMES = ("digits", *(known.name for known in published.ALL))
+"""The data sets that are known by name; `digits` comes with the package, the others are downloaded or found."""
+
+_DIGITS = Path(__file__).with_name("digits.npz")
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    fit: Fit = "crop",
+    root: Path | None = None,
+    seed: int = 0,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    max_bad: float = 0.1,
+) -> DataSet:
+    """A data set from its name or from where it lies.
+
+    Arguments:
+        name_or_path: `digits`, `mnist`, `fashion-mnist`, `kmnist`, `cifar10`, `cifar100`; a folder of class folders,
+        with
+            or without train, validation and test above them; a `.npz`; a folder of IDX files. A name wins over a
+            folder of the same name, which `./NAME` reaches.
+        size: rows and columns of every image, 1 to 4096. None: as it is, for arrays; for folders the size that nine
+            images in ten share if no side exceeds 64, otherwise 64x64.
+        channels: 1 or 3. None: 1 if every image is grey, else 3.
+        fit: how an image of another shape gets to that size: `crop`, `pad` or `stretch`, see `striate.data.pixels`.
+        root: the data folder, in which published files are looked for and into which they are downloaded. None: the
+            environment's STRIATE_DATA, or a folder of the cache.
+        seed: decides the splits where the source has none (`striate.data.splits` says how).
+        cache: where decoded images are kept. None: the environment's STRIATE_CACHE, or the user's cache folder.
+        progress: called as progress(what, done, total), from any thread, one call at a time.
+        max_bad: the share of unreadable images up to which the others are used, 0 to 1.
+
+    Raises:
+        DataError: there is no such source, or it holds no usable data set; the message says why.
+        Failure: a download failed, or the cache cannot be written.
+
+    Example:
+        >>> digits = load("digits")
+        >>> digits.shape, len(digits.train), len(digits.validation), len(digits.test)
+        ((1, 28, 28), 3500, 500, 1000)
+    """
+    options = Options(size, channels, fit, seed, max_bad, cache_folder(cache), progress or silent)
+    name = str(name_or_path)
+    if name == "digits":
+        return _digits(options)
+    for known in published.ALL:
+        if name == known.name:
+            return _published(known, root, options)
+    return _lying_at(Path(name_or_path).expanduser(), options)
+
+
+def _digits(options: Options) -> DataSet:
+    return arranged("digits", read_npz(_DIGITS), options, {"validation": 0.1, "test": 0.2})
+
+
+def _published(known: published.Published, root: Path | None, options: Options) -> DataSet:
+    named = root or os.environ.get("STRIATE_DATA") or None
+    fetched = options.cache / "downloads" / known.name
+    folders = [Path(named) / known.name, Path(named), fetched] if named else [fetched]
+    present = (published.here(known, folder) for folder in folders)
+    paths = next((found for found in present if found), list[Path]())
+    if not paths:
+        target = Path(named) / known.name if named and os.access(named, os.W_OK) else fetched
+        paths = [downloaded(file.name, file.sha256, known.mirrors, target, options.progress) for file in known.files]
+    digest = key([file_digest(path) for path in paths])
+    return kept(known.name, digest, lambda: published.read(known, paths), options)
+
+
+def _lying_at(path: Path, options: Options) -> DataSet:
+    name = path.name or str(path)
+    if path.is_file():
+        if path.suffix.lower() != ".npz":
+            raise DataError(f"{path} must be a folder or a .npz file, found a file that ends with {path.suffix or 'nothing'}")  # fmt: skip  # noqa: E501
+        return kept(name, file_digest(path), lambda: read_npz(path), options)
+    if not path.is_dir():
+        raise DataError(f"there is no data set {path}: it must be a folder, a .npz file, or one of {', '.join(NAMES)}")
+    pairs = idx.pairs(path)
+    if not pairs:
+        return folder_data(path, name, options)
+    digest = key([(pair.split, file_digest(pair.images), file_digest(pair.labels)) for pair in pairs])
+    return kept(name, digest, lambda: Source(idx.parts(pairs)), options)

@@ -1,0 +1,78 @@
+"""Looking at every image file of a folder once: content, size, grey or not; remembered, so that the next start is
+quick.
+
+A file is looked at again when its signature (size, times of change, number) is another than last time, or when it was
+changed so shortly before the last look that a further change could carry the same times.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from striate.data import cache
+from striate.data.pixels import RULE, Seen
+from striate.data.workers import Progress, seen_all, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from striate.data.folder import Found
+
+_SETTLED = 2_000_000_000
+"""Nanoseconds: times of change on common file systems are coarser than a nanosecond, on some as coarse as two seconds."""
+
+
+def looked_at(top: Path, images: Sequence[Found], root: Path, progress: Progress = silent) -> list[Seen]:
+    """What is known of every image file of the folder `top`; `root` is the cache."""
+    place = _place(top, root)
+    known: dict[str, list[Any]] = _remembered(place)
+    found = [_still_true(known.get(image.path), image) for image in images]
+    unknown = [i for i, known_image in enumerate(found) if known_image is None]
+    if unknown:
+        now = time.time_ns()
+        for i, seen in zip(unknown, seen_all([images[i].path for i in unknown], progress), strict=True):
+            found[i] = _or_condemned(seen, known.get(images[i].path))
+        _remember(place, images, found, now)
+    return [seen for seen in found if seen is not None]
+
+
+def condemn(top: Path, reasons: dict[str, str], root: Path) -> None:
+    """Remembers that these files, by path, cannot be decoded although their headers looked well, and why."""
+    place = _place(top, root)
+    known = _remembered(place)
+    for path, reason in reasons.items():
+        if path in known:
+            known[path][-1] = reason
+    cache.write_json(place, {"rule": RULE, "files": known})
+
+
+def _place(top: Path, root: Path) -> Path:
+    return root / "looks" / f"{cache.key(str(top.resolve()))}.json"
+
+
+def _remembered(place: Path) -> dict[str, list[Any]]:
+    held = cache.read_json(place)
+    return held["files"] if isinstance(held, dict) and held.get("rule") == RULE else {}
+
+
+def _still_true(entry: list[Any] | None, image: Found) -> Seen | None:
+    if entry is None or tuple(entry[:4]) != image.signature or not entry[4]:
+        return None
+    return Seen(*entry[5:])
+
+
+def _or_condemned(seen: Seen, entry: list[Any] | None) -> Seen:
+    """The new look, but with the verdict of an earlier decoding if the content is still the same."""
+    earlier = Seen(*entry[5:]) if entry else seen
+    return earlier if earlier.content == seen.content and earlier.reason else seen
+
+
+def _remember(place: Path, images: Sequence[Found], found: Sequence[Seen | None], now: int) -> None:
+    files = {
+        image.path: [*image.signature, max(image.signature[1:3]) < now - _SETTLED, *seen]
+        for image, seen in zip(images, found, strict=True)
+        if seen is not None
+    }
+    cache.write_json(place, {"rule": RULE, "files": files})

@@ -1,0 +1,188 @@
+"""Looking at and decoding many image files at once, in processes of our own.
+
+Measured (2 cores, 32x32 JPEGs): 187 microseconds an image in one thread, 148 in two threads (Python's own share of
+the work holds the lock), 49 in two processes. A decoder that crashes takes its process with it, not the user's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from striate.data.pixels import Fit, Seen
+from striate.data.worker import Job, done
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Progress = Callable[[str, int, int], None]
+"""Called as progress(what is being done, how many are done, of how many)."""
+
+CHUNK = 64
+FEW = 256
+"""Up to so many images are done in this process: starting others takes about as long as 1,000 small images."""
+
+CRASHED = "the decoder crashed on it"
+
+
+def silent(what: str, count: int, total: int) -> None:
+    """The progress that nobody watches."""
+    del what, count, total
+
+
+def seen_all(paths: Sequence[str], progress: Progress = silent) -> list[Seen]:
+    """`pixels.seen` of every path, in order."""
+    found: list[Seen] = [Seen("", 0, 0, False, CRASHED)] * len(paths)
+
+    def keep(rows: Sequence[int], answers: list[object]) -> None:
+        for row, answer in zip(rows, answers, strict=True):
+            if answer != CRASHED:
+                found[row] = Seen(*answer)  # pyright: ignore[reportGeneralTypeIssues]
+
+    _all_done(
+        [Job(paths=[paths[i] for i in rows], rows=rows, array=None, fit="crop") for rows in _chunks(len(paths))],
+        keep,
+        "looking",
+        progress,
+    )
+    return found
+
+
+def decode_all(paths: Sequence[str], array: Path, fit: Fit, progress: Progress = silent) -> dict[int, str]:
+    """Decodes path i into row i of the `.npy` file `array` (uint8, (N, C, H, W)); returns why, for every row that failed."""
+    faults: dict[int, str] = {}
+
+    def keep(rows: Sequence[int], answers: list[object]) -> None:
+        faults.update({row: str(answer) for row, answer in zip(rows, answers, strict=True) if answer})
+
+    jobs = [Job(paths=[paths[i] for i in rows], rows=rows, array=str(array), fit=fit) for rows in _chunks(len(paths))]
+    _all_done(jobs, keep, "decoding", progress)
+    return faults
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _chunks(count: int) -> list[list[int]]:
+    return [list(range(start, min(start + CHUNK, count))) for start in range(0, count, CHUNK)]
+
+
+def _all_done(
+    jobs: list[Job], keep: Callable[[Sequence[int], list[object]], None], what: str, progress: Progress
+) -> None:
+    total = sum(len(job["rows"]) for job in jobs)
+    waiting, finished, lock = deque(jobs), [0], threading.Lock()
+
+    def answered(job: Job, answers: list[object]) -> None:
+        rows = job["rows"]
+        with lock:
+            keep(rows, answers)
+            finished[0] += len(rows)
+            progress(what, finished[0], total)
+
+    if total <= FEW or not sys.executable:
+        for job in jobs:
+            answered(job, done(job))
+        return
+    _shared_out(waiting, answered, min(cores(), 32, len(jobs)))
+
+
+def _shared_out(waiting: deque[Job], answered: Callable[[Job, list[object]], None], count: int) -> None:
+    """`count` processes, each with a thread here that feeds it jobs until none waits; a fault in one ends them all."""
+    faults: list[BaseException] = []
+    processes: list[subprocess.Popen[str]] = []
+
+    def feed() -> None:
+        try:
+            _feed(waiting, answered, processes)
+        except BaseException as fault:
+            faults.append(fault)
+            waiting.clear()
+
+    threads = [threading.Thread(target=feed, daemon=True) for _ in range(count)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        waiting.clear()
+        for process in processes:
+            process.kill()
+            process.wait()
+    if faults:
+        raise faults[0]
+
+
+def _feed(
+    waiting: deque[Job], answered: Callable[[Job, list[object]], None], processes: list[subprocess.Popen[str]]
+) -> None:
+    process: subprocess.Popen[str] | None = None
+    while waiting:
+        try:
+            job = waiting.popleft()
+        except IndexError:
+            break
+        if process is None:
+            process = _started()
+            processes.append(process)
+        answers = _asked(process, job)
+        if answers is not None:
+            answered(job, answers)
+            continue
+        process = _ended(process)
+        rows = job["rows"]
+        if len(rows) == 1:
+            answered(job, [CRASHED])
+        else:  # find the one file that crashes the decoder by giving each its own job
+            waiting.extend(_alone(job, k) for k in range(len(rows)))
+    if process is not None:
+        _ended(process)
+
+
+def _alone(job: Job, k: int) -> Job:
+    return {**job, "paths": [job["paths"][k]], "rows": [job["rows"][k]]}
+
+
+def _started() -> subprocess.Popen[str]:
+    package = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-m", "striate.data.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def _asked(process: subprocess.Popen[str], job: Job) -> list[object] | None:
+    """The answer, or None where the process died over it."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(job) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except (BrokenPipeError, ConnectionResetError):
+        return None
+    return json.loads(line) if line.endswith("\n") else None
+
+
+def _ended(process: subprocess.Popen[str]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+    process.wait()
