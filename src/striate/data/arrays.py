@@ -79,11 +79,16 @@ def laid_out(values: NDArray[np.generic], name: str) -> UInt8[np.ndarray, "n cha
     if values.ndim == 3:
         values = values[:, None]
     elif values.ndim != 4:
-        raise DataError(f"{name} must have 3 axes (N, H, W) or 4, found shape {values.shape}; a table of numbers goes to striate.data.table")  # fmt: skip  # noqa: E501
+        raise DataError(
+            f"{name} must have 3 axes (N, H, W) or 4, found shape {values.shape}; a table of numbers goes to "
+            "striate.data.table"
+        )
     elif values.shape[3] in (1, 3, 4):
         values = values.transpose(0, 3, 1, 2)
     if values.shape[1] not in (1, 3, 4) or 0 in values.shape:
-        raise DataError(f"{name} must hold images of 1, 3 or 4 channels, (N, H, W, C) or (N, C, H, W), found shape {values.shape}")  # fmt: skip  # noqa: E501
+        raise DataError(
+            f"{name} must hold images of 1, 3 or 4 channels, (N, H, W, C) or (N, C, H, W), found shape {values.shape}"
+        )
     return _on_white(np.ascontiguousarray(_eight_bit(values, name)))
 
 
@@ -96,7 +101,9 @@ def whole_labels(values: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     if values.dtype.kind == "f" and values.ndim == 1 and np.array_equal(values, np.rint(values)):
         values = values.astype(np.int64)
     if values.ndim != 1 or values.dtype.kind not in "iubU":
-        raise DataError(f"{name} must be whole numbers or words, one per image, found {values.dtype} of shape {values.shape}")  # fmt: skip  # noqa: E501
+        raise DataError(
+            f"{name} must be whole numbers or words, one per image, found {values.dtype} of shape {values.shape}"
+        )
     return values
 
 
@@ -112,12 +119,17 @@ def numbered(
     """
     for part in parts:
         if len(part.images) != len(part.labels):
-            raise DataError(f"there must be one label per image, found {len(part.labels):,} labels for {len(part.images):,} images")  # fmt: skip  # noqa: E501
+            raise DataError(
+                f"there must be one label per image, found {len(part.labels):,} labels for {len(part.images):,} images"
+            )
     labels = np.concatenate([part.labels for part in parts])
     given = np.concatenate([np.full(len(p.labels), SPLITS.index(p.split) if p.split else -1) for p in parts])
     if classes and labels.dtype.kind in "iu":
         if labels.min() < 0 or labels.max() >= len(classes):
-            raise DataError(f"labels must lie in 0 to {len(classes) - 1}, one for each class name, found {labels.min()} to {labels.max()}")  # fmt: skip  # noqa: E501
+            raise DataError(
+                f"labels must lie in 0 to {len(classes) - 1}, one for each class name, found {labels.min()} to "
+                f"{labels.max()}"
+            )
         return labels.astype(np.int64), given.astype(np.int64), classes
     values, places = np.unique(labels, return_inverse=True)
     return places.astype(np.int64), given.astype(np.int64), tuple(map(str, values))
@@ -131,7 +143,10 @@ def _named(keys: tuple[str, ...], path: Path) -> dict[str | None, tuple[str, str
         if not found and set(pair) <= set(keys):
             found[None] = pair
     if not found or ("test" in found and "train" not in found):
-        raise DataError(f"{path} must hold the arrays images and labels, or x_train, y_train, x_test, y_test; found {', '.join(keys) or 'none'}")  # fmt: skip  # noqa: E501
+        raise DataError(
+            f"{path} must hold the arrays images and labels, or x_train, y_train, x_test, y_test; found "
+            f"{', '.join(keys) or 'none'}"
+        )
     return found
 
 

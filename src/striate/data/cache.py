@@ -81,7 +81,10 @@ def writing(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as fault:
-        raise Failure(f"the cache at {path.parent} cannot be written ({fault.strerror or fault}); set STRIATE_CACHE to a folder with room") from None  # fmt: skip  # noqa: E501
+        raise Failure(
+            f"the cache at {path.parent} cannot be written ({fault.strerror or fault}); set STRIATE_CACHE to a "
+            "folder with room"
+        ) from None
 
 
 def read_json(path: Path) -> Any:
@@ -99,5 +102,5 @@ def write_json(path: Path, value: object) -> None:
 
 
 def fingerprint(content: str, labels: Iterable[int], ends: tuple[int, ...], classes: tuple[str, ...]) -> str:
-    """The fingerprint of a data set: of the key of its images, the labels in order, where the splits end, and the classes."""
+    """The fingerprint of a data set, from the key of its images, the labels, where the splits end, and the classes."""
     return key(content, np.fromiter(labels, np.int64).tobytes(), ends, classes)

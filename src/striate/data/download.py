@@ -46,7 +46,9 @@ def downloaded(name: str, sha256: str, mirrors: Sequence[str], folder: Path, pro
         raise Failure(f"{folder} cannot be written: {fault.strerror or fault}") from None
     finally:
         logger.setLevel(level)
-    raise Failure(f"{name} could not be downloaded ({'; '.join(faults)}); where there is no network, put it into the data folder")  # fmt: skip  # noqa: E501
+    raise Failure(
+        f"{name} could not be downloaded ({'; '.join(faults)}); where there is no network, put it into the data folder"
+    )
 
 
 def _reason(fault: Exception) -> str:

@@ -42,7 +42,7 @@ class Duplicate:
 @final
 @dataclass(frozen=True)
 class Stray:
-    """An image whose longer side is over four times the usual one, or under a quarter of it; it is used all the same."""
+    """An image whose longer side is over four times the usual one, or under a quarter of it; used all the same."""
 
     source: str
     width: int
@@ -108,18 +108,23 @@ class Findings:
 
     def lines(self) -> list[str]:
         """One line per kind of finding that there is; none where nothing was odd."""
-        across = {kind: [d for d in self.duplicates if d.across == kind] for kind in ("splits", "classes", "none")}
+        same = {
+            kind: [" = ".join(d.sources) for d in self.duplicates if d.across == kind]
+            for kind in ("splits", "classes", "none")
+        }
+        unreadable = [f"{u.source}: {u.reason}" for u in self.unreadable]
+        odd = [f"{s.source}: {s.width}x{s.height}" for s in self.strays]
         found = [
-            _line("unreadable image", [f"{u.source}: {u.reason}" for u in self.unreadable]),
-            _line("empty class", self.empty_classes, "empty classes"),
-            _line("class missing from a split", self.missing, "classes missing from a split"),
-            _line("image that stands in two splits", [" = ".join(d.sources) for d in across["splits"]], "images that stand in two splits"),
-            _line("image with two labels", [" = ".join(d.sources) for d in across["classes"]], "images with two labels"),
-            _line("repeated image", [" = ".join(d.sources) for d in across["none"]]),
-            _line("image of an odd size", [f"{s.source}: {s.width}x{s.height}" for s in self.strays], "images of an odd size"),
-            _line("hidden file", self.hidden),
-            _line("file that is no image of a class", self.other, "files that are no image of a class"),
-        ]  # fmt: skip
+            _line(unreadable, "unreadable image", "unreadable images"),
+            _line(self.empty_classes, "empty class", "empty classes"),
+            _line(self.missing, "class missing from a split", "classes missing from a split"),
+            _line(same["splits"], "image that stands in two splits", "images that stand in two splits"),
+            _line(same["classes"], "image with two labels", "images with two labels"),
+            _line(same["none"], "repeated image", "repeated images"),
+            _line(odd, "image of an odd size", "images of an odd size"),
+            _line(self.hidden, "hidden file", "hidden files"),
+            _line(self.other, "file that is no image of a class", "files that are no image of a class"),
+        ]
         return [escaped(line) for line in (*found, *self.notes) if line]
 
 
@@ -132,7 +137,7 @@ def merged(findings: Findings, **more: object) -> Findings:
 
 
 def escaped(text: str) -> str:
-    """`text` with the bytes of a file name that are no UTF-8 written as backslash escapes, so that it can be printed."""
+    """`text` with the bytes of a file name that are no UTF-8 as backslash escapes, so that it can be printed."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -150,8 +155,9 @@ def _escaped(value: object) -> object:
     return value
 
 
-def _line(word: str, items: Sequence[str], plural: str = "") -> str:
+def _line(items: Sequence[str], one: str, many: str) -> str:
+    """`2 hidden files (.DS_Store, Thumbs.db)`; "" where there are none."""
     if not items:
         return ""
     shown = ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")
-    return f"{len(items):,} {word if len(items) == 1 else plural or word + 's'} ({shown})"
+    return f"{len(items):,} {one if len(items) == 1 else many} ({shown})"

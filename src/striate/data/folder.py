@@ -47,7 +47,7 @@ IMAGE_SUFFIXES = frozenset(
         ".webp",
     ]
 )
-"""A file that ends so is meant to be an image: if it cannot be read it counts as unreadable, not as another kind of file."""
+"""A file that ends so is meant to be an image: if it cannot be read it counts as unreadable, not as something else."""
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"RIFF")
 _HIDDEN = ("thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db")
@@ -59,7 +59,7 @@ _SPLIT_FOLDERS = {
 
 
 class Found(NamedTuple):
-    """One image file: its path, its class name, the split its place gives it (UNDIVIDED: none), and its stat signature."""
+    """One image file: its path, its class name, the split its place gives it or UNDIVIDED, and its signature."""
 
     path: str
     class_name: str
@@ -189,7 +189,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
-    """By its suffix; without a known one, by its first bytes. A link that points nowhere counts as what it is called."""
+    """By its suffix; without a known one, by its first bytes. A link to nowhere counts as what it is called."""
     suffix = "." + entry.name.rpartition(".")[2].lower() if "." in entry.name else ""
     if suffix in IMAGE_SUFFIXES:
         return entry.is_file() or entry.is_symlink()

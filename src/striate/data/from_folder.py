@@ -103,7 +103,10 @@ def _check(good: int, bad: tuple[Unreadable, ...], classes: tuple[str, ...], max
     share = Findings(images=good, unreadable=bad).share_unreadable
     if share > max_bad:
         causes = ", ".join(f"{reason} ({n:,})" for reason, n in Counter(u.reason for u in bad).most_common(3))
-        raise DataError(f"{len(bad):,} of {good + len(bad):,} images ({share:.1%}) cannot be read: {causes}; allowed are {max_bad:.1%}, and max_bad={share + 0.005:.2f} would go on without them")  # fmt: skip  # noqa: E501
+        raise DataError(
+            f"{len(bad):,} of {good + len(bad):,} images ({share:.1%}) cannot be read: {causes}; allowed are "
+            f"{max_bad:.1%}, and max_bad={share + 0.005:.2f} would go on without them"
+        )
     if len(classes) < 2:
         raise DataError(f"at least two classes must hold a readable image, found {', '.join(classes) or 'none'}")
 

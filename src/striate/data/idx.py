@@ -91,7 +91,10 @@ def pairs(folder: Path) -> list[Pair]:
     for stem, files in found.items():
         if len(files) < 2:
             (alone,) = files.values()
-            raise DataError(f"{alone} has no counterpart: images and labels come in pairs, as {stem or 'x'}-images-idx3-ubyte and {stem or 'x'}-labels-idx1-ubyte")  # fmt: skip  # noqa: E501
+            raise DataError(
+                f"{alone} has no counterpart: images and labels come in pairs, as {stem or 'x'}-images-idx3-ubyte and "
+                f"{stem or 'x'}-labels-idx1-ubyte"
+            )
     return [Pair(_STEMS.get(stem), files["images"], files["labels"]) for stem, files in found.items()]
 
 

@@ -97,7 +97,9 @@ def _lying_at(path: Path, options: Options) -> DataSet:
     name = path.name or str(path)
     if path.is_file():
         if path.suffix.lower() != ".npz":
-            raise DataError(f"{path} must be a folder or a .npz file, found a file that ends with {path.suffix or 'nothing'}")  # fmt: skip  # noqa: E501
+            raise DataError(
+                f"{path} must be a folder or a .npz file, found a file that ends with {path.suffix or 'nothing'}"
+            )
         return kept(name, file_digest(path), lambda: read_npz(path), options)
     if not path.is_dir():
         raise DataError(f"there is no data set {path}: it must be a folder, a .npz file, or one of {', '.join(NAMES)}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from striate.data.folder import Found
 
 _SETTLED = 2_000_000_000
-"""Nanoseconds: times of change on common file systems are coarser than a nanosecond, on some as coarse as two seconds."""
+"""Nanoseconds: file systems keep times of change no finer than this, some of them."""
 
 
 def looked_at(top: Path, images: Sequence[Found], root: Path, progress: Progress = silent) -> list[Seen]:

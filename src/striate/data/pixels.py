@@ -47,7 +47,7 @@ _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
 class Seen(NamedTuple):
-    """What a file's header says: sha256 of its bytes, upright width and height, whether it is grey; or the reason why not."""
+    """What a file's header says: sha256 of its bytes, upright size, whether it is grey; or the reason why not."""
 
     content: str
     width: int

@@ -72,7 +72,7 @@ class Published:
 
 
 def _idx(*checksums: tuple[str, str]) -> tuple[File, ...]:
-    names = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")  # fmt: skip  # noqa: E501
+    names = [f"{part}-{what}-ubyte.gz" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
     return tuple(File(name, *sums) for name, sums in zip(names, checksums, strict=True))
 
 
@@ -218,7 +218,8 @@ def read(published: Published, paths: Sequence[Path]) -> Source:
     if not published.members:
         parts = idx.parts([idx.Pair("train", *paths[:2]), idx.Pair("test", *paths[2:])])
         return Source(parts, published.classes, changed(published, paths))
-    records = [_records(published, member, raw) for member, raw in zip(published.members, _members(published, paths), strict=True)]  # fmt: skip  # noqa: E501
+    raws = _members(published, paths)
+    records = [_records(published, member, raw) for member, raw in zip(published.members, raws, strict=True)]
     parts: list[Part] = []
     for split in ("train", "test"):
         ours = [r for r, member in zip(records, published.members, strict=True) if member.split == split]
@@ -247,7 +248,7 @@ def _digests(path: Path) -> set[str]:
 
 
 def _members(published: Published, paths: Sequence[Path]) -> list[bytes]:
-    """The bytes of every member, from the unpacked files or straight from the archive; nothing is unpacked to the disk."""
+    """The bytes of every member, from the unpacked files or straight from the archive, which is not unpacked to the disk."""
     if len(paths) == len(published.members):
         return [path.read_bytes() for path in paths]
     try:
@@ -261,5 +262,7 @@ def _members(published: Published, paths: Sequence[Path]) -> list[bytes]:
 def _records(published: Published, member: Member, raw: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     record = published.label_bytes + 3 * 32 * 32
     if not raw or len(raw) % record:
-        raise DataError(f"{member.name} of {published.name} must hold records of {record:,} bytes, found {len(raw):,} bytes")  # fmt: skip  # noqa: E501
+        raise DataError(
+            f"{member.name} of {published.name} must hold records of {record:,} bytes, found {len(raw):,} bytes"
+        )
     return np.frombuffer(raw, np.uint8).reshape(-1, record)

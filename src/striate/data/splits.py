@@ -70,7 +70,7 @@ def _drawn(
 
 
 def _apportioned(sizes: Mapping[int, int], share: float) -> dict[int, int]:
-    """How many images of each class go to a split, at least one each: rounded down, and the rest to the largest remainders."""
+    """How many images of each class go to a split, at least one: rounded down, the rest to the largest remainders."""
     exact = {label: size * share for label, size in sizes.items()}
     counts = {label: int(value) for label, value in exact.items()}
     rest = round(sum(exact.values())) - sum(counts.values())

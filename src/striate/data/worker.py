@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Job(TypedDict):
-    """A request: look at the headers of `paths`, or, where an `array` is named, decode them into these rows of that file."""
+    """A request: look at the headers of `paths`, or, where an `array` is named, decode them into its rows."""
 
     paths: list[str]
     rows: list[int]

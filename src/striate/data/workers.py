@@ -57,7 +57,7 @@ def seen_all(paths: Sequence[str], progress: Progress = silent) -> list[Seen]:
 
 
 def decode_all(paths: Sequence[str], array: Path, fit: Fit, progress: Progress = silent) -> dict[int, str]:
-    """Decodes path i into row i of the `.npy` file `array` (uint8, (N, C, H, W)); returns why, for every row that failed."""
+    """Decodes path i into row i of the `.npy` file `array`, uint8 (N, C, H, W); returns why, for rows that failed."""
     faults: dict[int, str] = {}
 
     def keep(rows: Sequence[int], answers: list[object]) -> None:
