@@ -1,0 +1,67 @@
+"""Striate trains convolutional networks on images and shows what they see.
+
+One direction, no way back; each arrow is a function that can be called alone, and whatever has been computed lies in
+the run's folder in open formats:
+
+    text --parse--> Network --build--> nn.Module --fit(data, recipe)--> Run (a folder) --look--> Atlas --show--> page
+
+In six lines::
+
+    import striate
+
+    network = striate.Network.parse("input 1x28x28, conv 20 5x5, relu, maxpool 2x2, dense 10")  # or .preset("vanilla")
+    digits = striate.data.load("digits")                             # or the path of a folder of class folders
+    run = striate.train.run(network, digits, striate.Recipe(epochs=3), out="runs/digits")
+    striate.inside.atlas(run.model(), digits.test, out="runs/digits/atlas")  # what excites every unit, and where
+
+The rooms, from the ground up (imports only go down):
+
+    errors, files   the faults a user can meet; writing that survives a kill
+    layers          one file per kind of layer: its text, shapes, counts, window, PyTorch module and equation
+    pictures        arrays to images
+    notation        the text form of a network
+    network         a network as a value, and its summary; `presets` holds the published ones
+    data            images from anywhere, decoded once, and their augmentation
+    model           a trained network with its preprocessing and classes, in one file without pickle
+    train           recipe, engine, the loop as a stream of events, checkpoints
+    inside          looking inside any PyTorch network: fields, activations, projections, atlas, occlusion
+    report, claims  what came out, on paper; the lecture's claims put to the test
+    cli             the commands; `striate --help`
+
+Importing this package is quick: torch is loaded when something is built or trained. Read on in `striate.network`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from striate import data, inside, layers, report, train
+    from striate.model import Model
+    from striate.network import Network
+    from striate.train import Recipe
+
+    __version__: str
+
+__all__ = ["Model", "Network", "Recipe", "__version__", "data", "inside", "layers", "report", "train"]
+
+_HOMES = {"Network": "striate.network", "Model": "striate.model", "Recipe": "striate.train"}
+_ROOMS = ("data", "inside", "layers", "report", "train")
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name when it is first asked for (PEP 562)."""
+    if name in _ROOMS:
+        return importlib.import_module(f"striate.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("striate")
+    raise AttributeError(f"module 'striate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
