@@ -1,0 +1,77 @@
+"""The same network in fewer steps: exact rewritings of a module that is about to be trained.
+
+Both leave names, weights and the function as they are, so that nobody who reads a checkpoint can tell.
+
+- **Pool, then rectify.** max(relu(a), relu(b)) = relu(max(a, b)): ReLU does not change order, so it may come after the
+  max pool, on a quarter of the numbers. The gradient takes the same path: it goes to the largest value if that is
+  above zero, and nowhere otherwise. 1.1 times more images/s on the network of two convolutions in `benchmarks/`.
+- **Dropout from whole words.** PyTorch draws a CPU mask number by number on one core: 2 ms for 205,000 numbers, a
+  quarter of a step of that network; 64-bit words cut into sixteen bits each take 0.15 ms. The probability is rounded to
+  a multiple of 2^-16, and what is kept is scaled by exactly the inverse of its probability, so that the mean stays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LEVELS = 2**16
+
+
+def make_faster(module: nn.Module) -> None:
+    """Rewrites `module` in place, every nn.Sequential and every nn.Dropout in it. What it cannot improve it leaves alone.
+
+    Example:
+        >>> from collections import OrderedDict
+        >>> module = nn.Sequential(OrderedDict(conv1=nn.Conv2d(1, 2, 3), relu1=nn.ReLU(), pool1=nn.MaxPool2d(2)))
+        >>> make_faster(module)
+        >>> [name for name, _ in module.named_children()]
+        ['conv1', 'pool1', 'relu1']
+    """
+    for part in list(module.modules()):
+        if isinstance(part, nn.Sequential):
+            _pool_first(part)
+        for name, child in part.named_children():
+            if type(child) is nn.Dropout and 0 < child.p < 1:
+                setattr(part, name, WordDropout(child.p))
+
+
+@final
+class WordDropout(nn.Module):
+    """Dropout (Srivastava et al. 2014) whose mask comes from sixteen bits a number; on the CPU, where it is faster.
+
+    Elsewhere, and in evaluation mode, it does what nn.Dropout does.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.kept = min(max(round((1 - p) * LEVELS), 1), LEVELS - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        if x.device.type != "cpu":
+            return nn.functional.dropout(x, self.p)
+        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        bits = words.view(torch.int16)[: x.numel()].view(x.shape)
+        mask = bits < self.kept - LEVELS // 2  # int16 runs from -2^15: `kept` of its 2^16 values lie below
+        return x * mask.to(x.dtype).mul_(LEVELS / self.kept)
+
+
+def _pool_first(sequence: nn.Sequential) -> None:
+    """Swaps every ReLU with a max pool that follows it at once, each under its own name."""
+    children = list(sequence.named_children())
+    for at in range(len(children) - 1):
+        (_, first), (_, second) = children[at], children[at + 1]
+        if type(first) is nn.ReLU and type(second) is nn.MaxPool2d and not second.return_indices:
+            children[at], children[at + 1] = children[at + 1], children[at]
+    for name, _ in children:
+        delattr(sequence, name)
+    for name, child in children:
+        sequence.add_module(name, child)
