@@ -9,6 +9,7 @@ bias on maps, a dense layer without bias on vectors.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, final
 
 from striate.errors import ShapeError
@@ -70,11 +71,11 @@ class Residual(Block):
         return cls(*branches)
 
     def parts(self, input: Shape) -> dict[str, tuple[Layer, ...]]:
-        return {"body": self.body, "shortcut": self._shortcut(input)}
+        return {"body": self.body, "shortcut": _shortcut(self, input)}
 
     def output(self, input: Shape) -> Shape:
         outputs = self.outputs(input)
-        outputs["shortcut"] = sequence.output(self._shortcut(input), input)
+        outputs["shortcut"] = sequence.output(_shortcut(self, input), input)
         if outputs["body"] != outputs["shortcut"]:
             raise ShapeError(f"what is added must have the same shape, but {differ(outputs)}")
         return outputs["body"]
@@ -94,29 +95,38 @@ class Residual(Block):
     ) -> tuple[Array, Parameters]:
         return self.branch_gradients(x, [dy, dy], theta, training=training)
 
-    def _shortcut(self, input: Shape) -> tuple[Layer, ...]:
-        """The layers of the shortcut; none where it is the identity."""
-        if self.shortcut is not None:
-            return self.shortcut
-        output = self.outputs(input)["body"]
-        if output == input:
-            return ()
-        if len(output) == len(input) == 1:
-            return (Dense(output[0], bias=False),)
-        if len(output) != len(input):
-            raise ShapeError(
-                f"the body makes {shape_text(output)} of {shape_text(input)}, and no projection leads from maps"
-                f" to a vector; write the shortcut: residual(body | shortcut)"
-            )
-        return (self._projection(input, output),)
 
-    def _projection(self, input: Shape, output: Shape) -> Conv:
-        stride = sequence.field(self.body, input, Field()).stride
-        projection = Conv(output[0], (1, 1), stride, bias=False)
-        if projection.output(input) != output:
-            raise ShapeError(
-                f"the body makes {shape_text(output)} of {shape_text(input)}, and a 1x1 projection of the body's"
-                f" stride {shape_text(stride)} makes {shape_text(projection.output(input))};"
-                f" pad the body, or write the shortcut: residual(body | shortcut)"
-            )
-        return projection
+@lru_cache(maxsize=10_000)  # for the reason that `block.py` gives
+def _shortcut(block: Residual, input: Shape) -> tuple[Layer, ...]:
+    """The layers of the shortcut; none where it is the identity."""
+    if block.shortcut is not None:
+        return block.shortcut
+    output = block.outputs(input)["body"]
+    if output == input:
+        return ()
+    if len(output) != len(input):
+        raise ShapeError(
+            f"the body makes {shape_text(output)} of {shape_text(input)}, and no projection leads from maps"
+            f" to a vector; write the shortcut: residual(body | shortcut)"
+        )
+    try:
+        return (_projection(block.body, input, output),)
+    except ShapeError:
+        raise
+    except ValueError as fault:
+        raise ShapeError(f"no projection leads from {shape_text(input)} to {shape_text(output)}: {fault}") from None
+
+
+def _projection(body: tuple[Layer, ...], input: Shape, output: Shape) -> Layer:
+    """Raises ShapeError where a projection does not fit, ValueError where it would pass a layer's bounds."""
+    if len(output) == 1:
+        return Dense(output[0], bias=False)
+    stride = sequence.field(body, input, Field()).stride
+    projection = Conv(output[0], (1, 1), stride, bias=False)
+    if projection.output(input) != output:
+        raise ShapeError(
+            f"the body makes {shape_text(output)} of {shape_text(input)}, and a 1x1 projection of the body's"
+            f" stride {shape_text(stride)} makes {shape_text(projection.output(input))};"
+            f" pad the body, or write the shortcut: residual(body | shortcut)"
+        )
+    return projection

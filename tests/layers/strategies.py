@@ -1,0 +1,146 @@
+"""Hypothesis strategies: for every kind of layer, layers with all their options, and shapes that they can take."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+from striate.layers import Layer, Shape
+from striate.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
+from striate.layers.batchnorm import BatchNorm
+from striate.layers.concat import Concat
+from striate.layers.conv import Conv
+from striate.layers.dense import Dense
+from striate.layers.dropout import Dropout
+from striate.layers.flatten import Flatten
+from striate.layers.globalpool import GlobalAvgPool
+from striate.layers.lrn import Lrn
+from striate.layers.pool import AvgPool, MaxPool, Pool
+from striate.layers.residual import Residual
+
+
+class Case(NamedTuple):
+    """A layer and the shape of one image that goes in."""
+
+    layer: Layer
+    input: Shape
+
+
+def sides(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(least, most), st.integers(least, most))
+
+
+MAPS: st.SearchStrategy[Shape] = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6))
+VECTORS: st.SearchStrategy[Shape] = st.tuples(st.integers(1, 7))
+ANY = MAPS | VECTORS
+
+
+def fits(case: Case) -> bool:
+    try:
+        case.layer.output(case.input)
+    except ValueError:
+        return False
+    return True
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Case:
+    groups = draw(st.integers(1, 3))
+    layer = Conv(
+        channels=groups * draw(st.integers(1, 2)),
+        kernel=draw(sides(1, 4)),
+        stride=draw(sides(1, 3)),
+        pad=draw(st.just("same") | sides(0, 3)),
+        dilation=draw(sides(1, 2)),
+        groups=groups,
+        bias=draw(st.booleans()),
+    )
+    return Case(layer, (groups * draw(st.integers(1, 2)), *draw(sides(1, 8))))
+
+
+@st.composite
+def pools(draw: st.DrawFn, kind: type[Pool]) -> Case:
+    kernel = draw(sides(1, 4))
+    layer = kind(
+        kernel=kernel,
+        stride=draw(st.none() | sides(1, 4)),
+        pad=(draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2))),
+        ceil=draw(st.booleans()),
+    )
+    return Case(layer, (draw(st.integers(1, 3)), *draw(sides(1, 8))))
+
+
+def of(layers: st.SearchStrategy[Layer], shapes: st.SearchStrategy[Shape]) -> st.SearchStrategy[Case]:
+    return st.builds(Case, layers, shapes)
+
+
+def real(least: float, most: float) -> st.SearchStrategy[float]:
+    return st.floats(least, most, allow_subnormal=False)
+
+
+def same_size(channels: int) -> st.SearchStrategy[tuple[Layer, ...]]:
+    """Branches that keep rows and columns, and end with so many channels."""
+    opening: st.SearchStrategy[tuple[Layer, ...]] = st.sampled_from(
+        [
+            (),
+            (BatchNorm(), Tanh()),
+            (Conv(3, (1, 2), pad="same"), Relu()),
+            (MaxPool((3, 3), (1, 1), (1, 1)),),
+            (Dropout(0.3),),
+        ]
+    )
+    return opening.map(lambda layers: (*layers, Conv(channels, (3, 3), pad=(1, 1), bias=False)))
+
+
+@st.composite
+def residuals(draw: st.DrawFn) -> Case:
+    channels, wanted = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    body = draw(same_size(wanted))
+    stride = draw(sides(1, 2))
+    # Without a bias: before batch norm its gradient is 0 but for rounding, and two roundings cannot be compared.
+    body = (*body, Conv(wanted, (3, 3), stride, pad=(1, 1), bias=False), BatchNorm())
+    shortcut: tuple[Layer, ...] = (AvgPool((2, 2), stride, ceil=stride != (1, 1)), Conv(wanted, (1, 1)))
+    given = draw(st.booleans()) and stride == (2, 2)
+    return Case(Residual(body, shortcut if given else None), (channels, *draw(sides(2, 6))))
+
+
+def residuals_of_vectors() -> st.SearchStrategy[Case]:
+    bodies = st.builds(Dense, st.integers(1, 5)).map(lambda last: (Dense(5), Sigmoid(), last))
+    return of(bodies.map(Residual), VECTORS)
+
+
+@st.composite
+def concatenations(draw: st.DrawFn) -> Case:
+    branches = [draw(same_size(draw(st.integers(1, 3)))) for _ in range(draw(st.integers(1, 3)))]
+    if len(branches) == 1 or draw(st.booleans()):
+        branches.insert(draw(st.integers(0, len(branches))), ())
+    if draw(st.booleans()):
+        branches.append((Residual((Conv(2, (1, 1)),)),))
+    return Case(Concat(tuple(branches)), (draw(st.integers(1, 3)), *draw(sides(1, 5))))
+
+
+def concatenations_to_vectors() -> st.SearchStrategy[Case]:
+    return of(st.just(Concat(((GlobalAvgPool(),), (Flatten(), Dense(2)), (Dense(3),)))), MAPS)
+
+
+CASES: dict[str, st.SearchStrategy[Case]] = {
+    "avgpool": pools(AvgPool),
+    "batchnorm": of(st.builds(BatchNorm, real(1e-6, 0.1), real(0, 1)), ANY),
+    "concat": concatenations() | concatenations_to_vectors(),
+    "conv": convolutions(),
+    "dense": of(st.builds(Dense, st.integers(1, 5), st.booleans()), ANY),
+    "dropout": of(st.builds(Dropout, real(0, 0.95)), ANY),
+    "flatten": of(st.just(Flatten()), ANY),
+    "gelu": of(st.just(Gelu()), ANY),
+    "globalavgpool": of(st.just(GlobalAvgPool()), MAPS),
+    "leakyrelu": of(st.builds(LeakyRelu, real(0, 1)), ANY),
+    "lrn": of(st.builds(Lrn, st.integers(1, 7), real(0, 2), real(0, 2), real(0.1, 3)), MAPS),
+    "maxpool": pools(MaxPool),
+    "relu": of(st.just(Relu()), ANY),
+    "residual": residuals() | residuals_of_vectors(),
+    "sigmoid": of(st.just(Sigmoid()), ANY),
+    "softmax": of(st.just(Softmax()), ANY),
+    "tanh": of(st.just(Tanh()), ANY),
+}
+"""For every kind, by its word. A few of the shapes do not fit; filter by `fits`."""
