@@ -1,0 +1,154 @@
+"""Training as a generator of events: `fit` begins a run, `resume` goes on with one.
+
+    for event in fit(network, data, recipe, out=Path("runs/first")):
+        ...
+
+Between two events the training stands still, its checkpoint can be taken, and PyTorch's global state is the caller's.
+What a step does stands in `loop.py`, what an epoch is in `training.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate.data import load
+from striate.errors import DataError, UserError
+from striate.train import checkpoint
+from striate.train.engine import Engine
+from striate.train.recipe import Recipe
+from striate.train.runs import Run, new_run, refuse_occupied
+from striate.train.training import Training
+from striate.train.workbench import matching, preprocessing, set_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from striate.data import DataSet
+    from striate.network import Network
+    from striate.train.events import Event
+
+
+def fit(
+    network: Network,
+    data: DataSet,
+    recipe: Recipe | None = None,
+    *,
+    out: Path | str,
+    engine: Engine | None = None,
+    source: Mapping[str, object] | None = None,
+) -> Generator[Event]:
+    """Trains a network on a data set and keeps everything in the folder `out`.
+
+    Arguments:
+        network: its input and outputs must be the data's.
+        data: `validation` decides which epoch is best; `test` is scored once, at the end.
+        recipe: how; `Recipe()` unless given.
+        out: the run's folder; must not exist, or be empty.
+        engine: on what; `Engine.choose()` with the recipe's precision unless given.
+        source: the arguments of `data.load` that give this data again, so that `resume(out)` can.
+
+    Returns:
+        The events, `Started` first and `Finished` last. Nothing is trained before they are asked for.
+
+    Raises:
+        UserError: something given cannot be used; raised at once.
+        Failure: from the iterator, where training cannot go on: the reason, what is kept, and the command that resumes.
+    """
+    recipe, out = recipe or Recipe(), Path(out)
+    network = matching(network, data)
+    engine = engine or engine_for(recipe)
+    refuse_occupied(out)
+    fitted = str((source or {}).get("fit") or "crop")
+    bench = set_up(network, data, recipe, engine, preprocessing(data, fitted))
+    state = checkpoint.State()
+    with new_run(
+        out,
+        network=network,
+        data=data,
+        recipe=recipe,
+        engine=engine,
+        preprocessing=bench.preprocessing,
+        source=source,
+    ) as draft:
+        checkpoint.save(draft.checkpoint("last"), bench, state)
+    return Training(Run(out), data, bench, state).events(resumed=False)
+
+
+def resume(out: Path | str, data: DataSet | None = None, *, engine: Engine | None = None) -> Generator[Event]:
+    """Goes on with a run that was stopped, from its last checkpoint, to bit-identical weights.
+
+    Arguments:
+        out: the run's folder.
+        data: what it was trained on; loaded again from the run's own record unless given.
+        engine: the run's own unless given; with another one results agree but for rounding.
+
+    Raises:
+        UserError: there is no run, or the data is not what the run was trained on.
+        Failure: as `fit`.
+    """
+    run = Run.open(out)
+    engine = engine or Engine.of_json(run.environment["engine"])
+    data = data or _load_again(run)
+    if data.fingerprint != run.data["fingerprint"]:
+        raise DataError(f"{data.name} is not what {run.path} was trained on: its content, split or size has changed")
+    bench = set_up(run.network, data, run.recipe, engine, run.preprocessing)
+    state = checkpoint.restore(run.checkpoint("last"), bench)
+    return Training(run, data, bench, state).events(resumed=True)
+
+
+def run(
+    network: Network,
+    data: DataSet,
+    recipe: Recipe | None = None,
+    *,
+    out: Path | str,
+    engine: Engine | None = None,
+    source: Mapping[str, object] | None = None,
+    watch: Callable[[Event], None] | None = None,
+) -> Run:
+    """`fit` to its end; `watch` is called with every event. Returns the run."""
+    drive(fit(network, data, recipe, out=out, engine=engine, source=source), watch)
+    return Run(Path(out))
+
+
+def run_on(
+    out: Path | str,
+    data: DataSet | None = None,
+    *,
+    engine: Engine | None = None,
+    watch: Callable[[Event], None] | None = None,
+) -> Run:
+    """`resume` to its end; `watch` is called with every event. Returns the run."""
+    drive(resume(out, data, engine=engine), watch)
+    return Run(Path(out))
+
+
+def drive(events: Generator[Event], watch: Callable[[Event], None] | None = None) -> None:
+    """Takes all events. Ctrl-C while `watch` works is handed to the training, which saves and says how to resume."""
+    for event in events:
+        try:
+            if watch:
+                watch(event)
+        except KeyboardInterrupt as pressed:
+            events.throw(pressed)
+
+
+def engine_for(recipe: Recipe) -> Engine:
+    """The engine this machine gets for a recipe; regression stays in float32, as its outputs need more than 8 bits."""
+    exact = recipe.precision == "auto" and recipe.loss == "mean-squared-error"
+    return Engine.choose(precision="float32" if exact else recipe.precision)
+
+
+def _load_again(run: Run) -> DataSet:
+    source = run.data_source
+    if source is None:
+        raise UserError(f"{run.path} does not say where its data came from; give the data set it was trained on")
+    known = inspect.signature(load).parameters
+    values: dict[str, Any] = {key: value for key, value in source.items() if key in known and value is not None}
+    if "size" in values:
+        values["size"] = tuple(values["size"])
+    if "root" in values:
+        values["root"] = Path(values["root"])
+    return load(**values)

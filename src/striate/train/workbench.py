@@ -1,0 +1,118 @@
+"""The workbench: everything a training's steps touch, put together from network, data, recipe and engine."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import torch
+
+from striate.data import statistics
+from striate.errors import DataError, NetworkError
+from striate.model import Preprocessing, ends_in_softmax
+from striate.train.faster import make_faster
+from striate.train.optimizer import optimizer, training_loss
+from striate.train.randomness import Randomness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+    from striate.data import DataSet
+    from striate.network import Network
+    from striate.train.engine import Engine
+    from striate.train.recipe import Recipe
+
+
+@final
+@dataclass(frozen=True)
+class Workbench:
+    """Everything a step touches. The tensors change; which tensors they are does not.
+
+    Attributes:
+        module: in training mode, on the engine's device.
+        optimizer: over the module's parameters.
+        averaged: a second module that holds the moving average of the weights; None where the recipe asks for none.
+        total: sum over images of the training loss since the last recorded step; one number, float64.
+        loss: (float32 outputs, labels) -> mean loss.
+        randomness: what dropout and augmentation draw from.
+        preprocessing, engine, recipe: as chosen.
+        steps: steps in one epoch.
+    """
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    averaged: nn.Module | None
+    total: Tensor
+    loss: Callable[[Tensor, Tensor], Tensor]
+    randomness: Randomness
+    preprocessing: Preprocessing
+    engine: Engine
+    recipe: Recipe
+    steps: int
+
+    @property
+    def judged(self) -> nn.Module:
+        """The module that is evaluated and kept: the averaged one, with the running statistics of the trained one."""
+        if self.averaged is None:
+            return self.module
+        for kept, running in zip(self.averaged.buffers(), self.module.buffers(), strict=True):
+            kept.copy_(running)
+        return self.averaged
+
+
+def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, preprocessing: Preprocessing) -> Workbench:
+    """The workbench of a training's first step.
+
+    Raises:
+        RecipeError: the loss does not suit the data.
+        DataError: a split that training needs is empty.
+    """
+    for name, split in (("train", data.train), ("validation", data.validation)):
+        if not len(split):
+            raise DataError(
+                f"training needs images to train on and to validate on; the {name} split of {data.name} is empty"
+            )
+    device = torch.device(engine.device)
+    module = network.build(recipe.seed).train()
+    make_faster(module)
+    module = engine.place(module)
+    return Workbench(
+        module=module,
+        optimizer=optimizer(recipe, module),
+        averaged=copy.deepcopy(module).requires_grad_(False) if recipe.ema else None,
+        total=torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device),
+        loss=training_loss(recipe, data, probabilities=ends_in_softmax(module), device=device),
+        randomness=Randomness(recipe.seed, device),
+        preprocessing=preprocessing,
+        engine=engine,
+        recipe=recipe,
+        steps=-(-len(data.train) // recipe.batch_size),
+    )
+
+
+def matching(network: Network, data: DataSet) -> Network:
+    """The network, with the data's shape where it has no input line.
+
+    Raises:
+        NetworkError: it takes another input, or has another number of outputs, than the data needs.
+    """
+    if network.input is None:
+        network = type(network)(network.layers, data.shape, network.allow_large)
+    needed = len(data.classes) or data.train.labels.shape[1]
+    if network.input != data.shape:
+        raise NetworkError(
+            f"the network takes inputs of shape {network.input}; those of {data.name} have shape {data.shape}"
+        )
+    if network.outputs != needed:
+        what = f"{needed} classes" if data.classes else f"{needed} numbers to predict"
+        raise NetworkError(f"the network has {network.outputs} outputs; {data.name} has {what}")
+    return network
+
+
+def preprocessing(data: DataSet, fit: str) -> Preprocessing:
+    """Every channel to mean 0 and standard deviation 1 over the training split; a constant channel to 0."""
+    mean, std = statistics(data.train)
+    return Preprocessing(data.shape, mean, tuple(s if s > 0 else 1.0 for s in std), fit)
