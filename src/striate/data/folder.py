@@ -114,7 +114,7 @@ def _entered(top: Path, listing: Listing) -> Path:
     """The first folder, from `top` down, that holds more than just one folder of folders."""
     for _ in range(8):
         entries = [entry for entry in _entries(str(top)) if not _is_hidden(entry.name)]
-        folders = [entry for entry in entries if entry.is_dir()]
+        folders = [entry for entry in entries if _is_folder(entry)]
         if len(entries) != 1 or len(folders) != 1 or not _has_only_folders(folders[0].path):
             return top
         top = Path(folders[0].path)
@@ -123,7 +123,7 @@ def _entered(top: Path, listing: Listing) -> Path:
 
 
 def _split_folders(top: Path, listing: Listing) -> list[tuple[os.DirEntry[str], str]]:
-    folders = [entry for entry in _entries(str(top)) if entry.is_dir() and not _is_hidden(entry.name)]
+    folders = [entry for entry in _entries(str(top)) if _is_folder(entry) and not _is_hidden(entry.name)]
     named = [(entry, _SPLIT_FOLDERS[entry.name.lower()]) for entry in folders if entry.name.lower() in _SPLIT_FOLDERS]
     named = [(entry, split) for entry, split in named if _has_only_folders(entry.path)]
     if not any(split == "train" for _, split in named):
@@ -141,7 +141,7 @@ def _list_classes(folder: str, given: int, listing: Listing) -> None:
     for entry in _entries(folder):
         if _is_hidden(entry.name):
             listing.hidden.append(entry.path)
-        elif entry.is_dir():
+        elif _is_folder(entry):
             listing.classes.add(entry.name)
             _list_images(entry, given, listing)
         else:
@@ -161,7 +161,7 @@ def _list_images(top: os.DirEntry[str], given: int, listing: Listing) -> None:
         for entry in _entries(folder):
             if _is_hidden(entry.name):
                 listing.hidden.append(entry.path)
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 waiting.append(entry.path)
             elif _is_image(entry):
                 listing.images.append(Found(entry.path, top.name, given, _signature(entry)))
@@ -179,7 +179,7 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 def _has_only_folders(folder: str) -> bool:
     entries = [entry for entry in _entries(folder) if not _is_hidden(entry.name)]
-    return any(entry.is_dir() for entry in entries) and not any(
+    return any(_is_folder(entry) for entry in entries) and not any(
         entry.is_file() and _is_image(entry) for entry in entries
     )
 
@@ -188,12 +188,28 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _HIDDEN
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Following links; one that leads to itself is no folder."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Following links; one that leads to itself is no file."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
 def _is_image(entry: os.DirEntry[str]) -> bool:
     """By its suffix; without a known one, by its first bytes. A link to nowhere counts as what it is called."""
     suffix = "." + entry.name.rpartition(".")[2].lower() if "." in entry.name else ""
     if suffix in IMAGE_SUFFIXES:
-        return entry.is_file() or entry.is_symlink()
-    if not entry.is_file():
+        return _is_file(entry) or entry.is_symlink()
+    if not _is_file(entry):
         return False
     try:
         with Path(entry.path).open("rb") as stream:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import warnings
@@ -39,8 +40,9 @@ RULE = 1
 MOST_PIXELS = 100_000_000
 MOST_BYTES = 512 * 2**20
 
-FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-"""What may be opened; the formats of Pillow that run other programs (EPS) or are no photographs are not among them."""
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+"""What may be opened. Formats of Pillow that run other programs (EPS) or are no photographs are not among them; MPO,
+which some cameras write, opens as its JPEG."""
 
 _ORIENTATION = 0x0112
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
@@ -135,11 +137,20 @@ def _bytes(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """FORMATS, without those that this build of Pillow lacks."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
 def _opened(raw: bytes) -> Image:
     """The image, undecoded, if its header promises nothing that would not fit."""
     from PIL import Image
 
-    image = Image.open(io.BytesIO(raw), formats=FORMATS)
+    image = Image.open(io.BytesIO(raw), formats=_formats())
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise DataError(f"{width}x{height} is more than {MOST_PIXELS // 10**6} megapixels")

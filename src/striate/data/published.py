@@ -248,7 +248,7 @@ def _digests(path: Path) -> set[str]:
 
 
 def _members(published: Published, paths: Sequence[Path]) -> list[bytes]:
-    """The bytes of every member, from the unpacked files or straight from the archive, which is not unpacked to the disk."""
+    """The bytes of every member, from the unpacked files or straight out of the archive."""
     if len(paths) == len(published.members):
         return [path.read_bytes() for path in paths]
     try:

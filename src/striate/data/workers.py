@@ -30,6 +30,8 @@ CHUNK = 64
 FEW = 256
 """Up to so many images are done in this process: starting others takes about as long as 1,000 small images."""
 
+Answered = Callable[[Job, list[object]], None]
+
 CRASHED = "the decoder crashed on it"
 
 
@@ -97,17 +99,18 @@ def _all_done(
     _shared_out(waiting, answered, min(cores(), 32, len(jobs)))
 
 
-def _shared_out(waiting: deque[Job], answered: Callable[[Job, list[object]], None], count: int) -> None:
+def _shared_out(waiting: deque[Job], answered: Answered, count: int) -> None:
     """`count` processes, each with a thread here that feeds it jobs until none waits; a fault in one ends them all."""
     faults: list[BaseException] = []
     processes: list[subprocess.Popen[str]] = []
+    stopped = threading.Event()
 
     def feed() -> None:
         try:
-            _feed(waiting, answered, processes)
+            _feed(waiting, answered, processes, stopped)
         except BaseException as fault:
             faults.append(fault)
-            waiting.clear()
+            stopped.set()
 
     threads = [threading.Thread(target=feed, daemon=True) for _ in range(count)]
     try:
@@ -116,19 +119,22 @@ def _shared_out(waiting: deque[Job], answered: Callable[[Job, list[object]], Non
         for thread in threads:
             thread.join()
     finally:
-        waiting.clear()
+        stopped.set()
         for process in processes:
             process.kill()
-            process.wait()
+        for thread in threads:
+            thread.join()
+        for process in processes:
+            _ended(process)
     if faults:
         raise faults[0]
 
 
 def _feed(
-    waiting: deque[Job], answered: Callable[[Job, list[object]], None], processes: list[subprocess.Popen[str]]
+    waiting: deque[Job], answered: Answered, processes: list[subprocess.Popen[str]], stopped: threading.Event
 ) -> None:
     process: subprocess.Popen[str] | None = None
-    while waiting:
+    while not stopped.is_set():
         try:
             job = waiting.popleft()
         except IndexError:
@@ -139,13 +145,13 @@ def _feed(
         answers = _asked(process, job)
         if answers is not None:
             answered(job, answers)
-            continue
-        process = _ended(process)
-        rows = job["rows"]
-        if len(rows) == 1:
-            answered(job, [CRASHED])
-        else:  # find the one file that crashes the decoder by giving each its own job
-            waiting.extend(_alone(job, k) for k in range(len(rows)))
+        elif not stopped.is_set():
+            _ended(process)
+            process = None
+            if len(job["rows"]) == 1:
+                answered(job, [CRASHED])
+            else:  # find the one file that crashes the decoder by giving each its own job
+                waiting.extend(_alone(job, k) for k in range(len(job["rows"])))
     if process is not None:
         _ended(process)
 

@@ -1,0 +1,154 @@
+"""`.npz` and IDX sources, against arrays made here."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from striate import data
+from striate.data import idx
+from striate.data.arrays import laid_out, whole_labels
+from striate.errors import DataError
+
+RNG = np.random.default_rng(11)
+
+
+def idx_bytes(values: NDArray[np.uint8]) -> bytes:
+    return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("stems", [("train", "t10k"), ("",)])
+def test_idx_folders(tmp_path: Path, suffix: str, stems: tuple[str, ...]) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    arrays = {stem: (RNG.integers(0, 256, (40, 9, 7), np.uint8), np.arange(40, dtype=np.uint8) % 4) for stem in stems}
+    for stem, pair in arrays.items():
+        for what, values in zip(("images-idx3", "labels-idx1"), pair, strict=True):
+            raw = idx_bytes(values)
+            name = f"{stem}-{what}-ubyte{suffix}".removeprefix("-")
+            (folder / name).write_bytes(gzip.compress(raw) if suffix else raw)
+    for _ in range(2):  # the second time from the cache
+        found = data.load(folder, cache=tmp_path / "cache")
+        assert found.shape == (1, 9, 7)
+        assert found.classes == ("0", "1", "2", "3")
+        assert [len(found.train), len(found.validation), len(found.test)] == ([36, 4, 40] if len(stems) == 2 else [32, 4, 4])  # fmt: skip  # noqa: E501
+        for image, label, source in zip(found.test.images, found.test.labels, found.test.sources, strict=True):
+            images, labels = arrays["t10k" if len(stems) == 2 else ""]
+            place = int(source.split("[")[1][:-1])
+            assert np.array_equal(image[0], images[place])
+            assert label == labels[place]
+        assert found.test.sources[0].startswith("own test[" if len(stems) == 2 else "own[")
+
+
+@pytest.mark.parametrize("raw", [b"", b"\0\0\x08", b"\0\0\x07\x01\0\0\0\1x", b"\0\0\x08\x01\0\0\0\5abc", b"\x1f\x8bno", b"\0\0\x08\xff"])  # fmt: skip  # noqa: E501
+def test_broken_idx_files_are_refused(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "x").write_bytes(raw)
+    with pytest.raises(DataError):
+        idx.read(tmp_path / "x")
+
+
+def test_idx_images_without_labels_are_named(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((2, 3, 3), np.uint8)))
+    with pytest.raises(DataError, match="counterpart"):
+        data.load(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels")])  # fmt: skip  # noqa: E501
+def test_npz_with_given_splits(tmp_path: Path, names: tuple[str, ...]) -> None:
+    x, y = RNG.integers(0, 256, (60, 8, 8, 3), np.uint8), np.arange(60)[:, None] % 3
+    np.savez(tmp_path / "own.npz", **dict(zip(names, (x[:40], y[:40], x[40:], y[40:]), strict=True)))
+    found = data.load(tmp_path / "own.npz", cache=tmp_path / "cache")
+    assert found.shape == (3, 8, 8)
+    assert len(found.train) + len(found.validation) == 40
+    assert np.array_equal(found.test.images, x[40:].transpose(0, 3, 1, 2))
+    assert np.array_equal(found.test.labels, y[40:, 0])
+
+
+def test_npz_with_words_names_resizing_and_one_channel(tmp_path: Path) -> None:
+    x, words = RNG.uniform(size=(30, 12, 12)), np.array(["dog", "cat", "ant"] * 10)
+    np.savez_compressed(tmp_path / "own.npz", images=x, labels=words)
+    found = data.load(tmp_path / "own.npz", cache=tmp_path / "cache", size=(6, 6), channels=3)
+    assert found.classes == ("ant", "cat", "dog")
+    assert found.shape == (3, 6, 6)
+    assert np.array_equal(found.train.images[:, 0], found.train.images[:, 2])
+    np.savez_compressed(
+        tmp_path / "named.npz", images=x, labels=np.arange(30) % 2, classes=np.array(["a", "b", "never"])
+    )
+    assert data.load(tmp_path / "named.npz", cache=tmp_path / "cache").findings.missing == (
+        "never (train)",
+        "never (validation)",
+        "never (test)",
+    )
+
+
+def test_npz_never_unpickles(tmp_path: Path) -> None:
+    np.savez(tmp_path / "evil.npz", images=np.array([{"a": 1}], object), labels=np.array([0]))
+    with pytest.raises(DataError, match="cannot be read"):
+        data.load(tmp_path / "evil.npz", cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"pictures": np.zeros(3)}, "must hold the arrays images and labels"),
+        ({"images": np.zeros((4, 784)), "labels": np.arange(4)}, "table"),
+        ({"images": np.zeros((4, 8, 8, 5)), "labels": np.arange(4)}, "1, 3 or 4 channels"),
+        ({"images": np.full((4, 8, 8), -1), "labels": np.arange(4)}, "from 0 to 255"),
+        ({"images": np.full((4, 8, 8), np.nan), "labels": np.arange(4)}, "from 0 to 255"),
+        ({"images": np.zeros((4, 8, 8)), "labels": np.arange(5)}, "one label per image"),
+        ({"images": np.zeros((4, 8, 8)), "labels": np.zeros(4)}, "at least two classes"),
+        ({"images": np.zeros((4, 8, 8)), "labels": np.array([0.5] * 4)}, "whole numbers or words"),
+        (
+            {"images": np.zeros((4, 8, 8)), "labels": np.arange(4), "classes": np.array(["a", "b"])},
+            "must lie in 0 to 1",
+        ),
+    ],
+)
+def test_other_arrays_are_refused_with_what_is_allowed(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(DataError, match=words):
+        data.load(tmp_path / "bad.npz", cache=tmp_path / "cache")
+
+
+def test_a_file_that_is_no_npz_and_a_place_that_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    (tmp_path / "bad.csv").write_bytes(b"nothing")
+    for name, words in (
+        ("bad.npz", "cannot be read"),
+        ("bad.csv", "folder or a .npz"),
+        ("none", "there is no data set"),
+    ):
+        with pytest.raises(DataError, match=words):
+            data.load(tmp_path / name, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[[True, False]]]), [255, 0]),
+        (np.array([[[65535, 257]]], np.uint16), [255, 1]),
+        (np.array([[[0.5, 1.0]]]), [128, 255]),
+        (np.array([[[0.0, 254.6]]]), [0, 255]),
+        (np.array([[[3, 1]]], np.int64), [3, 1]),
+    ],
+)
+def test_the_rule_for_values(values: NDArray[Any], expected: list[int]) -> None:
+    assert laid_out(values, "x").ravel().tolist() == expected
+
+
+def test_the_rule_for_axes() -> None:
+    assert laid_out(np.zeros((2, 3, 32, 30), np.uint8), "x").shape == (2, 3, 32, 30)
+    assert laid_out(np.zeros((2, 1, 28, 28), np.uint8), "x").shape == (2, 1, 28, 28)
+    assert laid_out(np.zeros((2, 3, 5, 3), np.uint8), "x").shape == (2, 3, 3, 5)
+    see_through = np.zeros((1, 2, 2, 4), np.uint8)
+    assert (laid_out(see_through, "x") == 255).all()
+
+
+def test_one_hot_labels_become_places() -> None:
+    assert whole_labels(np.eye(4)[[2, 0, 3]], "y").tolist() == [2, 0, 3]

@@ -1,0 +1,326 @@
+"""Folders as users have them: layouts, dirt, the cache, and what is said about them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from striate import data
+from striate.data import from_folder, workers
+from striate.errors import DataError, Failure
+
+
+def image(seed: int, size: tuple[int, int] = (20, 20)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8))
+
+
+def classes_in(top: Path, counts: dict[str, int], first: int = 0) -> Path:
+    seed = first
+    for name, count in counts.items():
+        (top / name).mkdir(parents=True)
+        for i in range(count):
+            seed += 1
+            image(seed).save(top / name / f"{i:03}.png")
+    return top
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    return classes_in(tmp_path / "pets", {"cat": 20, "dog": 10})
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Any:
+    def loaded(path: Path, **options: Any) -> data.DataSet:
+        return data.load(path, cache=tmp_path / "cache", **options)
+
+    return loaded
+
+
+def test_every_row_is_its_own_file_with_its_own_label(top: Path, load: Any) -> None:
+    pets = load(top)
+    assert pets.name == "pets"
+    assert pets.classes == ("cat", "dog")
+    assert pets.shape == (3, 20, 20)
+    for split, count in ((pets.train, 24), (pets.validation, 3), (pets.test, 3)):
+        assert len(split) == len(split.sources) == count
+        for pixels, label, source in zip(split.images, split.labels, split.sources, strict=True):
+            assert Path(source).parent.name == pets.classes[label]
+            assert np.array_equal(pixels.transpose(1, 2, 0), np.asarray(Image.open(source)))
+    assert isinstance(pets.train.images, np.memmap)
+    assert pets.findings.lines() == []
+
+
+def test_the_second_start_decodes_nothing(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load(top)
+    monkeypatch.setattr(from_folder, "decode_all", lambda *_: pytest.fail("decoded again"))
+    for file in top.rglob("*.png"):
+        os.utime(file, (1, 1))  # looked at again, but still the same content
+    second = load(top)
+    assert second.fingerprint == first.fingerprint
+    assert np.array_equal(second.train.images, first.train.images)
+
+
+def test_settled_files_are_not_even_opened_again(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
+    load(top)
+    monkeypatch.setattr("striate.data.looks.seen_all", lambda *_: pytest.fail("looked again"))
+    load(top)
+
+
+def test_changed_added_and_removed_files_are_noticed(top: Path, load: Any) -> None:
+    marks = [load(top).fingerprint]
+    image(500).save(top / "cat" / "000.png")
+    marks.append(load(top).fingerprint)
+    image(501).save(top / "cat" / "new.png")
+    marks.append(load(top).fingerprint)
+    assert load(top).findings.images == 31
+    (top / "dog" / "000.png").unlink()
+    marks.append(load(top).fingerprint)
+    assert len(set(marks)) == 4
+
+
+def test_size_channels_fit_and_seed_are_honoured(top: Path, load: Any) -> None:
+    assert load(top, size=(9, 12), channels=1).shape == (1, 9, 12)
+    assert load(top, seed=0).fingerprint != load(top, seed=1).fingerprint
+    assert not np.array_equal(load(top, size=(8, 16)).train.images, load(top, size=(8, 16), fit="pad").train.images)
+
+
+@pytest.mark.parametrize(
+    "options", [{"size": (0, 8)}, {"size": (8, 5000)}, {"channels": 2}, {"fit": "cover"}, {"seed": -1}, {"max_bad": 2}]
+)
+def test_options_out_of_bounds_are_named(top: Path, load: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=next(iter(options))):
+        load(top, **options)
+
+
+def test_images_of_many_sizes_become_64x64(top: Path, load: Any) -> None:
+    for i in range(10):
+        image(900 + i, (100, 80)).save(top / "cat" / f"big{i}.png")
+    assert load(top).shape == (3, 64, 64)
+
+
+def test_one_stray_does_not_change_the_size_and_is_named(top: Path, load: Any) -> None:
+    image(901, (302, 302)).save(top / "cat" / "stray.png")
+    pets = load(top)
+    assert pets.shape == (3, 20, 20)
+    assert [(Path(s.source).name, s.width) for s in pets.findings.strays] == [("stray.png", 302)]
+
+
+def test_grey_folders_have_one_channel_and_a_mixture_is_said(tmp_path: Path, load: Any) -> None:
+    top = tmp_path / "grey"
+    for name, value in (("a", 1), ("b", 100)):
+        (top / name).mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(np.full((8, 8), value + i, np.uint8)).save(top / name / f"{i}.png")
+    assert load(top).shape == (1, 8, 8)
+    image(3, (8, 8)).save(top / "a" / "colored.png")
+    mixed = load(top)
+    assert mixed.shape == (3, 8, 8)
+    assert mixed.findings.notes == ("1 of 21 images are in colour, the others grey",)
+
+
+def test_given_splits_are_kept(tmp_path: Path, load: Any) -> None:
+    top = tmp_path / "given"
+    for k, split in enumerate(("Train", "valid", "test")):
+        classes_in(top / split, {"1": 12, "10": 6, "2": 6}, first=100 * k)
+    (top / "readme.txt").write_text("x")
+    found = load(top)
+    assert found.classes == ("1", "2", "10")
+    assert [len(s) for s in (found.train, found.validation, found.test)] == [24, 24, 24]
+    assert all("/valid/" in source for source in found.validation.sources)
+    assert [Path(other).name for other in found.findings.other] == ["readme.txt"]
+    shutil.rmtree(top / "valid")
+    found = load(top)
+    assert [len(s) for s in (found.train, found.validation, found.test)] == [22, 2, 24] or len(found.validation) == 3
+
+
+def test_classes_called_train_and_test_are_classes(tmp_path: Path, load: Any) -> None:
+    top = classes_in(tmp_path / "vehicles", {"train": 10, "test": 10, "car": 10})
+    assert load(top).classes == ("car", "test", "train")
+
+
+def test_an_unpacked_archive_is_entered(tmp_path: Path, load: Any) -> None:
+    classes_in(tmp_path / "outer" / "inner", {"a": 5, "b": 5})
+    found = load(tmp_path / "outer")
+    assert found.classes == ("a", "b")
+    assert "inner" in found.findings.notes[0]
+
+
+def test_dirt_is_counted_named_and_survived(top: Path, load: Any) -> None:
+    cat = top / "cat"
+    (top / ".DS_Store").write_bytes(b"x")
+    (cat / "Thumbs.db").write_bytes(b"x")
+    (cat / "._001.png").write_bytes(b"x")
+    (cat / ".git").mkdir()
+    (cat / "notes.txt").write_text("x")
+    (top / "labels.csv").write_text("x")
+    (top / "empty").mkdir()
+    (cat / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    shutil.copy(cat / "000.png", cat / "copy of 000 (ü).png")
+    shutil.copy(cat / "001.png", top / "dog" / "not a dog.png")
+    shutil.copy(cat / "002.png", cat / "without suffix")
+    found = load(top).findings
+    assert sorted(Path(h).name for h in found.hidden) == [".DS_Store", "._001.png", ".git", "Thumbs.db"]
+    assert sorted(Path(o).name for o in found.other) == ["labels.csv", "notes.txt"]
+    assert found.empty_classes == ("empty",)
+    assert [Path(u.source).name for u in found.unreadable] == ["broken.jpg"]
+    assert sorted(d.across for d in found.duplicates) == ["classes", "none", "none"]
+    assert found.images == 33
+    assert data.Findings.of_json(json.loads(json.dumps(found.as_json()))) == found
+    assert "1 unreadable image (" in found.text()
+    assert "4 hidden files (" in found.text()
+
+
+def test_equal_images_in_two_given_splits_are_told(tmp_path: Path, load: Any) -> None:
+    top = tmp_path / "leak"
+    classes_in(top / "train", {"a": 10, "b": 10})
+    classes_in(top / "test", {"a": 3, "b": 3}, first=100)
+    shutil.copy(top / "train" / "a" / "000.png", top / "test" / "a" / "leak.png")
+    (leak,) = load(top).findings.duplicates
+    assert leak.across == "splits"
+
+
+def test_files_that_break_while_decoding_are_left_out_once_and_for_all(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = top / "cat" / "cut.jpg"
+    image(77, (64, 64)).save(path)
+    path.write_bytes(path.read_bytes()[:1500])
+    pets = load(top)
+    (bad,) = pets.findings.unreadable
+    assert bad.source == str(path)
+    assert "truncated" in bad.reason
+    for pixels, source in zip(pets.train.images, pets.train.sources, strict=True):
+        assert np.array_equal(pixels.transpose(1, 2, 0), np.asarray(Image.open(source)))
+    monkeypatch.setattr(from_folder, "decode_all", lambda *_: pytest.fail("decoded again"))
+    assert load(top).fingerprint == pets.fingerprint
+
+
+def test_too_large_a_share_of_bad_images_stops_with_the_way_on(top: Path, load: Any) -> None:
+    for i in range(6):
+        (top / "dog" / f"bad{i}.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"6 of 36 images \(16.7%\).*max_bad=0.17"):
+        load(top)
+    assert len(load(top, max_bad=0.17).findings.unreadable) == 6
+
+
+@pytest.mark.parametrize("counts", [{}, {"only": 5}])
+def test_fewer_than_two_classes_are_refused(tmp_path: Path, load: Any, counts: dict[str, int]) -> None:
+    top = classes_in(tmp_path / "few", counts)
+    top.mkdir(exist_ok=True)
+    with pytest.raises(DataError, match="at least two class folders"):
+        load(top)
+
+
+def test_two_classes_of_which_one_is_empty_are_refused(tmp_path: Path, load: Any) -> None:
+    with pytest.raises(DataError, match="at least two classes must hold a readable image, found a"):
+        load(classes_in(tmp_path / "half", {"a": 5, "b": 0}))
+
+
+def test_links_in_a_circle_come_to_an_end(top: Path, load: Any) -> None:
+    (top / "cat" / "loop").symlink_to(top / "cat")
+    (top / "cat" / "self").symlink_to(top / "cat" / "self")
+    (top / "dog" / "up").symlink_to(top)
+    pets = load(top, max_bad=0.5)
+    assert pets.findings.images == 50  # dog/up leads to every image of both classes, once
+    assert pets.findings.unreadable == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_utf8_work(top: Path, load: Any) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    shutil.copy(top / "cat" / "000.png", top / "cat" / name)
+    found = load(top).findings
+    assert found.images == 31
+    assert "caf\\xe9.png" in json.dumps(found.as_json()).replace("\\\\", "\\")
+    found.text().encode()
+
+
+def test_two_first_starts_at_once_agree(top: Path, load: Any) -> None:
+    found: list[data.DataSet] = []
+    threads = [threading.Thread(target=lambda: found.append(load(top))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({d.fingerprint for d in found}) == 1
+    for other in found[1:]:
+        assert np.array_equal(other.train.images, found[0].train.images)
+
+
+def test_a_damaged_cache_is_rebuilt(top: Path, load: Any, tmp_path: Path) -> None:
+    before = np.array(load(top).train.images)
+    (kept,) = (tmp_path / "cache" / "images").iterdir()
+    kept.write_bytes(kept.read_bytes()[:500])
+    for look in (tmp_path / "cache" / "looks").iterdir():
+        look.write_text("{")
+    assert np.array_equal(load(top).train.images, before)
+
+
+def test_a_cache_that_cannot_be_written_is_a_failure_that_says_so(top: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(Failure, match="STRIATE_CACHE"):
+        data.load(top, cache=tmp_path / "file")
+
+
+def test_the_environment_names_the_cache(top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "named"))
+    data.load(top)
+    assert list((tmp_path / "named" / "images").iterdir())
+
+
+def test_processes_give_what_this_process_gives(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(workers, "FEW", 0)
+    monkeypatch.setattr(workers, "CHUNK", 7)
+    cut = top / "cat" / "cut.jpg"
+    image(77, (64, 64)).save(cut)
+    cut.write_bytes(cut.read_bytes()[:1500])
+    many = load(top, progress=lambda *p: told.append(p))
+    assert {what for what, _, _ in told} == {"looking", "decoding"}
+    assert told[-1] == ("decoding", 31, 31)
+    assert "truncated" in many.findings.unreadable[0].reason
+    for pixels, source in zip(many.train.images, many.train.sources, strict=True):
+        assert np.array_equal(pixels.transpose(1, 2, 0), np.asarray(Image.open(source)))
+
+
+def test_a_file_that_crashes_the_decoder_costs_only_itself(
+    top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "FEW", 0)
+    script = (
+        "import os; from striate.data import worker; ours = worker.seen\n"
+        "worker.seen = lambda path: os.abort() if path.endswith('cat/003.png') else ours(path)\n"
+        "worker.main()"
+    )
+
+    def started() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", script]
+        return subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True)
+
+    monkeypatch.setattr(workers, "_started", started)
+    paths = [str(path) for path in sorted((top / "cat").iterdir())]
+    found = workers.seen_all(paths)
+    assert [i for i, seen in enumerate(found) if seen.reason] == [3]
+    assert found[3].reason == workers.CRASHED
+
+
+def test_what_stops_the_caller_stops_the_workers(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "FEW", 0)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(top, progress=stop)
+    assert load(top).findings.images == 30

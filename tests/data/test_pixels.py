@@ -1,0 +1,196 @@
+"""Every kind of image file against pixels worked out by hand or by NumPy."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from striate.data.pixels import MOST_PIXELS, Fit, fitted, pixels, read_images, seen
+from striate.errors import DataError
+
+RNG = np.random.default_rng(7)
+GREY = RNG.integers(0, 256, (6, 8), np.uint8)
+RGB = RNG.integers(0, 256, (6, 8, 3), np.uint8)
+
+
+def saved(folder: Path, image: Image.Image, name: str, **options: Any) -> str:
+    path = folder / name
+    image.save(path, **options)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.gif", "a.pgm", "a.tga"])
+def test_grey_files_keep_their_values_in_every_lossless_format(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path, Image.fromarray(GREY), name)
+    assert np.array_equal(pixels(path, (1, 6, 8), "crop")[0], GREY)
+    assert np.array_equal(pixels(path, (3, 6, 8), "crop"), np.stack([GREY] * 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("a.png", {}), ("a.bmp", {}), ("a.tiff", {}), ("a.webp", {"lossless": True})]
+)
+def test_color_files_keep_their_values_and_have_the_stated_luma(
+    tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    path = saved(tmp_path, Image.fromarray(RGB), name, **options)
+    assert np.array_equal(pixels(path, (3, 6, 8), "crop"), RGB.transpose(2, 0, 1))
+    luma = RGB @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(pixels(path, (1, 6, 8), "crop")[0] - luma).max() < 1
+
+
+def test_jpeg_is_near_and_a_wrong_suffix_does_not_matter(tmp_path: Path) -> None:
+    smooth = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    path = tmp_path / "called.png"
+    Image.fromarray(smooth).save(path, "JPEG", quality=95)
+    assert np.abs(pixels(str(path), (1, 64, 64), "crop")[0].astype(int) - smooth).max() < 6
+
+
+def test_palette_one_bit_and_cmyk(tmp_path: Path) -> None:
+    palette = Image.fromarray(RGB).quantize(8)
+    expected = np.asarray(palette.convert("RGB")).transpose(2, 0, 1)
+    assert np.array_equal(pixels(saved(tmp_path, palette, "p.png"), (3, 6, 8), "crop"), expected)
+    bits = GREY > 127
+    path = saved(tmp_path, Image.fromarray(bits), "bits.png")
+    assert np.array_equal(pixels(path, (1, 6, 8), "crop")[0], bits * 255)
+    inks = Image.new("CMYK", (8, 6), (255, 0, 0, 0))
+    assert pixels(saved(tmp_path, inks, "inks.tif"), (3, 6, 8), "crop")[:, 0, 0].tolist() == [0, 255, 255]
+
+
+def test_mpo_which_some_cameras_write_opens_as_its_first_jpeg(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (32, 32), (200, 100, 50)), Image.new("RGB", (32, 32))
+    path = saved(tmp_path, first, "camera.jpg", format="MPO", save_all=True, append_images=[second])
+    assert np.abs(pixels(path, (3, 32, 32), "crop")[:, 5, 5].astype(int) - (200, 100, 50)).max() < 4
+
+
+def test_transparency_is_composited_on_white(tmp_path: Path) -> None:
+    opacity = RNG.integers(0, 256, (6, 8, 1), np.uint8)
+    expected = (RGB * (opacity / 255) + 255 * (1 - opacity / 255)).transpose(2, 0, 1)
+    path = saved(tmp_path, Image.fromarray(np.concatenate([RGB, opacity], 2)), "a.png")
+    assert np.abs(pixels(path, (3, 6, 8), "crop") - expected).max() <= 1
+    expected = GREY * (opacity[..., 0] / 255) + 255 * (1 - opacity[..., 0] / 255)
+    path = saved(tmp_path, Image.fromarray(np.stack([GREY, opacity[..., 0]], 2)), "la.png")
+    assert np.abs(pixels(path, (1, 6, 8), "crop")[0] - expected).max() <= 1
+    keyed = Image.new("RGB", (8, 6), (10, 20, 30))
+    path = saved(tmp_path, keyed, "key.png", transparency=(10, 20, 30))
+    assert (pixels(path, (3, 6, 8), "crop") == 255).all()
+
+
+def test_sixteen_bits_are_scaled_by_their_full_range(tmp_path: Path) -> None:
+    wide = RNG.integers(0, 65536, (6, 8)).astype(np.uint16)
+    expected = np.rint(wide / 257)
+    for name in ("w.png", "w.tif"):
+        assert np.array_equal(pixels(saved(tmp_path, Image.fromarray(wide), name), (1, 6, 8), "crop")[0], expected)
+    ints = Image.fromarray(wide.astype(np.int32))
+    assert np.array_equal(pixels(saved(tmp_path, ints, "i.tif"), (1, 6, 8), "crop")[0], expected)
+
+
+@pytest.mark.parametrize("most", [1.0, 255.0])
+def test_floating_point_in_the_two_allowed_ranges(tmp_path: Path, most: float) -> None:
+    values = np.linspace(0, most, 48, dtype=np.float32).reshape(6, 8)
+    path = saved(tmp_path, Image.fromarray(values), "f.tif")
+    assert np.array_equal(pixels(path, (1, 6, 8), "crop")[0], np.rint(values * (255 / most)))
+
+
+@pytest.mark.parametrize("bad", [-1.0, 300.0, np.nan])
+def test_other_floating_point_is_refused_with_its_range(tmp_path: Path, bad: float) -> None:
+    values = np.full((6, 8), bad, np.float32)
+    with pytest.raises(DataError, match="allowed are 0 to 1 or 0 to 255"):
+        pixels(saved(tmp_path, Image.fromarray(values), "f.tif"), (1, 6, 8), "crop")
+
+
+def test_the_first_frame_of_an_animation_counts(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((6, 8), value, np.uint8)) for value in (50, 200)]
+    path = saved(tmp_path, frames[0], "a.gif", save_all=True, append_images=frames[1:])
+    assert (pixels(path, (1, 6, 8), "crop") == 50).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+    turns = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: np.transpose}  # pyright: ignore
+    turns |= {6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).T, 8: np.rot90}  # pyright: ignore
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path, Image.fromarray(GREY), "e.png", exif=exif)
+    expected = turns[orientation](GREY)  # pyright: ignore
+    assert np.array_equal(pixels(path, (1, *expected.shape), "stretch")[0], expected)  # pyright: ignore
+    assert (seen(path).height, seen(path).width) == expected.shape  # pyright: ignore
+
+
+def test_crop_takes_the_centre_and_pad_keeps_everything() -> None:
+    wide = np.zeros((10, 30), np.uint8)
+    wide[:, 10:20] = 200
+    assert (fitted(Image.fromarray(wide), (1, 10, 10), "crop") == 200).all()
+    padded = fitted(Image.fromarray(np.full((10, 30), 9, np.uint8)), (1, 30, 30), "pad")[0]
+    assert (padded[10:20] == 9).all()
+    assert not padded[:10].any()
+    assert not padded[20:].any()
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_shrinking_is_antialiased(fit: Fit) -> None:
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, ::2] = 255  # sampled without antialiasing this would be all 0 or all 255
+    small = fitted(Image.fromarray(stripes), (1, 8, 8), fit)[0].astype(int)
+    assert np.abs(small - 127.5).max() < 12
+
+
+def test_draft_decoding_of_large_jpegs_is_near_the_full_one(tmp_path: Path) -> None:
+    ramp = np.add.outer(np.arange(1600), np.arange(1200)) % 256
+    smooth = np.asarray(Image.fromarray(ramp.astype(np.uint8)).resize((1200, 1600)))
+    path = saved(tmp_path, Image.fromarray(smooth), "big.jpg", quality=95)
+    with Image.open(path) as image:
+        full = fitted(image, (1, 32, 32), "crop")
+    assert np.abs(pixels(path, (1, 32, 32), "crop").astype(int) - full).mean() < 4
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG whose header promises far more than it holds."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [10_001, 12_000, 60_000])
+def test_decompression_bombs_are_refused_undecoded_with_the_limit(tmp_path: Path, side: int) -> None:
+    (tmp_path / "bomb.png").write_bytes(bomb(side, side))
+    assert f"{MOST_PIXELS // 10**6} megapixels" in seen(str(tmp_path / "bomb.png")).reason
+    with pytest.raises(DataError, match="megapixels"):
+        pixels(str(tmp_path / "bomb.png"), (1, 8, 8), "crop")
+
+
+def test_unreadable_files_say_why(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "link.png").symlink_to(tmp_path / "nowhere")
+    reasons = [seen(str(tmp_path / name)).reason for name in ("text.jpg", "empty.png", "link.png")]
+    assert reasons == ["no image format that can be read", "the file is empty", "the file is missing, or a link that points nowhere"]  # fmt: skip  # noqa: E501
+
+
+def test_truncated_jpegs_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(RNG.integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert not seen(str(path)).reason
+    with pytest.raises(DataError, match="truncated"):
+        pixels(str(path), (3, 64, 64), "crop")
+
+
+def test_read_images_reads_all_or_names_every_bad_one(tmp_path: Path) -> None:
+    good = saved(tmp_path, Image.fromarray(GREY), "a ü.png")
+    assert read_images([good, good], (1, 6, 8)).shape == (2, 1, 6, 8)
+    with pytest.raises(DataError, match=r"x\.png.*y\.png"):
+        read_images([good, tmp_path / "x.png", tmp_path / "y.png"], (1, 6, 8))
+
+
+@pytest.mark.parametrize(("mode", "grey"), [("L", True), ("1", True), ("LA", True), ("I;16", True), ("RGB", False), ("P", False)])  # fmt: skip  # noqa: E501
+def test_grey_is_told_from_the_header(tmp_path: Path, mode: str, grey: bool) -> None:
+    image = Image.fromarray(RGB).quantize(8) if mode == "P" else Image.new(mode, (8, 6))
+    assert seen(saved(tmp_path, image, "a.png")).grey is grey
