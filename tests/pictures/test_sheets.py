@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate import pictures
-from striate.pictures.colors import ACCENT, INK, PAPER
+from striate.pictures.colors import ACCENT, ACCENT_ON_DARK, INK, PAPER
 from striate.pictures.words import LINE_HEIGHT, width, written
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
@@ -124,9 +124,9 @@ def test_a_caption_fits_its_pixels() -> None:
 @pytest.mark.parametrize("factor", [1, 3])
 def test_receptive_field_boxes(box: pictures.Box, factor: int) -> None:
     image = noise(8, 10)
-    sheet = pictures.receptive_field(image, box, factor)
+    sheet = pictures.receptive_field(image, box, factor, ACCENT)
     top, left, bottom, right = box
-    above, before = max(0, -top) * factor + 2, max(0, -left) * factor + 2
+    above, before = max(0, 2 - top * factor), max(0, 2 - left * factor)
     for row in range(sheet.shape[0]):
         for column in range(sheet.shape[1]):
             y, x = row - above, column - before
@@ -144,8 +144,27 @@ def test_receptive_field_boxes(box: pictures.Box, factor: int) -> None:
                 assert found in {ACCENT, PAPER}
             else:
                 assert found == PAPER
-    outside = (bottom - top) * (right - left) - (min(bottom, 8) - max(top, 0)) * (min(right, 10) - max(left, 0))
-    assert (outside > 0) == (sheet.shape != (8 * factor + 4, 10 * factor + 4, 3))
+    assert sheet.shape[0] == above + max(8 * factor, bottom * factor + 2), "no more paper than is needed"
+    assert sheet.shape[1] == before + max(10 * factor, right * factor + 2)
+
+
+def test_the_box_can_be_seen_on_dark_and_on_light_images() -> None:
+    for level, color in ((20, ACCENT_ON_DARK), (230, ACCENT)):
+        sheet = pictures.receptive_field(pictures.blank(8, 8, (level, level, level)), (0, 0, 5, 5))
+        assert {tuple(c) for c in sheet.reshape(-1, 3).tolist()} == {(level, level, level), color, PAPER}
+
+
+@pytest.mark.parametrize(("rows", "columns", "divisor"), [(6, 9, 3), (7, 10, 3), (1, 9, 2), (4, 4, 1)])
+def test_reducing_takes_means(rows: int, columns: int, divisor: int) -> None:
+    image = noise(rows, columns)
+    small = pictures.reduced(image, divisor)
+    assert small.shape == (max(1, rows // divisor), max(1, columns // divisor), 3)
+    for r in range(small.shape[0]):
+        for c in range(small.shape[1]):
+            block = image[r * divisor : (r + 1) * divisor, c * divisor : (c + 1) * divisor].astype(float)
+            assert np.abs(small[r, c] - block.mean((0, 1))).max() <= 0.5
+    with pytest.raises(ValueError, match="whole number"):
+        pictures.reduced(image, 0)
 
 
 def test_png_holds_exactly_these_pixels_and_is_the_same_every_time() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from striate.pictures.colors import (
     ACCENT,
+    LINE,
     PAPER,
     Palette,
     Picture,
@@ -30,12 +31,14 @@ from striate.pictures.sheets import (
     grid,
     plate,
     receptive_field,
+    reduced,
     whole_factor,
 )
 from striate.pictures.words import shortened
 
 __all__ = [
     "ACCENT",
+    "LINE",
     "PAPER",
     "Box",
     "Palette",
@@ -58,6 +61,7 @@ __all__ = [
     "photograph",
     "plate",
     "receptive_field",
+    "reduced",
     "sentence",
     "shortened",
     "to_png",

@@ -22,6 +22,7 @@ INK: Color = (28, 31, 35)
 MUTED: Color = (102, 106, 112)
 LINE: Color = (222, 219, 211)
 ACCENT: Color = (15, 107, 143)
+ACCENT_ON_DARK: Color = (91, 182, 217)
 NOT_A_NUMBER: Color = (255, 0, 255)
 """No colour map holds it, so a pixel of this colour is a value that was NaN."""
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from striate.pictures.colors import ACCENT, INK, LINE, MUTED, PAPER, Color, Picture
+from striate.pictures.colors import ACCENT, ACCENT_ON_DARK, INK, LINE, MUTED, PAPER, Color, Picture
 from striate.pictures.words import LINE_HEIGHT, shortened, written
 
 Box = tuple[int, int, int, int]
@@ -34,6 +34,23 @@ def enlarge(image: Picture, factor: int) -> Picture:
     if factor < 1:
         raise ValueError(f"a picture is enlarged by a whole number from 1, found {factor}")
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def reduced(image: Picture, divisor: int) -> Picture:
+    """Every `divisor` x `divisor` pixels become their mean; what is left over below and to the right is cut off.
+
+    Example:
+        >>> reduced(blank(257, 300), 2).shape
+        (128, 150, 3)
+    """
+    if divisor < 1:
+        raise ValueError(f"a picture is reduced by a whole number from 1, found {divisor}")
+    if divisor == 1:
+        return image
+    rows, columns = max(1, image.shape[0] // divisor), max(1, image.shape[1] // divisor)
+    whole = image[: rows * divisor, : columns * divisor].astype(np.float64)
+    high, wide = min(divisor, image.shape[0]), min(divisor, image.shape[1])
+    return np.rint(whole.reshape(rows, high, columns, wide, 3).mean(axis=(1, 3))).astype(np.uint8)
 
 
 def whole_factor(size: tuple[int, int], room: tuple[int, int]) -> int:
@@ -134,23 +151,26 @@ def contact_sheet(
     return grid(cells, min(columns, len(cells)), gutter=gutter, background=background)
 
 
-def receptive_field(image: Picture, box: Box, factor: int = 1, color: Color = ACCENT) -> Picture:
+def receptive_field(image: Picture, box: Box, factor: int = 1, color: Color | None = None) -> Picture:
     """The image with a receptive field marked on it: a line of 2 pixels around it, its part outside the image hatched.
 
     Arguments:
         image: the whole image.
         box: the field in pixels of the image, not clipped.
         factor: every image pixel becomes factor x factor; the line is drawn around the field and hides none of it.
+        color: of the line; where left out the accent, that of the dark theme on an image that is dark on average.
 
-    Returns: a picture that holds the image, the field and the line on paper.
+    Returns: a picture that holds the image, the field and the line; it is larger than the image, with paper around,
+        only where field or line reach outside.
     """
     rows, columns = image.shape[:2]
     top, left, bottom, right = box
     if top >= bottom or left >= right:
         raise ValueError(f"a box is (top, left, bottom, right) with top < bottom and left < right, found {box}")
-    above, before = max(0, -top) * factor + BORDER, max(0, -left) * factor + BORDER
-    height = above + max(rows, bottom) * factor + BORDER
-    width = before + max(columns, right) * factor + BORDER
+    color = color or (ACCENT_ON_DARK if image.mean() < 128 else ACCENT)
+    above, before = max(0, BORDER - top * factor), max(0, BORDER - left * factor)
+    height = above + max(rows * factor, bottom * factor + BORDER)
+    width = before + max(columns * factor, right * factor + BORDER)
     sheet = blank(height, width)
     field = (above + top * factor, before + left * factor, above + bottom * factor, before + right * factor)
     _hatch(sheet, field, color)
