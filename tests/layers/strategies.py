@@ -102,7 +102,7 @@ def residuals(draw: st.DrawFn) -> Case:
     body = (*body, Conv(wanted, (3, 3), stride, pad=(1, 1), bias=False), BatchNorm())
     shortcut: tuple[Layer, ...] = (AvgPool((2, 2), stride, ceil=stride != (1, 1)), Conv(wanted, (1, 1)))
     given = draw(st.booleans()) and stride == (2, 2)
-    return Case(Residual(body, shortcut if given else None), (channels, *draw(sides(2, 6))))
+    return Case(Residual(body, shortcut if given else None), (channels, *draw(sides(3, 6))))
 
 
 def residuals_of_vectors() -> st.SearchStrategy[Case]:
