@@ -58,10 +58,11 @@ def test_no_motion_leaves_every_bit(kind: Kind, amount: float) -> None:
     assert torch.equal(transformed(x, kind, amount), x)
 
 
-def test_wrapping_takes_the_opposite_side() -> None:
-    x = pictures(1, 1, 4, 6)
-    rows, columns = torch.meshgrid(torch.arange(4.0) - 3, torch.arange(6.0) + 8, indexing="ij")
-    assert torch.equal(sampled(x, rows.double(), columns.double(), wrap=True), x.roll((3, -8), (2, 3)))
+def test_between_positions_values_are_mixed_by_nearness() -> None:
+    x = torch.tensor([[[[0.0, 1.0], [10.0, 31.0]]]])
+    place = torch.tensor([[0.25]], dtype=torch.float64), torch.tensor([[0.5]], dtype=torch.float64)
+    assert sampled(x, *place).item() == pytest.approx(0.75 * 0.5 + 0.25 * 20.5)
+    assert sampled(x, place[0] - 0.75, place[1], outside=2.5).item() == pytest.approx(0.5 * 0.5 + 0.5 * 2.5)
 
 
 @pytest.mark.parametrize(

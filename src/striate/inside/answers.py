@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -62,3 +62,13 @@ def some_images(images: Tensor) -> Tensor:
     if batch.ndim != 4 or len(batch) == 0:
         raise DataError(f"images are needed, (batch, channels, height, width); found shape {tuple(images.shape)}")
     return batch
+
+
+def listed(layers: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of layers, where one may come alone.
+
+    Example:
+        >>> listed("conv1"), listed(["conv1", "conv2"])
+        (('conv1',), ('conv1', 'conv2'))
+    """
+    return (layers,) if isinstance(layers, str) else tuple(layers)

@@ -24,7 +24,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from striate.errors import DataError
-from striate.inside.answers import some_images
+from striate.inside.answers import listed, some_images
 from striate.inside.plain import plain
 from striate.inside.spread import Spread
 from striate.inside.watching import Seen, as_input, opened, undisturbed, watch
@@ -84,7 +84,7 @@ def correspondence(
     model: Model | nn.Module,
     images: Float[Tensor, "batch channel height width"],
     boxes: Mapping[str, Sequence[Box]],
-    layers: Sequence[str],
+    layers: str | Sequence[str],
     *,
     value: float = 0.0,
     draws: int = 10,
@@ -97,7 +97,7 @@ def correspondence(
         images: two or more (the paper has five), preprocessed as the module takes them; for a `Model` also uint8,
             before preprocessing. They are computed together.
         boxes: for every part, where it is in each image.
-        layers: any layers, maps or vectors.
+        layers: any layer or layers, maps or vectors.
         value: what covers the part, in the units of the preprocessed images; 0 is the mean colour.
         draws: how often random places are drawn, at least 1.
         seed: of the random places.
@@ -114,11 +114,12 @@ def correspondence(
         ((1, 1, 1), (1, 1, 10, 1))
     """
     module, images = opened(model, some_images(images))
+    layers = listed(layers)
     _require_boxes(images, boxes, draws)
     chance = np.random.default_rng(seed)
     size = (images.shape[2], images.shape[3])
     with undisturbed(module) as still, torch.no_grad(), watch(still, layers, _vectors) as seen:
-        covering = _Covering(still, seen, tuple(layers), as_input(still, images), value)
+        covering = _Covering(still, seen, layers, as_input(still, images), value)
         before = covering.features()
         change = [covering.change(before, places) for places in boxes.values()]
         random = [
@@ -127,7 +128,7 @@ def correspondence(
         ]
     return Correspondence(
         parts=tuple(boxes),
-        layers=tuple(layers),
+        layers=layers,
         pairs=tuple(itertools.combinations(range(len(images)), 2)),
         change=np.array(change),
         random=np.array(random).swapaxes(1, 2),

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import DataError
-from striate.inside.answers import probabilities, require_classes, some_images
+from striate.inside.answers import listed, probabilities, require_classes, some_images
 from striate.inside.plain import plain
 from striate.inside.spread import Spread
 from striate.inside.transforms import Kind, Motion, transformed
@@ -57,7 +57,7 @@ class Invariance:
 def invariance(
     model: Model | nn.Module,
     images: Float[Tensor, "batch channel height width"],
-    layers: Sequence[str],
+    layers: str | Sequence[str],
     *,
     transform: Kind = "shift",
     amounts: Sequence[float],
@@ -70,7 +70,7 @@ def invariance(
     Arguments:
         model: a `Model`, or any module; with `true_classes` it must give class scores (batch, classes).
         images: preprocessed as the module takes them; for a `Model` also uint8, before preprocessing.
-        layers: any layers, maps or vectors.
+        layers: any layer or layers, maps or vectors.
         transform, amounts: the motion, units as `transforms.Kind` says.
         true_classes: one per image, from 0; without them only distances are measured.
         outside: what comes in from beyond the border, in the units of the preprocessed images; 0 is the mean colour.
@@ -87,12 +87,13 @@ def invariance(
         ((1, 2, 4), 0.0)
     """
     module, images = opened(model, some_images(images))
+    layers = listed(layers)
     motions = [Motion(transform, amount) for amount in amounts]
     if true_classes is not None and len(true_classes) != len(images):
         raise DataError(f"one true class per image is needed: {len(images)} images, {len(true_classes)} classes")
     found: list[np.ndarray] = []
     with undisturbed(module) as still, torch.no_grad(), watch(still, layers, _vectors) as seen:
-        measuring = _Measuring(still, seen, tuple(layers), motions, outside)
+        measuring = _Measuring(still, seen, layers, motions, outside)
         for k in range(0, len(images), batch):
             classes = None if true_classes is None else true_classes[k : k + batch]
             found.append(measuring.of(images[k : k + batch], classes))
@@ -101,7 +102,7 @@ def invariance(
     return Invariance(
         transform=transform,
         amounts=tuple(float(amount) for amount in amounts),
-        layers=tuple(layers),
+        layers=layers,
         distance=measured[:n],
         relative=_relative(measured[:n], measured[n : 2 * n]),
         probability=None if true_classes is None else measured[2 * n],

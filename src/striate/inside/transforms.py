@@ -97,11 +97,10 @@ def sampled(
     columns: Float[Tensor, "r c"],
     *,
     outside: float = 0.0,
-    wrap: bool = False,
 ) -> Float[Tensor, "batch channel r c"]:
     """The maps' values at fractional places (rows, columns), bilinear; at whole places exactly the stored values.
 
-    Beyond the border every position counts as `outside`, or with `wrap` as the one at the opposite side.
+    Beyond the border every position counts as `outside`.
     """
     rows, columns = snapped(rows), snapped(columns)
     top, left = rows.floor(), columns.floor()
@@ -109,7 +108,7 @@ def sampled(
     total = torch.zeros((*maps.shape[:2], *rows.shape), dtype=maps.dtype, device=maps.device)
     for row, row_share in ((top, 1 - down), (top + 1, down)):
         for column, column_share in ((left, 1 - right), (left + 1, right)):
-            total += _at(maps, row.long(), column.long(), outside, wrap) * (row_share * column_share)
+            total += _at(maps, row.long(), column.long(), outside) * (row_share * column_share)
     return total
 
 
@@ -127,10 +126,8 @@ def snapped(places: Tensor) -> Tensor:
     return torch.where((places - whole).abs() < SNAP, whole, places)
 
 
-def _at(maps: Tensor, rows: Tensor, columns: Tensor, outside: float, wrap: bool) -> Tensor:
+def _at(maps: Tensor, rows: Tensor, columns: Tensor, outside: float) -> Tensor:
     height, width = maps.shape[-2:]
-    if wrap:
-        return maps[..., rows % height, columns % width]
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     found = maps[..., rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
     return torch.where(inside, found, torch.as_tensor(outside, dtype=maps.dtype, device=maps.device))
