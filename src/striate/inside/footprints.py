@@ -1,0 +1,342 @@
+"""Footprints: for every element of a tensor, the first and last row and column of the image that it depends on.
+
+They are held as four tensors of the tensor's own shape, (-first row, last row, -first column, last column), so that
+joining two footprints is taking the maximum; -inf means that nothing of the image is looked at. Here stands, for every
+operation that convolutional networks are made of, what it does to footprints; each of the four is treated alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+Quad = tuple[Tensor, Tensor, Tensor, Tensor]
+
+NOTHING = -math.inf
+
+
+class Untraceable(BaseException):
+    """An operation whose dependencies are not known; the message is its name.
+
+    No `Exception`, so that no handler in a module's own code swallows it on its way to us.
+    """
+
+
+@final
+@dataclass(frozen=True)
+class Call:
+    """One operation that PyTorch has carried out.
+
+    Attributes:
+        func: the ATen operator.
+        given: its arguments by name, defaults filled in.
+        tensors: the tensors among them.
+        results: the tensors that came out.
+    """
+
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    given: dict[str, Any]
+    tensors: tuple[Tensor, ...]
+    results: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: object) -> Call:
+        arguments = func._schema.arguments
+        given = {a.name: a.default_value for a in arguments if a.has_default_value()}
+        given |= {a.name: value for a, value in zip(arguments, args, strict=False)} | kwargs
+        tensors = tuple(_tensors([*args, *kwargs.values()]))
+        return cls(func, tuple(args), kwargs, given, tensors, tuple(_tensors([result])))
+
+    @property
+    def name(self) -> str:
+        """The operator's name without namespace, overload and the underscore of what overwrites its input."""
+        return str(self.func._schema.name).partition("::")[2].removesuffix("_")
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether the first argument is overwritten."""
+        return str(self.func._schema.name).endswith("_")
+
+    @property
+    def makes_new(self) -> bool:
+        """Whether what comes out has memory of its own."""
+        return all(result.alias_info is None for result in self.func._schema.returns)
+
+
+def of_image(shape: tuple[int, ...]) -> Quad:
+    """Every pixel depends on itself; every feature of a vector counts as a column."""
+    *_, rows, columns = (1, *shape[2:]) if len(shape) > 2 else (1, *shape[1:])
+    row = torch.arange(float(rows))[:, None].expand(rows, columns)
+    column = torch.arange(float(columns))[None].expand(rows, columns)
+    if len(shape) == 2:
+        row, column = row[0], column[0]
+    return (-row).expand(shape), row.expand(shape), (-column).expand(shape), column.expand(shape)
+
+
+def nothing(shape: tuple[int, ...]) -> Quad:
+    """Footprints that hold nothing yet and can be written into."""
+    top, bottom, left, right = (torch.full(shape, NOTHING) for _ in range(4))
+    return top, bottom, left, right
+
+
+def after(call: Call, quads: dict[int, Quad]) -> list[Quad]:
+    """The footprints of everything that came out of `call`.
+
+    Arguments:
+        quads: footprints of the tensors that went in, by id; those that are missing depend on nothing.
+
+    Raises:
+        Untraceable: the operation is not known here.
+    """
+    rule = _RULES.get(call.name) or (_pointwise if torch.Tag.pointwise in call.func.tags else None)
+    if rule is None:
+        raise Untraceable(call.name)
+
+    def one(index: int) -> list[Tensor]:
+        def footprint(tensor: Tensor) -> Tensor:
+            quad = quads.get(id(tensor))
+            return torch.full((), NOTHING).expand(tensor.shape) if quad is None else quad[index]
+
+        try:
+            made = list(_tensors([rule(call, footprint)]))
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError):
+            raise Untraceable(call.name) from None  # a form of the operation that its rule does not know
+        return [_fitted(made[min(k, len(made) - 1)], result) for k, result in enumerate(call.results)]
+
+    return list(zip(one(0), one(1), one(2), one(3), strict=True))
+
+
+Footprint = Callable[[Tensor], Tensor]
+
+
+def _moved(call: Call, footprint: Footprint) -> Any:
+    """Elements change place only."""
+    kwargs = {
+        key: value for key, value in call.kwargs.items() if key not in ("dtype", "device", "layout", "pin_memory")
+    }
+    return call.func(*_exchanged(call.args, footprint), **kwargs)
+
+
+def _viewed(call: Call, footprint: Footprint) -> Tensor:
+    """As `_moved`; footprints may lie otherwise in memory than their tensor, where a view cannot be had."""
+    return footprint(call.tensors[0]).reshape(call.results[0].shape)
+
+
+def _kept(call: Call, footprint: Footprint) -> Tensor:
+    """Each element of the first argument becomes one element at the same place, beside numbers that are fixed."""
+    return footprint(call.tensors[0])
+
+
+def _copied(call: Call, footprint: Footprint) -> Tensor:
+    return footprint(call.tensors[0]).clone()
+
+
+def _written(call: Call, footprint: Footprint) -> Tensor:
+    """The second argument is written over the first."""
+    return footprint(call.tensors[1])
+
+
+def _erased(call: Call, footprint: Footprint) -> Tensor:
+    return torch.full((), NOTHING)
+
+
+def _pointwise(call: Call, footprint: Footprint) -> Tensor:
+    """Elements at the same place are combined."""
+    return _joined(footprint(tensor) for tensor in call.tensors)
+
+
+def _convolved(call: Call, footprint: Footprint) -> Tensor:
+    x, weight = call.given["input"], call.given["weight"]
+    if x.dim() != 4:
+        raise Untraceable(f"{x.dim() - 2}-D convolution")
+    if call.given["transposed"]:
+        return _convolved_back(call, footprint)
+    groups, outputs = call.given["groups"], weight.shape[0]
+    grouped = footprint(x).unflatten(1, (groups, -1)).amax(2)
+    seen = _windows(call, grouped, tuple(weight.shape[2:]), call.given["padding"])
+    return seen.unsqueeze(2).expand(-1, -1, outputs // groups, -1, -1).flatten(1, 2)
+
+
+def _convolved_back(call: Call, footprint: Footprint) -> Tensor:
+    """A transposed convolution: input row i goes to the output rows i·s - p + k·d."""
+    given, seen = call.given, footprint(call.given["input"])
+    groups, outputs = given["groups"], call.results[0].shape[1]
+    grouped = seen.unflatten(1, (groups, -1)).amax(2)
+    for axis in (0, 1):
+        sides = grouped.shape[axis + 2], call.results[0].shape[axis + 2]
+        offset = torch.arange(sides[1])[None] - torch.arange(sides[0])[:, None] * given["stride"][axis]
+        tap = offset + given["padding"][axis]
+        kernel, dilation = given["weight"].shape[axis + 2], given["dilation"][axis]
+        reaches = (tap >= 0) & (tap % dilation == 0) & (tap // dilation < kernel)
+        grouped = _linked(grouped, reaches, axis)
+    return grouped.unsqueeze(2).expand(-1, -1, outputs // groups, -1, -1).flatten(1, 2)
+
+
+def _interpolated(call: Call, footprint: Footprint) -> Tensor:
+    """An upsampling mixes rows, and columns, with fixed weights: those that are not 0 are found by trying."""
+    x, seen = call.tensors[0], footprint(call.tensors[0])
+    for axis in (0, 1):
+        side = x.shape[axis + 2]
+        lines = torch.eye(side).view(side, 1, *((side, 1) if axis == 0 else (1, side))).expand(side, 1, *x.shape[2:])
+        weights = call.func(lines, *call.args[1:], **call.kwargs)
+        seen = _linked(seen, weights.select(3 - axis, 0)[:, 0] != 0, axis)
+    return seen
+
+
+def _linked(x: Tensor, reaches: Tensor, axis: int) -> Tensor:
+    """Joins along one axis, where `reaches` (before, after) says which line goes to which."""
+    lines = x.movedim(axis + 2, -1)
+    joined = [torch.where(reaches[:, k], lines, NOTHING).amax(-1) for k in range(reaches.shape[1])]
+    return torch.stack(joined, -1).movedim(-1, axis + 2)
+
+
+def _pooled(call: Call, footprint: Footprint) -> Tensor:
+    x, kernel = call.given["self"], call.given["kernel_size"]
+    return _windows(call, footprint(x), kernel, call.given["padding"], x.dim() - 2)
+
+
+def _windows(call: Call, x: Tensor, kernel: Sequence[int], padding: Sequence[int], axes: int = 2) -> Tensor:
+    """The join over each window; as many windows as came out."""
+    kernel, padding = spread(kernel, axes), spread(padding, axes)
+    stride = spread(call.given["stride"] or kernel, axes)
+    dilation = spread(call.given.get("dilation") or (1,), axes)
+    sides = list(zip(x.shape[2:], call.results[0].shape[2:], kernel, stride, padding, dilation, strict=True))
+    ends = [max((n - 1) * s + d * (k - 1) + 1 - p - side, 0) for side, n, k, s, p, d in sides]
+    around = [amount for p, end in zip(reversed(padding), reversed(ends), strict=True) for amount in (p, end)]
+    pool = F.max_pool2d if axes == 2 else F.max_pool3d
+    seen = pool(F.pad(x, around, value=NOTHING), kernel, stride, 0, dilation)
+    return seen[(..., *(slice(n) for n in call.results[0].shape[2:]))]
+
+
+def _adaptively_pooled(call: Call, footprint: Footprint) -> Tensor:
+    return F.adaptive_max_pool2d(footprint(call.tensors[0]), tuple(call.results[0].shape[-2:]))
+
+
+def _padded(call: Call, footprint: Footprint) -> Tensor:
+    return F.pad(footprint(call.tensors[0]), call.given["pad"], value=NOTHING)
+
+
+def _reduced(call: Call, footprint: Footprint) -> Tensor:
+    """Elements along some dimensions are combined into one."""
+    x, dim = footprint(call.tensors[0]), call.given.get("dim")
+    dims = list(range(x.dim())) if dim is None or dim == [] else [dim] if isinstance(dim, int) else list(dim)
+    return x.amax(dims, keepdim=bool(call.given.get("keepdim", False)))
+
+
+def _mixed(call: Call, footprint: Footprint) -> Tensor:
+    """Every element along one dimension depends on all of them, as in a softmax."""
+    x = footprint(call.tensors[0])
+    return x.amax(call.given["dim"], keepdim=True).expand(x.shape)
+
+
+def _layer_normed(call: Call, footprint: Footprint) -> Tensor:
+    x, over = footprint(call.tensors[0]), len(call.given["normalized_shape"])
+    return x.amax(list(range(-over, 0)), keepdim=True).expand(x.shape)
+
+
+def _group_normed(call: Call, footprint: Footprint) -> Tensor:
+    x = footprint(call.tensors[0])
+    grouped = x.unflatten(1, (call.given["group"], -1)).flatten(2).amax(2)
+    spread_out = grouped.repeat_interleave(x.shape[1] // call.given["group"], 1)
+    return spread_out.view(*spread_out.shape, *[1] * (x.dim() - 2)).expand(x.shape)
+
+
+def _batch_normed(call: Call, footprint: Footprint) -> Tensor:
+    """With running statistics each element is scaled alone; with those of the image it depends on its whole map."""
+    x = footprint(call.given["input"])
+    if not call.given.get("training", call.name.endswith("no_stats")):
+        return x
+    return x.amax([0, *range(2, x.dim())], keepdim=True).expand(x.shape)
+
+
+def _multiplied(call: Call, footprint: Footprint) -> Tensor:
+    """Row i of one matrix meets column j of the other."""
+    first, second = call.tensors[-2:]
+    if call.name == "linear":
+        first, second = call.tensors[0], call.tensors[1].mT
+    rows, columns = footprint(first).amax(-1, keepdim=True), footprint(second).amax(-2, keepdim=True)
+    product = torch.maximum(rows, columns)
+    return product if call.name in ("mm", "bmm", "linear") else torch.maximum(product, footprint(call.tensors[0]))
+
+
+def _names(rule: Callable[[Call, Footprint], Any], names: str) -> dict[str, Callable[[Call, Footprint], Any]]:
+    return dict.fromkeys(names.split(), rule)
+
+
+_RULES = {
+    **_names(
+        _moved,
+        "permute transpose t slice select expand unsqueeze squeeze cat stack "
+        "detach alias split split_with_sizes unbind flip roll index_select repeat unfold diagonal narrow "
+        "pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle reflection_pad2d replication_pad2d "
+        "upsample_nearest2d _unsafe_index",
+    ),
+    **_names(_viewed, "view _unsafe_view reshape _reshape_alias"),
+    **_names(_copied, "clone _to_copy contiguous lift_fresh"),
+    **_names(_written, "copy"),
+    **_names(_erased, "fill zero"),
+    **_names(_kept, "native_dropout dropout"),
+    **_names(_convolved, "convolution"),
+    **_names(_pooled, "max_pool2d_with_indices max_pool2d avg_pool2d avg_pool3d max_pool3d_with_indices"),
+    **_names(_adaptively_pooled, "_adaptive_avg_pool2d adaptive_max_pool2d"),
+    **_names(_interpolated, "upsample_bilinear2d upsample_bicubic2d"),
+    **_names(_padded, "constant_pad_nd"),
+    **_names(_reduced, "mean sum amax amin var std prod max min linalg_vector_norm norm logsumexp argmax var_mean"),
+    **_names(_mixed, "_softmax _log_softmax"),
+    **_names(_layer_normed, "native_layer_norm"),
+    **_names(_group_normed, "native_group_norm"),
+    **_names(
+        _batch_normed,
+        "native_batch_norm cudnn_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training "
+        "_batch_norm_no_update",
+    ),
+    **_names(_multiplied, "mm addmm bmm baddbmm linear"),
+}
+
+
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    first, *others = parts
+    for other in others:
+        first = torch.maximum(first, other)
+    return first
+
+
+def _fitted(made: Tensor, result: Tensor) -> Tensor:
+    """Footprints in the shape of what came out; side results of another shape are taken to depend on everything."""
+    try:
+        return made.expand(result.shape)
+    except RuntimeError:
+        return made.amax().expand(result.shape)
+
+
+def spread(sizes: Sequence[int], axes: int) -> list[int]:
+    """One number for each axis, where one may stand for all."""
+    return list(sizes) * axes if len(sizes) == 1 else list(sizes)
+
+
+def _tensors(values: Iterable[object]) -> Iterable[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _exchanged(values: Iterable[Any], footprint: Footprint) -> list[Any]:
+    """The arguments with every tensor's footprint in its place."""
+    return [
+        footprint(value)
+        if isinstance(value, Tensor)
+        else _exchanged(value, footprint)
+        if isinstance(value, list | tuple)
+        else value
+        for value in values
+    ]

@@ -1,0 +1,213 @@
+"""Receptive fields against brute force: in a network whose weights are all positive and whose image is black but for
+one pixel, exactly the units that look at this pixel are above zero."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from striate.errors import ModelError
+from striate.inside.fields import Box, receptive_fields
+from striate.inside.watching import layer_shapes, watch
+from striate.network import Network
+
+SIDES = (11, 13)
+
+
+def lit(module: nn.Module, layers: list[str], sides: tuple[int, int] = SIDES, channels: int = 2) -> dict[str, Tensor]:
+    """Layer -> bool (image rows, image columns, rows, columns): whether the position sees the pixel."""
+    module = module.double().eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(parameter.abs() + 0.1)
+        for name, parameter in module.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+        images = torch.eye(sides[0] * sides[1], dtype=torch.float64).view(-1, 1, *sides).repeat(1, channels, 1, 1)
+        with watch(module, layers) as seen:
+            module(images)
+    outputs = {name: output if output.dim() == 4 else output[:, :, None, None] for name, output in seen.layers()}
+    return {name: (o > 0).any(1).view(*sides, *o.shape[2:]) for name, o in outputs.items()}
+
+
+def check(module: nn.Module, how: str = "traced", sides: tuple[int, int] = SIDES, channels: int = 2) -> None:
+    fields = receptive_fields(module, (channels, *sides))
+    layers = list(layer_shapes(module, torch.zeros(1, channels, *sides)))
+    assert list(fields) == layers
+    for name, seen in lit(module, layers, sides, channels).items():
+        field = fields[name]
+        assert (len(field.rows), len(field.columns)) == tuple(seen.shape[2:])
+        for row, span in enumerate(field.rows):
+            assert span == hull(seen[:, :, row].any(1).any(1)), (name, row)
+        for column, span in enumerate(field.columns):
+            assert span == hull(seen[:, :, :, column].any(0).any(1)), (name, column)
+    assert {field.how for field in fields.values()} <= {how, "traced"}
+    assert any(field.how == how for field in fields.values())
+
+
+def hull(line: Tensor) -> tuple[int, int]:
+    places = torch.nonzero(line).flatten().tolist()
+    return (places[0], places[-1]) if places else (0, -1)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> nn.Module:
+    kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    stride = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
+    padding = (draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2)))
+    match draw(st.sampled_from(["conv", "max", "mean", "pad", "relu", "norm"])):
+        case "conv":
+            return nn.Conv2d(2, 2, kernel, stride, padding, draw(st.integers(1, 2)), draw(st.sampled_from([1, 2])))
+        case "max":
+            return nn.MaxPool2d(kernel, stride, padding, ceil_mode=draw(st.booleans()))
+        case "mean":
+            return nn.AvgPool2d(kernel, stride, padding, ceil_mode=draw(st.booleans()))
+        case "pad":
+            return nn.ZeroPad2d([draw(st.integers(0, 2)) for _ in range(4)])  # pyright: ignore[reportArgumentType]
+        case "relu":
+            return nn.ReLU(inplace=draw(st.booleans()))
+        case _:
+            return nn.BatchNorm2d(2)
+
+
+class Branches(nn.Module):
+    """Two paths, added where their shapes agree, otherwise joined by channel after cutting both to the smaller one."""
+
+    def __init__(self, left: nn.Module, right: nn.Module) -> None:
+        super().__init__()
+        self.left, self.right, self.last = left, right, nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.left(x), self.right(x)
+        rows, columns = min(a.shape[2], b.shape[2]), min(a.shape[3], b.shape[3])
+        return self.last(torch.cat([a[:, :, :rows, :columns], b[:, :, :rows, :columns]], 1))
+
+
+chains = st.lists(windows(), min_size=1, max_size=4).map(lambda layers: nn.Sequential(*layers))
+
+
+def works(module: nn.Module) -> bool:
+    try:
+        layer_shapes(module, torch.zeros(1, 2, *SIDES))
+    except RuntimeError:
+        return False
+    return True
+
+
+@settings(max_examples=40, deadline=None)
+@given(chains)
+def test_chains_see_what_perturbation_says(module: nn.Sequential) -> None:
+    if works(module):
+        check(module)
+
+
+@settings(max_examples=20, deadline=None)
+@given(chains, chains)
+def test_branches_see_what_perturbation_says(left: nn.Module, right: nn.Module) -> None:
+    module = Branches(left, right)
+    if works(module):
+        check(module)
+
+
+class Functional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, (3, 2), padding="same"), nn.Conv2d(4, 4, 3, 2, 1)
+        self.down, self.c = nn.Conv2d(4, 4, 1, 2), nn.Conv2d(2, 2, 3)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.a(x), inplace=True)
+        y = self.b(x)
+        y += self.down(x)
+        y = F.max_pool2d(y.relu_(), 3, 1, 1)
+        upper, lower = y.chunk(2, 1)  # the halves go different ways
+        lower = F.avg_pool2d(self.c(lower), 2)
+        upper = torch.roll(upper.view(len(x), 1, 2, *upper.shape[2:]).transpose(1, 2).flatten(1, 2), 1, 2)
+        whole = torch.cat([F.adaptive_avg_pool2d(upper, 2).flatten(1)[:, :6], lower.mean((2, 3))], 1)
+        return self.last(whole)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_functions_views_and_halves() -> None:
+    check(Functional())
+
+
+def test_buffers_that_are_filled_piece_by_piece() -> None:
+    class Filled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(2, 2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = torch.zeros_like(x)
+            y[:, :1] = self.a(x[:, :1])
+            y[:, 1:, 2:] = x[:, 1:, 2:]
+            return self.b(y)
+
+    check(Filled())
+
+
+@pytest.mark.parametrize(
+    "upwards",
+    [
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.Upsample(scale_factor=2),
+        nn.ConvTranspose2d(2, 2, (3, 2), (2, 3), 1, dilation=(2, 1)),
+        nn.ConvTranspose2d(2, 2, 2, 1, groups=2),
+    ],
+)
+def test_going_up(upwards: nn.Module) -> None:
+    check(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), upwards, nn.Conv2d(2, 2, 3, padding=1)))
+
+
+class Summed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.cumsum(3)
+
+
+def test_what_cannot_be_traced_is_measured_and_said_so() -> None:
+    module = nn.Sequential(nn.Conv2d(2, 2, 3, 2), Summed(), nn.Conv2d(2, 2, 3, padding=1), nn.Flatten())
+    check(module, how="perturbed")
+    assert receptive_fields(module, (2, *SIDES))["0"].how == "traced"
+
+
+def test_size_stride_and_start_beyond_the_image() -> None:
+    """Simonyan's block of two 3x3 layers sees 5x5; deep layers see more than a small image has (Araujo et al. 2019)."""
+    net = nn.Sequential(*[nn.Conv2d(1, 1, 3, padding=1) for _ in range(6)])
+    field = receptive_fields(net, (1, 5, 5))["5"]
+    assert (field.size, field.stride, field.start) == ((13, 13), (1, 1), (-6, -6))
+    assert field.box((2, 2)) == Box(0, 0, 5, 5)
+    assert field.box((2, 2), clipped=False) == Box(-4, -4, 9, 9)
+    with pytest.raises(ModelError, match="no position"):
+        field.box((5, 0))
+
+
+@pytest.mark.parametrize("name", ["vanilla", "alexnet", "resnet18", "ann", "lenet5"])
+def test_networks_agree_with_their_description(name: str) -> None:
+    network = Network.preset(name)
+    fields = receptive_fields(network)
+    rows = {row.name: row.field for row in network.describe().rows if row.name in fields and row.field is not None}
+    assert len(rows) > 3 or name == "ann"
+    for layer, field in rows.items():
+        found = fields[layer]
+        assert (found.size, found.start) == (field.size, field.start), layer
+        lone = (len(found.rows) == 1, len(found.columns) == 1)
+        assert found.stride == tuple(0 if one else j for one, j in zip(lone, field.stride, strict=True)), layer
+
+
+def test_alexnet_has_the_published_fields() -> None:
+    fields = receptive_fields(Network.preset("alexnet"))
+    sizes = {name: fields[name].size[0] for name in ("conv1", "conv2", "conv3", "conv4", "conv5")}
+    assert sizes == {"conv1": 11, "conv2": 51, "conv3": 99, "conv4": 131, "conv5": 163}
+
+
+def test_an_image_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ModelError, match="cannot be run on an input of 3x8x8"):
+        receptive_fields(nn.Conv2d(1, 1, 3), (3, 8, 8))
+    with pytest.raises(ModelError, match="input_shape"):
+        receptive_fields(nn.Conv2d(1, 1, 3))
