@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from striate import data
 from striate.data import idx
 from striate.data.arrays import laid_out, whole_labels
@@ -37,7 +38,8 @@ def test_idx_folders(tmp_path: Path, suffix: str, stems: tuple[str, ...]) -> Non
         found = data.load(folder, cache=tmp_path / "cache")
         assert found.shape == (1, 9, 7)
         assert found.classes == ("0", "1", "2", "3")
-        assert [len(found.train), len(found.validation), len(found.test)] == ([36, 4, 40] if len(stems) == 2 else [32, 4, 4])  # fmt: skip  # noqa: E501
+        counts = [len(found.train), len(found.validation), len(found.test)]
+        assert counts == ([36, 4, 40] if len(stems) == 2 else [32, 4, 4])
         for image, label, source in zip(found.test.images, found.test.labels, found.test.sources, strict=True):
             images, labels = arrays["t10k" if len(stems) == 2 else ""]
             place = int(source.split("[")[1][:-1])
@@ -46,7 +48,10 @@ def test_idx_folders(tmp_path: Path, suffix: str, stems: tuple[str, ...]) -> Non
         assert found.test.sources[0].startswith("own test[" if len(stems) == 2 else "own[")
 
 
-@pytest.mark.parametrize("raw", [b"", b"\0\0\x08", b"\0\0\x07\x01\0\0\0\1x", b"\0\0\x08\x01\0\0\0\5abc", b"\x1f\x8bno", b"\0\0\x08\xff"])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\0\0\x08", b"\0\0\x07\x01\0\0\0\1x", b"\0\0\x08\x01\0\0\0\5abc", b"\x1f\x8bno", b"\0\0\x08\xff"],
+)
 def test_broken_idx_files_are_refused(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "x").write_bytes(raw)
     with pytest.raises(DataError):
@@ -59,10 +64,17 @@ def test_idx_images_without_labels_are_named(tmp_path: Path) -> None:
         data.load(tmp_path)
 
 
-@pytest.mark.parametrize("names", [("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels")])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+    ],
+)
 def test_npz_with_given_splits(tmp_path: Path, names: tuple[str, ...]) -> None:
     x, y = RNG.integers(0, 256, (60, 8, 8, 3), np.uint8), np.arange(60)[:, None] % 3
-    np.savez(tmp_path / "own.npz", **dict(zip(names, (x[:40], y[:40], x[40:], y[40:]), strict=True)))
+    arrays: dict[str, Any] = dict(zip(names, (x[:40], y[:40], x[40:], y[40:]), strict=True))
+    np.savez(tmp_path / "own.npz", **arrays)
     found = data.load(tmp_path / "own.npz", cache=tmp_path / "cache")
     assert found.shape == (3, 8, 8)
     assert len(found.train) + len(found.validation) == 40

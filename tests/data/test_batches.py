@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from striate.data import Split
 from striate.data import batches as module
 from striate.data.batches import batches, resident
 
-SPLIT = Split(
-    np.arange(103 * 4, dtype=np.uint8).reshape(103, 1, 2, 2), np.arange(103, dtype=np.int64), tuple(map(str, range(103)))
-)
+IMAGES = np.arange(103 * 4, dtype=np.uint8).reshape(103, 1, 2, 2)
+SPLIT = Split(IMAGES, np.arange(103, dtype=np.int64), tuple(map(str, range(103))))
 
 
 def rows(found: list[tuple[torch.Tensor, torch.Tensor]]) -> list[int]:

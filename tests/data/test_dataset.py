@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+
 from striate import data
 from striate.errors import DataError
 
@@ -19,7 +21,7 @@ def test_digits_are_stratified_and_seeded() -> None:
     assert set(other.test.sources) != set(digits.test.sources)
     sources = [*digits.train.sources, *digits.validation.sources, *digits.test.sources]
     assert len(set(sources)) == 5000
-    with np.load(data.loading._DIGITS) as raw:  # pyright: ignore  # noqa: SLF001, RUF100
+    with np.load(Path(data.__file__).with_name("digits.npz")) as raw:
         place = int(digits.test.sources[3].split("[")[1][:-1])
         assert np.array_equal(digits.test.images[3, 0], raw["images"][place])
         assert digits.test.labels[3] == raw["labels"][place]
@@ -64,7 +66,9 @@ def test_tables_divide_their_rows_and_keep_equal_ones_together() -> None:
     assert np.allclose(data.statistics(table.train)[0], table.train.images.mean(0))
 
 
-@pytest.mark.parametrize(("x", "y"), [([[1]], [1]), ([1, 2, 3], [1, 2]), ([1, 2, np.nan], [1, 2, 3]), (["a", "b", "c"], [1, 2, 3])])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(
+    ("x", "y"), [([[1]], [1]), ([1, 2, 3], [1, 2]), ([1, 2, np.nan], [1, 2, 3]), (["a", "b", "c"], [1, 2, 3])]
+)
 def test_bad_tables_are_refused(x: list[object], y: list[object]) -> None:
     with pytest.raises(DataError):
         data.table(x, y)  # pyright: ignore[reportArgumentType]

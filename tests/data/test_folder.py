@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from striate import data
 from striate.data import from_folder, workers
 from striate.errors import DataError, Failure
@@ -31,6 +32,10 @@ def classes_in(top: Path, counts: dict[str, int], first: int = 0) -> Path:
             seed += 1
             image(seed).save(top / name / f"{i:03}.png")
     return top
+
+
+def never(*_: object) -> None:
+    pytest.fail("done again")
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def test_every_row_is_its_own_file_with_its_own_label(top: Path, load: Any) -> N
 
 def test_the_second_start_decodes_nothing(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(top)
-    monkeypatch.setattr(from_folder, "decode_all", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(from_folder, "decode_all", never)
     for file in top.rglob("*.png"):
         os.utime(file, (1, 1))  # looked at again, but still the same content
     second = load(top)
@@ -73,7 +78,7 @@ def test_the_second_start_decodes_nothing(top: Path, load: Any, monkeypatch: pyt
 def test_settled_files_are_not_even_opened_again(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
     load(top)
-    monkeypatch.setattr("striate.data.looks.seen_all", lambda *_: pytest.fail("looked again"))
+    monkeypatch.setattr("striate.data.looks.seen_all", never)
     load(top)
 
 
@@ -202,7 +207,7 @@ def test_files_that_break_while_decoding_are_left_out_once_and_for_all(
     assert "truncated" in bad.reason
     for pixels, source in zip(pets.train.images, pets.train.sources, strict=True):
         assert np.array_equal(pixels.transpose(1, 2, 0), np.asarray(Image.open(source)))
-    monkeypatch.setattr(from_folder, "decode_all", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(from_folder, "decode_all", never)
     assert load(top).fingerprint == pets.fingerprint
 
 
@@ -280,14 +285,18 @@ def test_the_environment_names_the_cache(top: Path, tmp_path: Path, monkeypatch:
 
 
 def test_processes_give_what_this_process_gives(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[object, ...]] = []
+
+    def tell(*what: object) -> None:
+        told.append(what)
+
     monkeypatch.setattr(workers, "FEW", 0)
     monkeypatch.setattr(workers, "CHUNK", 7)
     cut = top / "cat" / "cut.jpg"
     image(77, (64, 64)).save(cut)
     cut.write_bytes(cut.read_bytes()[:1500])
-    many = load(top, progress=lambda *p: told.append(p))
-    assert {what for what, _, _ in told} == {"looking", "decoding"}
+    many = load(top, progress=tell)
+    assert {what[0] for what in told} == {"looking", "decoding"}
     assert told[-1] == ("decoding", 31, 31)
     assert "truncated" in many.findings.unreadable[0].reason
     for pixels, source in zip(many.train.images, many.train.sources, strict=True):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from striate.data.pixels import MOST_PIXELS, Fit, fitted, pixels, read_images, seen
 from striate.errors import DataError
 
@@ -59,6 +60,9 @@ def test_palette_one_bit_and_cmyk(tmp_path: Path) -> None:
     assert np.array_equal(pixels(path, (1, 6, 8), "crop")[0], bits * 255)
     inks = Image.new("CMYK", (8, 6), (255, 0, 0, 0))
     assert pixels(saved(tmp_path, inks, "inks.tif"), (3, 6, 8), "crop")[:, 0, 0].tolist() == [0, 255, 255]
+    red, green, _ = pixels(saved(tmp_path, inks, "inks.jpg"), (3, 6, 8), "crop")[:, 0, 0].tolist()
+    assert red < 8
+    assert green > 247
 
 
 def test_mpo_which_some_cameras_write_opens_as_its_first_jpeg(tmp_path: Path) -> None:
@@ -111,14 +115,14 @@ def test_the_first_frame_of_an_animation_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
-    turns = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: np.transpose}  # pyright: ignore
-    turns |= {6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).T, 8: np.rot90}  # pyright: ignore
+    half = np.rot90(GREY, 2)
+    turned = [GREY, np.fliplr(GREY), half, np.flipud(GREY), GREY.T, np.rot90(GREY, -1), half.T, np.rot90(GREY)]
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = saved(tmp_path, Image.fromarray(GREY), "e.png", exif=exif)
-    expected = turns[orientation](GREY)  # pyright: ignore
-    assert np.array_equal(pixels(path, (1, *expected.shape), "stretch")[0], expected)  # pyright: ignore
-    assert (seen(path).height, seen(path).width) == expected.shape  # pyright: ignore
+    expected = turned[orientation - 1]
+    assert np.array_equal(pixels(path, (1, *expected.shape), "stretch")[0], expected)
+    assert (seen(path).height, seen(path).width) == expected.shape
 
 
 def test_crop_takes_the_centre_and_pad_keeps_everything() -> None:
@@ -171,7 +175,8 @@ def test_unreadable_files_say_why(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "link.png").symlink_to(tmp_path / "nowhere")
     reasons = [seen(str(tmp_path / name)).reason for name in ("text.jpg", "empty.png", "link.png")]
-    assert reasons == ["no image format that can be read", "the file is empty", "the file is missing, or a link that points nowhere"]  # fmt: skip  # noqa: E501
+    nowhere = "the file is missing, or a link that points nowhere"
+    assert reasons == ["no image format that can be read", "the file is empty", nowhere]
 
 
 def test_truncated_jpegs_are_refused(tmp_path: Path) -> None:
@@ -190,7 +195,9 @@ def test_read_images_reads_all_or_names_every_bad_one(tmp_path: Path) -> None:
         read_images([good, tmp_path / "x.png", tmp_path / "y.png"], (1, 6, 8))
 
 
-@pytest.mark.parametrize(("mode", "grey"), [("L", True), ("1", True), ("LA", True), ("I;16", True), ("RGB", False), ("P", False)])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(
+    ("mode", "grey"), [("L", True), ("1", True), ("LA", True), ("I;16", True), ("RGB", False), ("P", False)]
+)
 def test_grey_is_told_from_the_header(tmp_path: Path, mode: str, grey: bool) -> None:
     image = Image.fromarray(RGB).quantize(8) if mode == "P" else Image.new(mode, (8, 6))
     assert seen(saved(tmp_path, image, "a.png")).grey is grey

@@ -15,16 +15,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from striate import data
-from striate.data import loading, published
+from striate.data import catalogue, loading
+from striate.data.catalogue import File
 from striate.data.download import downloaded
-from striate.data.published import File
+from striate.data.workers import silent
 from striate.errors import DataError, Failure
 
 from .test_arrays import idx_bytes
+from .test_folder import never
 
 RNG = np.random.default_rng(13)
-NAMES = [file.name for file in published.MNIST.files]
+NAMES = [file.name for file in catalogue.MNIST.files]
 
 
 def mnist_like() -> dict[str, bytes]:
@@ -35,9 +38,9 @@ def mnist_like() -> dict[str, bytes]:
     return {name: gzip.compress(idx_bytes(raw)) for name, raw in zip(NAMES, raws, strict=True)}
 
 
-def known(files: dict[str, bytes], mirrors: tuple[str, ...] = ()) -> published.Published:
+def known(files: dict[str, bytes], mirrors: tuple[str, ...] = ()) -> catalogue.Published:
     sums = tuple(File(name, hashlib.sha256(raw).hexdigest()) for name, raw in files.items())
-    return replace(published.MNIST, files=sums, mirrors=mirrors)
+    return replace(catalogue.MNIST, files=sums, mirrors=mirrors)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -65,7 +68,7 @@ def served() -> Iterator[Any]:
     def serve(files: dict[str, bytes], *, cut: bool = False) -> str:
         handler = type("Serving", (Handler,), {"files": files, "cut": cut})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}/"
 
@@ -79,14 +82,18 @@ def test_mirrors_are_tried_in_turn_and_progress_is_told(
     tmp_path: Path, served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = mnist_like()
-    wrong = {name: b"something else" for name in files}
+    wrong = dict.fromkeys(files, b"something else")
     mirrors = ("http://127.0.0.1:9/", served({}), served(wrong), served(files, cut=True), served(files))
-    monkeypatch.setattr(published, "ALL", (known(files, mirrors),))
-    told: list[tuple[str, int, int]] = []
-    found = data.load("mnist", cache=tmp_path, progress=lambda *p: told.append(p))
+    monkeypatch.setattr(catalogue, "ALL", (known(files, mirrors),))
+    told: list[tuple[object, ...]] = []
+
+    def tell(*what: object) -> None:
+        told.append(what)
+
+    found = data.load("mnist", cache=tmp_path, progress=tell)
     assert [len(found.train), len(found.validation), len(found.test)] == [50, 10, 20]
     assert ("downloading " + NAMES[0], len(files[NAMES[0]]), len(files[NAMES[0]])) in told
-    monkeypatch.setattr(loading, "downloaded", lambda *_: pytest.fail("downloaded again"))
+    monkeypatch.setattr(loading, "downloaded", never)
     again = data.load("mnist", cache=tmp_path)
     assert again.fingerprint == found.fingerprint
     assert again.findings.notes == ()
@@ -95,7 +102,7 @@ def test_mirrors_are_tried_in_turn_and_progress_is_told(
 def test_when_no_mirror_has_it_each_reason_is_told_and_nothing_is_left(tmp_path: Path, served: Any) -> None:
     mirrors = (served({}), served({"a.gz": b"wrong"}), served({"a.gz": b"right"}, cut=True))
     with pytest.raises(Failure, match=r"answered 404.*checksum is another.*put it into the data folder"):
-        downloaded("a.gz", hashlib.sha256(b"right").hexdigest(), mirrors, tmp_path / "in", lambda *_: None)
+        downloaded("a.gz", hashlib.sha256(b"right").hexdigest(), mirrors, tmp_path / "in", silent)
     assert list((tmp_path / "in").iterdir()) == []
 
 
@@ -114,7 +121,7 @@ def test_downloads_go_into_the_data_folder_that_is_named(
     tmp_path: Path, served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = mnist_like()
-    monkeypatch.setattr(published, "ALL", (known(files, (served(files),)),))
+    monkeypatch.setattr(catalogue, "ALL", (known(files, (served(files),)),))
     root = tmp_path / "root"
     root.mkdir()
     monkeypatch.setenv("STRIATE_DATA", str(root))
@@ -136,9 +143,9 @@ def test_files_in_the_data_folder_are_used_and_strange_ones_noted(tmp_path: Path
 
 
 @pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("which", [published.CIFAR10, published.CIFAR100])
+@pytest.mark.parametrize("which", [catalogue.CIFAR10, catalogue.CIFAR100])
 def test_cifar_in_its_binary_version(
-    tmp_path: Path, which: published.Published, packed: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, which: catalogue.Published, packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = np.arange(50) % len(which.classes)
     records: dict[str, bytes] = {}
@@ -162,7 +169,7 @@ def test_cifar_in_its_binary_version(
     else:
         for name, raw in records.items():
             (folder / which.folder / name).write_bytes(raw)
-    monkeypatch.setattr(published, "ALL", (replace(which, members=members),))
+    monkeypatch.setattr(catalogue, "ALL", (replace(which, members=members),))
     found = data.load(which.name, root=tmp_path / "root", cache=tmp_path / "cache")
     assert found.findings.notes == ()
     assert found.shape == (3, 32, 32)
@@ -179,7 +186,7 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_tables_are_sound() -> None:
-    for entry in published.ALL:
+    for entry in catalogue.ALL:
         sums = [file.sha256 for file in entry.files] + [file.content for file in entry.files if file.content]
         sums += [member.sha256 for member in entry.members]
         assert all(len(bytes.fromhex(s)) == 32 for s in sums)

@@ -154,11 +154,15 @@ def _list_images(top: os.DirEntry[str], given: int, listing: Listing) -> None:
     waiting = [top.path]
     while waiting:
         folder = waiting.pop()
-        status = Path(folder).stat()
+        try:
+            status, entries = Path(folder).stat(), list(_entries(folder))
+        except (OSError, DataError) as fault:
+            listing.notes.append(str(fault))
+            continue
         if (status.st_dev, status.st_ino) in been:
             continue
         been.add((status.st_dev, status.st_ino))
-        for entry in _entries(folder):
+        for entry in entries:
             if _is_hidden(entry.name):
                 listing.hidden.append(entry.path)
             elif _is_folder(entry):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from striate.data import idx, published
+from striate.data import catalogue, idx, published
 from striate.data.arrays import Source, read_npz
 from striate.data.cache import file_digest, key
 from striate.data.cache import folder as cache_folder
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from striate.data.dataset import DataSet
     from striate.data.pixels import Fit
 
-NAMES = ("digits", *(known.name for known in published.ALL))
+NAMES = ("digits", *(known.name for known in catalogue.ALL))
 """The data sets that are known by name; `digits` comes with the package, the others are downloaded or found."""
 
 _DIGITS = Path(__file__).with_name("digits.npz")
@@ -70,7 +70,7 @@ def load(
     name = str(name_or_path)
     if name == "digits":
         return _digits(options)
-    for known in published.ALL:
+    for known in catalogue.ALL:
         if name == known.name:
             return _published(known, root, options)
     return _lying_at(Path(name_or_path).expanduser(), options)
@@ -80,7 +80,7 @@ def _digits(options: Options) -> DataSet:
     return arranged("digits", read_npz(_DIGITS), options, {"validation": 0.1, "test": 0.2})
 
 
-def _published(known: published.Published, root: Path | None, options: Options) -> DataSet:
+def _published(known: catalogue.Published, root: Path | None, options: Options) -> DataSet:
     named = root or os.environ.get("STRIATE_DATA") or None
     fetched = options.cache / "downloads" / known.name
     folders = [Path(named) / known.name, Path(named), fetched] if named else [fetched]
