@@ -146,3 +146,14 @@ def test_vectors_and_bad_amounts_are_refused() -> None:
         equivariance(net, pictures(), "1", amounts=[1])
     with pytest.raises(DataError, match="whole pixels"):
         equivariance(net, pictures(), "0", amounts=[0.5])
+
+
+def test_a_module_may_overwrite_its_input() -> None:
+    x = pictures()
+    one, other = (
+        equivariance(nn.Sequential(nn.Tanh(), nn.ReLU(inplace=i)), x, "1", amounts=[0, 1]) for i in (True, False)
+    )
+    overwriting = equivariance(nn.Sequential(nn.ReLU(inplace=True)), x, "0", amounts=[0, 1])
+    assert (one.whole == other.whole).all()
+    assert (overwriting.whole == 0).all()
+    assert torch.equal(x, pictures())

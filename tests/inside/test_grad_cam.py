@@ -141,3 +141,10 @@ def test_layers_without_positions_are_refused() -> None:
 def test_the_result_is_json() -> None:
     found = grad_cam(classifier(), picture(), "4", 0)
     assert json.loads(json.dumps(found.as_json(), allow_nan=False))["map"] == found.map.tolist()
+
+
+def test_a_module_may_overwrite_its_input() -> None:
+    x = picture()
+    one, other = (grad_cam(nn.Sequential(nn.ReLU(inplace=i), *classifier()), x, "1", 0) for i in (True, False))
+    assert (one.map == other.map).all()
+    assert torch.equal(x, picture())

@@ -96,3 +96,11 @@ def test_bad_arguments_are_named() -> None:
         invariance(classifier(), pictures(), ["0"], amounts=[1.5])
     with pytest.raises(ModelError, match="one row of class scores"):
         invariance(classifier()[:2], pictures(), ["0"], amounts=[1], true_classes=[0] * 5)
+
+
+def test_a_module_may_overwrite_its_input() -> None:
+    x = pictures()
+    nets = (nn.Sequential(nn.ReLU(inplace=i), *classifier()) for i in (True, False))
+    one, other = (invariance(net, x, "1", amounts=[0, 1, 2]) for net in nets)
+    assert (one.distance == other.distance).all()
+    assert torch.equal(x, pictures())

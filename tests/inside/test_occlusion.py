@@ -112,3 +112,12 @@ def test_the_result_is_json() -> None:
     kept = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert kept["probability"] == found.probability.tolist()
     assert kept["rows"] == [0, 4, 8]
+
+
+def test_a_module_may_overwrite_its_input() -> None:
+    net = nn.Sequential(nn.ReLU(inplace=True), *classifier())
+    plain = nn.Sequential(nn.ReLU(), *classifier())
+    x = picture()
+    one, other = (occlude(n, x, "3", 0, size=3, stride=2, value=-1.0) for n in (net, plain))
+    assert (one.probability == other.probability).all()
+    assert torch.equal(x, picture())

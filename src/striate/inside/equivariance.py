@@ -104,7 +104,7 @@ def equivariance(
     """
     module, images = opened(model, some_images(images))
     motions = [Motion(transform, amount) for amount in amounts]
-    shapes = {name: shape for name, shape in layer_shapes(module, images[:1]).items() if len(shape) == 3}
+    shapes = {name: shape for name, shape in layer_shapes(module, images[:1].clone()).items() if len(shape) == 3}
     names = tuple(shapes) if layers is None else listed(layers)
     fields = receptive_fields(module, tuple(images.shape[1:]))
     regions = [
@@ -148,11 +148,11 @@ def _errors(
     with undisturbed(module) as still, torch.no_grad(), watch(still, names) as seen:
         for k in range(0, len(images), batch):
             x = as_input(still, images[k : k + batch])
-            still(x)
+            still(x.clone())  # a copy, as a module may overwrite what it is given
             before = [seen[name] for name in names]
             columns: list[Tensor] = []
             for a, motion in enumerate(motions):
-                still(transformed(x, motion.kind, motion.amount, outside=outside))
+                still(transformed(x, motion.kind, motion.amount, outside=outside).clone())
                 rows = [_error(seen[name], f, row[a]) for name, f, row in zip(names, before, regions, strict=True)]
                 columns.append(torch.stack(rows, 1))
             found.append(torch.stack(columns, 2).cpu())

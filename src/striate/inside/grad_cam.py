@@ -90,7 +90,8 @@ def grad_cam(
     """
     module, images = opened(model, one_image(image))
     with undisturbed(module) as still, watch(still, [layer]) as seen:
-        scores = still(as_input(still, images).requires_grad_())
+        image_1chw = as_input(still, images).requires_grad_()
+        scores = still(image_1chw.clone())  # a copy, as a module may overwrite what it is given
         if not isinstance(scores, Tensor) or scores.ndim != 2:
             raise ModelError("Grad-CAM needs a module that gives class scores (batch, classes)")
         target = int(scores[0].argmax()) if target is None else target

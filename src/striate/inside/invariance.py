@@ -123,12 +123,12 @@ class _Measuring:
     def of(self, images: Tensor, classes: Sequence[int] | None) -> np.ndarray:
         """(layers of distances, layers of |f(x)|, p(true) where there are classes) x amounts x images."""
         x = as_input(self.module, images)
-        self.module(x)
+        self.module(x.clone())  # a copy, as a module may overwrite what it is given
         before = [self.seen[layer] for layer in self.layers]
         norms = [features.norm(dim=1) for features in before]
         columns: list[Tensor] = []
         for motion in self.motions:
-            outputs = self.module(transformed(x, motion.kind, motion.amount, outside=self.outside))
+            outputs = self.module(transformed(x, motion.kind, motion.amount, outside=self.outside).clone())
             rows = [(self.seen[layer] - f).norm(dim=1) for layer, f in zip(self.layers, before, strict=True)] + norms
             columns.append(torch.stack(rows + ([] if classes is None else [_probability(outputs, classes)])).cpu())
         return torch.stack(columns, 1).numpy()

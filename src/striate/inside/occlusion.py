@@ -143,7 +143,7 @@ def occlude(
 
 
 def _answer(module: nn.Module, seen: Seen[Tensor], layer: str, images: Tensor) -> tuple[Tensor, Tensor]:
-    answer = probabilities(module(images))
+    answer = probabilities(module(images.clone()))  # a copy, as a module may overwrite what it is given
     return answer, seen[layer]
 
 
