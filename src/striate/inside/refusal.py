@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, final
 
+import torch
 from torch import Tensor
 
 from striate.errors import ModelError
@@ -39,19 +40,34 @@ def refuse_what_has_no_rule(activations: Tensor, rule: str, others: str | None) 
     if hidden:
         raise ModelError(f"a ReLU called from compiled code cannot be given the rule {rule}; use the uncompiled module")
     if found and not others:
-        raise ModelError(
-            f"{', '.join(found)} has no {rule} rule: choose rule='gradient', "
-            "or others='gradient' to pass it by its plain gradient"
-        )
+        raise ModelError(_no_rule(", ".join(found), rule))
 
 
-def refuse_overwriting(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], rule: str) -> None:
-    """Raises ModelError if an activation without a rule overwrites part of a tensor, which the graph does not name."""
+def overwrites_a_part(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+    """The name of an activation that overwrites part of a tensor, which the graph does not name; otherwise empty."""
     name, inplace = spelling(func)
     if not (inplace or kwargs.get("inplace") is True) or not _BENDING.search(name):
-        return
-    if args and isinstance(args[0], Tensor) and args[0].requires_grad and args[0]._is_view():
-        raise ModelError(f"{name}_ on part of a tensor has no {rule} rule: choose rule='gradient' or others='gradient'")
+        return ""
+    return name if args and isinstance(args[0], Tensor) and args[0].requires_grad and args[0]._is_view() else ""
+
+
+@final
+class RefusedInPlace(torch.autograd.Function):
+    """Leaves its input as it is; refuses to be followed back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, name: str, rule: str) -> Tensor:
+        ctx.mark_dirty(x)
+        ctx.said = name, rule
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> None:
+        raise ModelError(_no_rule(*ctx.said))
+
+
+def _no_rule(names: str, rule: str) -> str:
+    return f"{names} has no {rule} rule: choose rule='gradient', or others='gradient' to pass it by its plain gradient"
 
 
 def _nodes(activations: Tensor) -> Iterator[Any]:

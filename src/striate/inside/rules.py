@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from striate.errors import ModelError
-from striate.inside.refusal import refuse_overwriting, refuse_what_has_no_rule
+from striate.inside.refusal import RefusedInPlace, overwrites_a_part, refuse_what_has_no_rule
 from striate.inside.spellings import rectified_by
 
 Rule = Literal["deconvnet", "guided", "gradient"]
@@ -44,8 +44,7 @@ def backward_rule(rule: Rule, others: Literal["gradient"] | None = None) -> Gene
             plain gradient; None refuses them.
 
     Raises:
-        ModelError: if `rule` or `others` is none of these; from the block, if an activation without a rule overwrites
-            part of a tensor (other such activations are found by `follow_back`, if they lie on its way).
+        ModelError: if `rule` or `others` is none of these.
 
     Example:
         >>> x = torch.tensor([-1.0, 2.0], requires_grad=True)
@@ -113,9 +112,9 @@ class _Rectifiers(TorchFunctionMode):
         kwargs = kwargs or {}
         rectified = rectified_by(func, args, kwargs)
         if rectified is None or not torch.is_grad_enabled():
-            if not self.others:
-                refuse_overwriting(func, args, kwargs, self.rule)
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            hidden = "" if self.others else overwrites_a_part(func, args, kwargs)
+            return RefusedInPlace.apply(args[0], hidden, self.rule) if hidden else result
         x, inplace = rectified
         return cast("Tensor", (RectifyInPlace if inplace else Rectify).apply(x, self.rule == "guided"))
 
