@@ -333,3 +333,12 @@ def test_what_stops_the_caller_stops_the_workers(top: Path, load: Any, monkeypat
     with pytest.raises(KeyboardInterrupt):
         load(top, progress=stop)
     assert load(top).findings.images == 30
+
+
+def test_a_folder_called_like_a_known_name_is_reached_by_its_path(
+    tmp_path: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes_in(tmp_path / "digits", {"a": 5, "b": 5})
+    monkeypatch.chdir(tmp_path)
+    assert load("digits").classes == tuple("0123456789")
+    assert load("./digits").classes == load(Path("digits")).classes == ("a", "b")

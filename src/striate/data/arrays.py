@@ -3,8 +3,8 @@
 The rule for the axes: three axes are (N, H, W). Of four, the last is the channels if it is 1, 3 or 4 long, as in
 (N, H, W, C); otherwise the second, as in (N, C, H, W). Four channels are RGB and opacity, composited on white.
 The rule for the values: uint8 as it stands; booleans are 0 and 255; uint16 is scaled by its full range; other whole
-numbers must lie in
-0..255; floating point in 0..1 is scaled by 255, in 0..255 rounded. Anything else is refused.
+numbers must lie in 0..255; floating point in 0..1 is scaled by 255, in 0..255 rounded. Anything else is refused.
+Images keep the size they have unless another is asked for.
 """
 
 from __future__ import annotations

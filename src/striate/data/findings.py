@@ -52,8 +52,7 @@ class Stray:
 @final
 @dataclass(frozen=True)
 class Findings:
-    """What was met on the way from files to a data set. Every attribute but `images` and `notes` is a fault or an
-    oddity.
+    """What was met on the way from files to a data set; all but `images` and `notes` are faults or oddities.
 
     Attributes:
         images: how many images are used.

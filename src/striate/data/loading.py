@@ -43,9 +43,8 @@ def load(
 
     Arguments:
         name_or_path: `digits`, `mnist`, `fashion-mnist`, `kmnist`, `cifar10`, `cifar100`; a folder of class folders,
-        with
-            or without train, validation and test above them; a `.npz`; a folder of IDX files. A name wins over a
-            folder of the same name, which `./NAME` reaches.
+            with or without train, validation and test above them; a `.npz`; a folder of IDX files. A name wins over a
+            folder of the same name, which `./NAME` reaches; a Path is never taken for a name.
         size: rows and columns of every image, 1 to 4096. None: as it is, for arrays; for folders the size that nine
             images in ten share if no side exceeds 64, otherwise 64x64.
         channels: 1 or 3. None: 1 if every image is grey, else 3.
@@ -67,7 +66,7 @@ def load(
         ((1, 28, 28), 3500, 500, 1000)
     """
     options = Options(size, channels, fit, seed, max_bad, cache_folder(cache), progress or silent)
-    name = str(name_or_path)
+    name = name_or_path if isinstance(name_or_path, str) else ""
     if name == "digits":
         return _digits(options)
     for known in catalogue.ALL:

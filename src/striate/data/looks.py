@@ -1,5 +1,4 @@
-"""Looking at every image file of a folder once: content, size, grey or not; remembered, so that the next start is
-quick.
+"""Looking at every image file of a folder once: content, size, grey or not; remembered for the next start.
 
 A file is looked at again when its signature (size, times of change, number) is another than last time, or when it was
 changed so shortly before the last look that a further change could carry the same times.

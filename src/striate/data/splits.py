@@ -1,10 +1,10 @@
 """Dividing images into train, validation and test: stratified, seeded, and never one image on both sides.
 
-The rule: a tenth of each class goes to validation, a tenth to test, the rest to train; fractions are settled so that
-a tenth of the whole is met (largest remainders). A class with
-three or more different images is in all three; with two, in train and validation; with one, in train. Images of the
-same content stay together, whatever their labels. What the source has divided already stays as it is; a missing
-validation or test split is taken from the source's train split, at most 5,000 images each.
+The rule: a tenth of each class goes to validation, a tenth to test, the rest to train; fractions are settled so that a
+tenth of the whole is met (largest remainders). A class with three or more different images is in all three; with two,
+in train and validation; with one, in train. Images of the same content stay together, whatever their labels. What the
+source has divided already stays as it is; a missing validation or test split is taken from the source's train split, a
+tenth of it but at most 5,000 images each.
 """
 
 from __future__ import annotations
