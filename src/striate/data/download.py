@@ -47,7 +47,7 @@ def downloaded(name: str, sha256: str, mirrors: Sequence[str], folder: Path, pro
     finally:
         logger.setLevel(level)
     raise Failure(
-        f"{name} could not be downloaded ({'; '.join(faults)}); where there is no network, put it into the data folder"
+        f"{name} could not be downloaded ({'; '.join(faults)}); where there is no network, put it into {folder}"
     )
 
 
@@ -56,7 +56,11 @@ def _reason(fault: Exception) -> str:
         return "what it sent is not the published file (its checksum is another)"
     kind = type(fault).__name__
     status = getattr(getattr(fault, "response", None), "status_code", None)
-    return f"it answered {status}" if status else f"{kind}"
+    if status:
+        return f"it answered {status}"
+    return {"ConnectionError": "no connection", "ConnectTimeout": "no answer", "ReadTimeout": "it fell silent"}.get(
+        kind, kind
+    )
 
 
 @final
