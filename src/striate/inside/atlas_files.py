@@ -1,0 +1,60 @@
+"""The arrays of an atlas on the disk: safetensors files that are filled piece by piece, larger than memory if need be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+TYPES = {"float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "uint8": "U8"}
+"""NumPy's names of the types that are written, and safetensors' own."""
+
+
+@final
+class ArrayFile:
+    """A safetensors file whose arrays are memory-mapped and start as zeros.
+
+    The format: the length of the header (8 bytes, little-endian), the header (JSON: name -> type, shape, first and last
+    byte), then the arrays.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.safetensors"
+        >>> with ArrayFile(path, {"x": ((2, 2), "float32")}) as arrays:
+        ...     arrays["x"][1] = 3
+        >>> from safetensors.numpy import load_file
+        >>> load_file(path)["x"].tolist()
+        [[0.0, 0.0], [3.0, 3.0]]
+    """
+
+    def __init__(self, path: Path, arrays: Mapping[str, tuple[tuple[int, ...], DTypeLike]]) -> None:
+        header: dict[str, Any] = {}
+        end = 0
+        for name, (shape, dtype) in sorted(arrays.items(), key=lambda item: -np.dtype(item[1][1]).itemsize):
+            start, end = end, end + int(np.prod(shape)) * np.dtype(dtype).itemsize
+            header[name] = {"dtype": TYPES[np.dtype(dtype).name], "shape": list(shape), "data_offsets": [start, end]}
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        with path.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            file.truncate(8 + len(text) + end)
+        self._arrays = {
+            name: np.memmap(path, np.dtype(dtype), "r+", 8 + len(text) + header[name]["data_offsets"][0], shape)
+            for name, (shape, dtype) in arrays.items()
+            if np.prod(shape)
+        }
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for array in self._arrays.values():
+            array.flush()
+        self._arrays = {}

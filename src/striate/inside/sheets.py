@@ -1,0 +1,82 @@
+"""Contact sheets of an atlas: for every unit its nine patches beside their nine projections, in the same cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+from numpy.typing import NDArray
+from PIL import Image
+
+from striate import files
+from striate.pictures import Picture, blank, centred, dead_plate, enlarge, grid
+
+CELL = 48
+"""Rows and columns of a cell, in pixels, at most; larger patches are reduced, smaller ones enlarged by whole multiples."""
+
+COLUMNS = 8
+"""Units side by side."""
+
+ROWS = 64
+"""Rows of units on one sheet: its height stays far below the 16,383 pixels that WebP allows."""
+
+
+def patch_pictures(patches: UInt8[np.ndarray, "top channel row column"]) -> list[Picture]:
+    """Patches as pictures: colours where there are three channels, else the mean of the channels in gray."""
+    planes = patches if patches.shape[1] == 3 else patches.mean(1, keepdims=True).astype(np.uint8).repeat(3, 1)
+    return [np.ascontiguousarray(plane.transpose(1, 2, 0)) for plane in planes]
+
+
+def projection_pictures(projections: Shaped[np.ndarray, "top channel row column"]) -> list[Picture]:
+    """Projections as pictures: 0 is middle gray; each is scaled by its own largest absolute value, as the paper's are."""
+    wide = projections.astype(np.float32)
+    limit = np.abs(wide).max((1, 2, 3), keepdims=True)
+    levels = 127.5 * (1 + wide / np.where(limit > 0, limit, 1))
+    return patch_pictures(np.rint(levels).astype(np.uint8))
+
+
+def fitted(picture: Picture) -> Picture:
+    """Brought to at most `CELL` pixels a side: the means of whole blocks, or enlarged with hard pixels."""
+    side = max(picture.shape[:2])
+    if side > CELL:
+        return np.asarray(Image.fromarray(picture).reduce(-(-side // CELL)))
+    return enlarge(picture, CELL // side)
+
+
+def unit_plate(patches: NDArray[np.uint8], projections: Float[np.ndarray, "top channel row column"], top: int) -> Picture:
+    """The patches of one unit beside its projections, two grids of the same cells; says so where there are none."""
+    shown = len(patches)
+    cell = fitted(blank(*patches.shape[2:])) if shown else blank(CELL, CELL)
+    columns = int(np.ceil(np.sqrt(top)))
+    side = [
+        grid([*map(fitted, pictures), *[blank(*cell.shape[:2])] * (top - shown)], columns)
+        for pictures in (patch_pictures(patches), projection_pictures(projections))
+    ]
+    return np.concatenate([side[0], blank(side[0].shape[0], 4), side[1]], axis=1)
+
+
+def sheets(
+    units: Sequence[tuple[NDArray[np.uint8], NDArray[np.float16]]], cell: tuple[int, int], top: int
+) -> Iterator[Picture]:
+    """The units of a layer, `COLUMNS` side by side, on as many sheets as are needed.
+
+    Arguments:
+        units: of each: its patches and projections, as many as it has; none where it is dead.
+        cell: rows and columns of a patch.
+        top: how many cells a unit has.
+    """
+    columns = int(np.ceil(np.sqrt(top)))
+    sample = grid([fitted(blank(*cell))] * top, columns).shape
+    rows, width = sample[0], 2 * sample[1] + 4
+    dead = centred(dead_plate(max(rows - 4, 3) // 3, max(width - 4, 3) // 3), rows, width) if top >= 4 else blank(rows, width)
+    for first in range(0, len(units), COLUMNS * ROWS):
+        chosen = units[first : first + COLUMNS * ROWS]
+        yield grid([unit_plate(*unit, top) if len(unit[0]) else dead for unit in chosen], COLUMNS, gutter=12)
+
+
+def write_webp(path: Path, picture: Picture, *, exact: bool) -> None:
+    """Writes a sheet; without loss where `exact`, as for pictures whose single pixels count."""
+    with files.replacing(path) as draft:
+        Image.fromarray(picture).save(draft, "WEBP", lossless=exact, quality=50 if exact else 85, method=0)
