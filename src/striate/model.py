@@ -203,7 +203,7 @@ class Model:
         except ModelError:
             raise
         except (UserError, ValueError, KeyError, TypeError) as cause:
-            raise ModelError(f"{path} is damaged: its description cannot be read ({cause})") from None
+            raise ModelError(f"{path} is damaged: its description cannot be read ({_first_line(cause)})") from None
         module = network.build(seed=0)
         _load_state(module, tensors, path)
         return cls(module.eval(), preprocessing, classes, network, name)
@@ -293,8 +293,9 @@ def _foreign_tensors(path: Path) -> Mapping[str, Tensor]:
     except FileNotFoundError:
         raise ModelError(f"there is no file {path}") from None
     except Exception as cause:  # torch raises whatever its unpickler met
-        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-        raise ModelError(f"{path} cannot be loaded as weights alone, without running code from it: {reason}") from None
+        raise ModelError(
+            f"{path} cannot be loaded as weights alone, without running code from it: {_first_line(cause)}"
+        ) from None
     found = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise ModelError(f"{path} does not hold a state dict: a mapping from names to tensors")
@@ -307,3 +308,7 @@ def _load_state(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     except RuntimeError as cause:
         faults = "; ".join(line.strip() for line in str(cause).splitlines()[1:4])
         raise ModelError(f"the weights in {path} do not fit the module: {faults}") from None
+
+
+def _first_line(cause: Exception) -> str:
+    return (str(cause).splitlines() or [""])[0] or type(cause).__name__

@@ -8,10 +8,12 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, final
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, final
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from tomlkit import TOMLDocument
+from tomlkit.items import Table
 
 from striate import files
 from striate.data.augment import Augmentation
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic_core import ErrorDetails
-    from tomlkit.items import Table
+
+
+Container = TypeVar("Container", TOMLDocument, Table)
 
 
 @final
@@ -186,21 +190,19 @@ optimiser (did you mean optimizer?)
 
     def to_toml(self) -> str:
         """Every setting, each with what it means beside it; `from_toml` undoes it."""
-        document = tomlkit.document()
-        document.update(_table(self))
-        return tomlkit.dumps(document)
+        return tomlkit.dumps(_filled(tomlkit.document(), self))
 
     def write(self, path: Path | str) -> None:
         """Writes `to_toml` to a file, atomically."""
         files.write_text(Path(path), self.to_toml())
 
 
-def _table(settings: BaseModel) -> Table:
-    table = tomlkit.table()
+def _filled(table: Container, settings: BaseModel) -> Container:
+    """Adds every setting to an empty table or document."""
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
-            table.add(name, _table(value))
+            table.add(name, _filled(tomlkit.table(), value))
         elif value is not None:
             item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
             if field.description:

@@ -122,7 +122,7 @@ class Run:
         network = self.network
         module = network.build(seed=0)
         module.load_state_dict(judged_weights(path))
-        return Model(module.eval(), self.preprocessing, tuple(self.data["classes"]), network, self.name)
+        return Model(module.eval(), self.preprocessing, tuple(self.data["classes"]), network, self.data["name"])
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl: `kind` is `step` or `epoch`. A line half written is left out."""

@@ -1,0 +1,172 @@
+"""A model: one file in, the same model out; and predictions that leave it as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from striate.errors import ModelError
+from striate.model import Model, Preprocessing
+from striate.network import Network
+
+NETWORK = Network.parse("input 2x6x6, conv 3 3x3, batchnorm, relu, dropout 0.5, dense 4")
+PREPROCESSING = Preprocessing((2, 6, 6), (0.4, 0.5), (0.2, 0.3), "pad")
+CLASSES = ("ant", "bee", "cat", "dög")
+
+
+def model() -> Model:
+    return Model(NETWORK.build(3), PREPROCESSING, CLASSES, NETWORK, "mine")
+
+
+def images(count: int = 9) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 2, 6, 6), dtype=np.uint8)
+
+
+def test_normalizing_is_the_formula() -> None:
+    x = images()
+    found = PREPROCESSING.normalize(torch.from_numpy(x))
+    mean, std = np.array([0.4, 0.5]).reshape(2, 1, 1), np.array([0.2, 0.3]).reshape(2, 1, 1)
+    np.testing.assert_allclose(found.numpy(), (x / 255 - mean) / std, atol=1e-6)
+    assert found.dtype == torch.float32
+    scaled = PREPROCESSING.normalize(torch.from_numpy(x).float() / 255)
+    torch.testing.assert_close(scaled, found, atol=1e-5, rtol=1e-5)
+    assert PREPROCESSING.normalize(torch.from_numpy(x), torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_normalizing_leaves_its_input() -> None:
+    x = torch.ones(1, 2, 6, 6)
+    PREPROCESSING.normalize(x)
+    assert torch.equal(x, torch.ones(1, 2, 6, 6))
+
+
+def test_a_file_brings_back_the_same_model(tmp_path: Path) -> None:
+    mine = model()
+    mine.save(tmp_path / "mine.safetensors")
+    back = Model.load(tmp_path / "mine.safetensors")
+    assert (back.network, back.preprocessing, back.classes, back.name) == (NETWORK, PREPROCESSING, CLASSES, "mine")
+    assert not back.module.training
+    np.testing.assert_array_equal(back.predict(images()), mine.predict(images()))
+    back.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "mine.safetensors").read_bytes()
+
+
+def test_predicting_gives_probabilities_whatever_the_batch_and_leaves_the_modes() -> None:
+    mine = model()
+    mine.module.train()
+    mine.module[1].eval()  # pyright: ignore[reportIndexIssue]
+    modes = [part.training for part in mine.module.modules()]
+    state = {name: tensor.clone() for name, tensor in mine.module.state_dict().items()}
+    whole = mine.predict(images())
+    np.testing.assert_allclose(whole.sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(mine.predict(images(), batch=2), whole, atol=1e-6)
+    assert whole.dtype == np.float32
+    assert [part.training for part in mine.module.modules()] == modes
+    assert all(torch.equal(tensor, state[name]) for name, tensor in mine.module.state_dict().items())
+    assert mine.predict(images(0)).shape == (0, 4)
+
+
+def test_modes_are_put_back_after_an_exception() -> None:
+    class Broken(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("broken")
+
+    broken = Model.foreign(Broken(), (2, 6, 6))
+    broken.module.train()
+    with pytest.raises(RuntimeError, match="broken"):
+        broken.predict(images())
+    assert broken.module.training
+
+
+def test_images_of_another_kind_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"takes inputs of shape \(2, 6, 6\), found \(2, 5, 5\)"):
+        model().predict(np.zeros((1, 2, 5, 5), np.uint8))
+    with pytest.raises(ModelError, match="uint8 numbers from 0 to 255, found float64"):
+        model().predict(np.zeros((1, 2, 6, 6)))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "there is no file"),
+        (b"", "not a readable .safetensors file"),
+        (b"\x80\x04pickle", "not a readable .safetensors file"),
+        ({}, "not a striate model"),
+        ({"striate": "{"}, "is damaged"),
+        ({"striate": '{"version": 99}'}, "has format version 99; this program reads 1"),
+        ({"striate": '{"version": 1, "network": "conv 1"}'}, "is damaged"),
+        ({"striate": '{"version": 1}'}, "is damaged"),
+    ],
+)
+def test_files_that_hold_no_model_are_refused_in_a_sentence(
+    content: bytes | dict[str, str] | None, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.safetensors"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        save_file({"a": torch.zeros(1)}, path, content)
+    with pytest.raises(ModelError) as caught:
+        Model.load(path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    other = Network.parse("input 2x6x6, conv 5 3x3, dense 4")
+    described = json.dumps(
+        {"version": 1, "name": "x", "network": str(NETWORK), "classes": [],
+         "preprocessing": {"shape": [2, 6, 6], "mean": [0, 0], "std": [1, 1], "fit": "crop"}}
+    )  # fmt: skip
+    save_file(other.build().state_dict(), tmp_path / "mixed.safetensors", {"striate": described})
+    with pytest.raises(ModelError, match="do not fit the module"):
+        Model.load(tmp_path / "mixed.safetensors")
+
+
+def test_foreign_weights_load_without_running_their_code(tmp_path: Path) -> None:
+    source = nn.Linear(3, 2)
+    torch.save(source.state_dict(), tmp_path / "plain.pt")
+    torch.save({"state_dict": source.state_dict()}, tmp_path / "nested.pth")
+    save_file(source.state_dict(), tmp_path / "safe.safetensors")
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    for name in ("plain.pt", "nested.pth", "safe.safetensors"):
+        loaded = Model.from_weights(nn.Linear(3, 2), tmp_path / name, (3,))
+        with torch.no_grad():
+            np.testing.assert_allclose(loaded.predict(x), source(torch.from_numpy(x)).numpy(), atol=1e-6)
+    torch.save({"a": Path("x")}, tmp_path / "code.pt")
+    with pytest.raises(ModelError, match="without running code from it"):
+        Model.from_weights(nn.Linear(3, 2), tmp_path / "code.pt", (3,))
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(ModelError, match="does not hold a state dict"):
+        Model.from_weights(nn.Linear(3, 2), tmp_path / "list.pt", (3,))
+    with pytest.raises(ModelError, match=r"must be a \.safetensors, \.pt or \.pth file"):
+        Model.from_weights(nn.Linear(3, 2), tmp_path / "weights.h5", (3,))
+    with pytest.raises(ModelError, match="do not fit the module"):
+        Model.from_weights(nn.Linear(4, 2), tmp_path / "plain.pt", (4,))
+
+
+def test_a_foreign_module_cannot_be_saved_as_ours(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="was not built from a network's text"):
+        Model.foreign(nn.Linear(3, 2), (3,)).save(tmp_path / "no.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (((2, 6), (0.0, 0.0), (1.0, 1.0)), "input shape"),
+        (((2, 6, 6), (0.0,), (1.0,)), "one number for each of the 2 channels, found 1 and 1"),
+        (((1, 6, 6), (0.0,), (0.0,)), "std above 0"),
+        (((1, 6, 6), (float("nan"),), (1.0,)), "mean must be finite"),
+    ],
+)
+def test_preprocessing_that_cannot_work_is_refused(
+    values: tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]], words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        Preprocessing(*values)

@@ -1,0 +1,399 @@
+"""Training as a stream of events: what is kept, what is repeatable, what stops it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+import pytest
+import torch
+from squares import ENGINE, NETWORK, recipe, squares, steady
+
+from striate.data import DataSet, Findings, Split, table
+from striate.errors import DataError, Failure, ModelError, NetworkError, RecipeError, UserError
+from striate.model import Model
+from striate.network import Network
+from striate.train import Recipe, Run, checkpoint, evaluate, evaluate_regression, fit, resume, run, run_on, training
+from striate.train.events import Evaluated, Event, Finished, Saved, Started, Stepped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DATA = squares()
+
+
+def trained(out: Path, **values: object) -> Run:
+    return run(NETWORK, DATA, recipe(**values), out=out, engine=ENGINE)
+
+
+def weights(done: Run) -> bytes:
+    return (done.path / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run that all interrupted ones are compared with."""
+    return trained(tmp_path_factory.mktemp("runs") / "whole", keep_epochs=True)
+
+
+def test_events_come_in_order_and_count_every_step(tmp_path: Path) -> None:
+    events = list(fit(NETWORK, DATA, recipe(), out=tmp_path / "run", engine=ENGINE))
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Finished)
+    assert (events[0].epochs, events[0].steps, events[0].images) == (3, 6, 96)
+    steps = [(e.epoch, e.step) for e in events if isinstance(e, Stepped) and e.recorded]
+    assert steps == [(epoch, step) for epoch in (1, 2, 3) for step in range(1, 7)]
+    assert [e.epoch for e in events if isinstance(e, Evaluated)] == [1, 2, 3]
+    assert [e.kind for e in events if isinstance(e, Saved)][-2:] == ["last", "model"]
+
+
+def test_the_folder_holds_everything_in_open_formats(whole: Run) -> None:
+    names = {str(p.relative_to(whole.path)) for p in whole.path.rglob("*") if p.is_file()}
+    assert names == {
+        "network.txt", "recipe.toml", "environment.json", "data.json", "metrics.jsonl",
+        "model.safetensors", "result.json",
+        "checkpoints/last.safetensors", "checkpoints/best.safetensors",
+        "checkpoints/epoch-001.safetensors", "checkpoints/epoch-002.safetensors",
+    }  # fmt: skip
+    assert Network.read(whole.path / "network.txt") == NETWORK == whole.network
+    assert whole.recipe == recipe(keep_epochs=True)
+    assert whole.data["fingerprint"] == DATA.fingerprint
+    assert whole.data["classes"] == list(DATA.classes)
+    assert whole.environment["engine"]["threads"] == 1
+    assert torch.__version__.startswith(whole.environment["packages"]["torch"].split("+")[0])
+    assert [line["kind"] for line in whole.metrics()].count("epoch") == 3
+    assert whole.kept_epochs() == [1, 2]
+    assert whole.data_source is None
+
+
+def test_the_network_learned_and_the_stored_score_is_that_of_the_stored_model(tmp_path: Path) -> None:
+    done = trained(tmp_path / "run", epochs=12)
+    assert done.result is not None
+    scored = evaluate(Model.load(done.path / "model.safetensors"), DATA.test)
+    assert scored.accuracy > 0.9
+    assert done.result["test"] == json.loads(json.dumps(scored.as_json()))
+    assert evaluate(done.model("best"), DATA.test).accuracy == scored.accuracy
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_weights(whole: Run, tmp_path: Path) -> None:
+    again, other = trained(tmp_path / "again", keep_epochs=True), trained(tmp_path / "other", seed=1)
+    assert weights(again) == weights(whole)
+    assert tensors_equal(again, whole)
+    assert not tensors_equal(other, whole)
+
+
+def tensors_equal(a: Run, b: Run) -> bool:
+    ours, theirs = (checkpoint.read(r.checkpoint("last"))[0] for r in (a, b))
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def stop_with_ctrl_c(at: int) -> Callable[[Event], None]:
+    seen = 0
+
+    def watch(event: Event) -> None:
+        nonlocal seen
+        seen += isinstance(event, Stepped)
+        if seen == at:
+            seen += 1
+            raise KeyboardInterrupt
+
+    return watch
+
+
+@pytest.mark.parametrize("at", [1, 4, 6, 7, 17, 18])
+def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(at: int, whole: Run, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Failure, match=r"stopped by Ctrl-C.*striate train --resume \S+run$"):
+        run(NETWORK, DATA, recipe(keep_epochs=True), out=out, engine=ENGINE, watch=stop_with_ctrl_c(at))
+    state = checkpoint.read(Run.open(out).checkpoint("last"))[1]
+    assert state.epoch * 6 + state.step == at
+    done = run_on(out, DATA)
+    assert tensors_equal(done, whole)
+    assert steady(done.path / "metrics.jsonl") == steady(whole.path / "metrics.jsonl")
+
+
+def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, calls = training.take_step, 0
+
+    def pressed(*args: object) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 8:
+            signal.raise_signal(signal.SIGINT)
+        return taken(*args)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(training, "take_step", pressed)
+    with pytest.raises(Failure, match="kept up to epoch 2, step 2"):
+        trained(tmp_path / "run", keep_epochs=True)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert tensors_equal(run_on(tmp_path / "run", DATA), whole)
+
+
+def test_resuming_a_finished_run_only_says_how_it_ended(whole: Run) -> None:
+    before = {p: p.stat().st_mtime_ns for p in whole.path.rglob("*.safetensors")}
+    events = list(resume(whole.path, DATA))
+    assert [type(e) for e in events] == [Started, Finished]
+    assert before == {p: p.stat().st_mtime_ns for p in whole.path.rglob("*.safetensors")}
+
+
+def test_a_run_is_never_written_over(whole: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds a run already.*striate train --resume"):
+        fit(NETWORK, DATA, recipe(), out=whole.path)
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not an empty folder"):
+        fit(NETWORK, DATA, recipe(), out=tmp_path)
+    with pytest.raises(UserError, match="is not a folder"):
+        Run.open(tmp_path / "nowhere")
+
+
+def test_other_data_cannot_resume_a_run(whole: Run) -> None:
+    with pytest.raises(DataError, match=r"not what .* was trained on"):
+        resume(whole.path, squares(seed=5))
+    with pytest.raises(UserError, match="does not say where its data came from"):
+        resume(whole.path)
+
+
+def test_torchs_global_state_is_the_callers_between_events(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    for _ in fit(NETWORK, DATA, recipe(epochs=1), out=tmp_path / "run", engine=ENGINE):
+        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.get_num_threads() == threads
+
+
+def test_draws_of_the_caller_do_not_change_the_training(whole: Run, tmp_path: Path) -> None:
+    def watch(_: Event) -> None:
+        torch.rand(3)
+
+    done = run(NETWORK, DATA, recipe(keep_epochs=True), out=tmp_path / "run", engine=ENGINE, watch=watch)
+    assert tensors_equal(done, whole)
+
+
+def poison_loss(monkeypatch: pytest.MonkeyPatch, at: int, *, weights_too: bool) -> None:
+    taken, calls = training.take_step, 0
+
+    def poisoned(bench: training.Workbench, *args: object) -> float:
+        nonlocal calls
+        calls += 1
+        rate = taken(bench, *args)  # pyright: ignore[reportArgumentType]
+        if calls == at:
+            if weights_too:
+                next(bench.module.parameters()).data.fill_(float("inf"))
+            else:
+                bench.total.fill_(float("nan"))
+        return rate
+
+    monkeypatch.setattr(training, "take_step", poisoned)
+
+
+@pytest.mark.parametrize("weights_too", [False, True])
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
+    weights_too: bool, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison_loss(monkeypatch, at=10, weights_too=weights_too)
+    with pytest.raises(Failure, match=r"epoch 2.*learning_rate.*kept up to epoch 2, step 0; to go on: striate train"):
+        trained(tmp_path / "run", keep_epochs=True)
+    monkeypatch.undo()
+    kept = checkpoint.read(Run.open(tmp_path / "run").checkpoint("last"))[0]
+    assert all(bool(t.isfinite().all()) for t in kept.values())
+    assert tensors_equal(run_on(tmp_path / "run", DATA), whole)
+
+
+def test_a_real_divergence_is_told(tmp_path: Path) -> None:
+    chosen = recipe(optimizer="sgd", learning_rate=100.0, schedule="constant", epochs=30, momentum=0.99)
+    network = Network.parse("input 1x8x8, dense 50, dense 50, dense 3")
+    with pytest.raises(Failure, match=r"no finite number|infinite or not a number"):
+        run(network, DATA, chosen, out=tmp_path / "run", engine=ENGINE)
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_stays(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = checkpoint.save_file, 0
+
+    def full(*args: object, **named: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            Path(str(args[1])).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(*args, **named)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(Failure, match=r"the disk is full; kept up to epoch 2, step 0; to go on"):
+        trained(tmp_path / "run", keep_epochs=True)
+    monkeypatch.undo()
+    assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
+    assert tensors_equal(run_on(tmp_path / "run", DATA), whole)
+
+
+def test_checkpoints_are_taken_inside_an_epoch_by_the_clock(tmp_path: Path) -> None:
+    events = fit(NETWORK, DATA, recipe(epochs=1, checkpoint_seconds=1e-9), out=tmp_path / "run", engine=ENGINE)
+    assert [e.step for e in events if isinstance(e, Saved) and e.kind == "last"] == [1, 2, 3, 4, 5, 6, 0]
+
+
+def test_early_stopping_counts_epochs_without_a_better_score(tmp_path: Path) -> None:
+    chosen = recipe(epochs=50, learning_rate=1e-12, early_stopping=3, ema=0.0, weight_decay=0.0)
+    still = Network.parse("input 1x8x8, dense 3")
+    events = list(fit(still, DATA, chosen, out=tmp_path / "run", engine=ENGINE))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason == "no improvement on the validation split"
+    assert finished.epochs - finished.best_epoch == 3
+    assert finished.epochs < 50
+
+
+def test_best_is_the_best_by_accuracy_then_loss(whole: Run) -> None:
+    epochs = [line for line in whole.metrics() if line["kind"] == "epoch"]
+    best = max(epochs, key=lambda line: (line["accuracy"], -line["loss"]))
+    assert whole.result is not None
+    assert whole.result["best_epoch"] == best["epoch"]
+    marks = [line["best"] for line in epochs]
+    assert marks[0] is True
+    ranks = [(line["accuracy"], -line["loss"]) for line in epochs]
+    assert marks[1:] == [ranks[k] > max(ranks[:k]) for k in range(1, len(ranks))]
+
+
+def test_a_run_gives_its_models_back(whole: Run) -> None:
+    for which in ("last", "best", 1, 2):
+        assert whole.model(which).predict(DATA.test.images).shape == (30, 3)
+    with pytest.raises(ModelError, match=r"no checkpoint epoch-007.*kept epochs: 1, 2"):
+        whole.model(7)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_the_weights_follow_pytorchs_optimizer_step_by_step(optimizer: str, tmp_path: Path) -> None:
+    """The whole engine against a plain loop; one batch an epoch and nothing random, so that order has no say."""
+    chosen = recipe(optimizer=optimizer, epochs=4, batch_size=96, ema=0.0, schedule="cosine",
+                    learning_rate=0.05,
+                    label_smoothing=0.2, augmentation={"shift": 0}, gradient_clipping=0.5, weight_decay=0.1)  # fmt: skip
+    plain = Network.parse("input 1x8x8, conv 4 3x3, relu, dense 3")
+    done = run(plain, DATA, chosen, out=tmp_path / "run", engine=ENGINE)
+    module = plain.build(chosen.seed)
+    expected = by_hand(module, chosen, done)
+    found = done.model("last").module.state_dict()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=2e-4, atol=2e-5)
+
+
+def by_hand(module: torch.nn.Sequential, chosen: Recipe, done: Run) -> dict[str, torch.Tensor]:
+    decayed = [p for p in module.parameters() if p.dim() > 1]
+    rest = [p for p in module.parameters() if p.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
+    adam = chosen.optimizer == "adamw"
+    stepper = torch.optim.AdamW(groups, 0.05) if adam else torch.optim.SGD(groups, 0.05, momentum=0.9)
+    x = torch.from_numpy(DATA.train.images.astype(np.float32) / 255)
+    x = (x - done.preprocessing.mean[0]) / done.preprocessing.std[0]
+    y = torch.from_numpy(DATA.train.labels)
+    for step in range(4):
+        for group in stepper.param_groups:
+            group["lr"] = 0.05 * (1 + np.cos(np.pi * step / 4)) / 2
+        stepper.zero_grad()
+        logs = module(x).log_softmax(1)
+        smooth = torch.full_like(logs, 0.2 / 3).scatter_(1, y[:, None], 0.8 + 0.2 / 3)
+        (-(smooth * logs).sum(1).mean()).backward()
+        length = torch.sqrt(sum((p.grad**2).sum() for p in module.parameters() if p.grad is not None) + torch.zeros(()))
+        for p in module.parameters():
+            assert p.grad is not None
+            p.grad *= min(1.0, 0.5 / (float(length) + 1e-6))
+        stepper.step()
+    return module.state_dict()
+
+
+def test_the_average_is_the_average_of_the_weights_that_were_there(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    seen: list[dict[str, torch.Tensor]] = []
+    for event in fit(NETWORK, DATA, recipe(epochs=1, checkpoint_seconds=1e-9), out=out, engine=ENGINE):
+        if isinstance(event, Started) or (isinstance(event, Saved) and event.kind == "last" and event.step):
+            seen.append(checkpoint.read(Run(out).checkpoint("last"))[0])
+    name = "conv1.weight"
+    average = seen[0][f"module.{name}"].double()
+    for step, tensors in enumerate(seen[1:]):
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * tensors[f"module.{name}"].double()
+        torch.testing.assert_close(tensors[f"average.{name}"].double(), average, rtol=1e-5, atol=1e-6)
+    assert len(seen) == 7
+
+
+def test_a_network_ending_in_softmax_trains_like_one_without(tmp_path: Path) -> None:
+    chosen = recipe(epochs=1, ema=0.0)
+    text = "input 1x8x8, conv 4 3x3, relu, dense 3"
+    plain = run(Network.parse(text), DATA, chosen, out=tmp_path / "plain", engine=ENGINE)
+    ended = run(Network.parse(f"{text}, softmax"), DATA, chosen, out=tmp_path / "softmax", engine=ENGINE)
+    a, b = (r.model("last").predict(DATA.test.images) for r in (plain, ended))
+    np.testing.assert_allclose(a, b, atol=2e-3)
+
+
+def test_the_lectures_network_learns_a_function_of_three_inputs(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (1200, 3)).astype(np.float32)
+    data = table(x, np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2])
+    chosen = Recipe(
+        epochs=60, batch_size=64, learning_rate=0.05, loss="mean-squared-error", weight_decay=0.0, early_stopping=0
+    )
+    done = run(Network.preset("ann"), data, chosen, out=tmp_path / "run", engine=ENGINE)
+    scored = evaluate_regression(done.model("best"), data.test)
+    assert scored.r2 is not None
+    assert scored.r2 > 0.9
+    assert done.result is not None
+    assert done.result["test"]["rmse"] == pytest.approx(scored.rmse)
+
+
+def test_what_does_not_fit_together_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(NetworkError, match="4 outputs; squares has 3 classes"):
+        fit(Network.parse("input 1x8x8, dense 4"), DATA, recipe(), out=out)
+    with pytest.raises(NetworkError, match=r"shape \(1, 9, 9\); those of squares have shape \(1, 8, 8\)"):
+        fit(Network.parse("input 1x9x9, dense 3"), DATA, recipe(), out=out)
+    with pytest.raises(RecipeError, match="loss must be cross-entropy"):
+        fit(NETWORK, DATA, recipe(loss="mean-squared-error"), out=out)
+    with pytest.raises(RecipeError, match="loss must be mean-squared-error"):
+        fit(Network.preset("ann"), table(np.eye(3).repeat(9, 0), np.arange(27)), recipe(), out=out)
+    nothing = Split(DATA.train.images[:0], DATA.train.labels[:0], ())
+    empty = DataSet("empty", DATA.classes, DATA.train, nothing, DATA.test, Findings(), "")
+    with pytest.raises(DataError, match="the validation split of empty is empty"):
+        fit(NETWORK, empty, recipe(), out=out)
+    assert not out.exists()
+
+
+def test_an_empty_test_split_ends_without_a_score(tmp_path: Path) -> None:
+    nothing = Split(DATA.test.images[:0], DATA.test.labels[:0], ())
+    data = DataSet("untested", DATA.classes, DATA.train, DATA.validation, nothing, Findings(), "f")
+    done = run(NETWORK, data, recipe(epochs=1), out=tmp_path / "run", engine=ENGINE)
+    assert done.result is not None
+    assert done.result["test"] == {}
+
+
+def test_a_network_without_an_input_line_takes_the_datas(tmp_path: Path) -> None:
+    done = run(Network.parse("conv 4 3x3, relu, dense 3"), DATA, recipe(epochs=1), out=tmp_path / "run", engine=ENGINE)
+    assert done.network.input == (1, 8, 8)
+
+
+def test_metrics_behind_the_checkpoint_are_cut_off(whole: Run, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Failure, match="Ctrl-C"):
+        run(NETWORK, DATA, recipe(keep_epochs=True), out=out, engine=ENGINE, watch=stop_with_ctrl_c(9))
+    with (out / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "step", "epoch": 2, "step": 4}\n{"kind": "st')
+    done = run_on(out, DATA)
+    assert steady(done.path / "metrics.jsonl") == steady(whole.path / "metrics.jsonl")
+    steps = [line["epoch"] * 6 + line["step"] for line in done.metrics() if line["kind"] == "step"]
+    assert all(later == earlier + 1 for earlier, later in pairwise(steps))
+
+
+def test_other_faults_pass_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> NoReturn:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(training, "take_step", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        trained(tmp_path / "run")
