@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, Failure, ModelError
 from striate.inside.maximize import maximize
+from striate.model import Model, Preprocessing
 
 
 def network(channels: int = 1, dtype: torch.dtype = torch.float32) -> nn.Sequential:
@@ -119,3 +120,14 @@ def test_the_result_is_json_without_the_images() -> None:
     assert kept["shape"] == [1, 8, 8]
     assert kept["history"] == found.history.tolist()
     assert "image" not in kept
+
+
+def test_a_model_brings_its_size_and_preprocessing() -> None:
+    model = Model(network(3), Preprocessing((3, 9, 8), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)), (), None, "net")
+    found = maximize(model, "3", 0, steps=3)
+    mean, std = torch.tensor([0.5, 0.4, 0.3])[:, None, None], torch.tensor([0.2, 0.3, 0.4])[:, None, None]
+    assert found.picture.shape == (3, 9, 8)
+    assert torch.allclose(found.image, (torch.from_numpy(found.picture) - mean) / std, atol=1e-6)
+    vectors = Model(nn.Sequential(nn.Linear(3, 2)), Preprocessing((3,), (0.0,) * 3, (1.0,) * 3), (), None, "table")
+    with pytest.raises(ModelError, match="the model takes vectors of 3 numbers"):
+        maximize(vectors, "0", 0)

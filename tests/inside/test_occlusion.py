@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
 from striate.inside.occlusion import occlude
+from striate.model import Model, Preprocessing
 
 
 def classifier(dtype: torch.dtype = torch.float64) -> nn.Sequential:
@@ -121,3 +122,13 @@ def test_a_module_may_overwrite_its_input() -> None:
     one, other = (occlude(n, x, "3", 0, size=3, stride=2, value=-1.0) for n in (net, plain))
     assert (one.probability == other.probability).all()
     assert torch.equal(x, picture())
+
+
+def test_a_model_takes_uint8_images() -> None:
+    net = classifier(torch.float32)
+    model = Model(net, Preprocessing((2, 9, 7), (0.5, 0.25), (0.5, 0.5)), tuple("abcde"), None, "net")
+    image = torch.randint(0, 256, (2, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    floats = (image / 255 - torch.tensor([0.5, 0.25])[:, None, None]) / 0.5
+    one, other = occlude(model, image, "2", 1, size=3, stride=3), occlude(net, floats, "2", 1, size=3, stride=3)
+    assert np.allclose(one.probability, other.probability, rtol=1e-5)
+    assert one.probability_before == pytest.approx(model.predict(image[None].numpy())[0, 1], rel=1e-5)

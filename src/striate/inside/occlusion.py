@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
 from striate.inside.answers import one_image, probabilities, require_classes
+from striate.inside.fields import Box
 from striate.inside.plain import plain
 from striate.inside.watching import Seen, as_input, opened, undisturbed, watch
 
@@ -55,11 +56,11 @@ class Occlusion:
     probability_before: float
     label_before: int
 
-    def box(self, i: int, j: int) -> tuple[int, int, int, int]:
-        """The pixels covered at place (i, j) of the maps: top, left, bottom, right; the last two not included."""
+    def box(self, i: int, j: int) -> Box:
+        """The pixels covered at place (i, j) of the maps."""
         top, bottom = _span(int(self.rows[i]), self.size[0], self.image_size[0])
         left, right = _span(int(self.columns[j]), self.size[1], self.image_size[1])
-        return top, left, bottom, right
+        return Box(top, left, bottom, right)
 
     def as_json(self) -> dict[str, Any]:
         """The attributes under their names; maps as lists of rows."""

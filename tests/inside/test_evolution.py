@@ -1,0 +1,144 @@
+"""Evolution against a search through every activation of every image, epoch by epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from striate.data import load
+from striate.data.augment import Augmentation
+from striate.data.dataset import DataSet, Split
+from striate.data.findings import Findings
+from striate.errors import DataError, Failure, ModelError
+from striate.inside.evolution import evolution
+from striate.inside.fields import receptive_fields
+from striate.inside.projection import project
+from striate.model import Model, Preprocessing
+from striate.network import Network
+from striate.train import Recipe, Run, run
+
+
+def network(seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    first = nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)
+    return nn.Sequential(*first, nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2)).double()
+
+
+def few_digits() -> DataSet:
+    whole = load("digits")
+    train, validation, test = (
+        Split(part.images[:40], part.labels[:40], part.sources[:40])
+        for part in (whole.train, whole.validation, whole.test)
+    )
+    return DataSet("few", whole.classes, train, validation, test, Findings(), "few")
+
+
+def pictures(n: int = 7) -> Tensor:
+    return torch.randn((n, 1, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("layer", ["1", "4", "6"])
+def test_every_moment_is_the_strongest_of_a_full_search(layer: str) -> None:
+    x, saved = pictures(), [(1, network(1)), (5, network(2)), (20, network(3))]
+    found = evolution(saved, x, layer, [1, 0], batch=3)
+    assert found.epochs == (1, 5, 20)
+    for (epoch, net), row in zip(saved, found.moments, strict=True):
+        with torch.no_grad():
+            maps = net.eval()[: int(layer) + 1](x)
+        maps = maps if maps.ndim == 4 else maps[:, :, None, None]
+        field = receptive_fields(net, (1, 8, 8))[layer]
+        for unit, moment in zip([1, 0], row, strict=True):
+            best = max(
+                (float(maps[n, unit, i, j]), -n, -i, -j)
+                for n in range(7)
+                for i in range(maps.shape[2])
+                for j in range(maps.shape[3])
+            )
+            n, i, j = -best[1], -best[2], -best[3]
+            assert (moment.epoch, moment.unit, moment.image, moment.position) == (epoch, unit, n, (i, j))
+            assert moment.value == pytest.approx(best[0], rel=1e-6)
+            assert moment.box == field.box((i, j))
+            top, left, bottom, right = moment.box
+            expected = project(net, x[n], layer, unit, (i, j)).numpy() if best[0] > 0 else np.zeros((1, 8, 8))
+            assert np.allclose(moment.projection, expected[:, top:bottom, left:right], rtol=1e-10)
+            assert not np.delete(np.delete(expected[0], range(top, bottom), 0), range(left, right), 1).any()
+
+
+def test_a_model_takes_uint8_images_and_shows_them_as_they_are() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), dtype=np.uint8)
+    model = Model(network(1).float(), Preprocessing((1, 8, 8), (0.5,), (0.25,)), ("a", "b"), None, "net")
+    found = evolution([(1, model)], images, "4", [2])
+    moment = found.of(2)[0]
+    top, left, bottom, right = moment.box
+    assert (moment.patch == images[moment.image][:, top:bottom, left:right]).all()
+    floats = (torch.from_numpy(images).float() / 255 - 0.5) / 0.25
+    assert evolution([(1, model.module)], floats, "4", [2]).of(2)[0].image == moment.image
+
+
+def test_a_run_that_kept_its_epochs(tmp_path: Path) -> None:
+    data = few_digits()
+    recipe = Recipe(epochs=2, batch_size=20, keep_epochs=True, augmentation=Augmentation())
+    run(Network.parse("input 1x28x28, conv 3 5x5, relu, maxpool 2x2, dense 10"), data, recipe, out=tmp_path / "run")
+    trained = Run.open(tmp_path / "run")
+    found = evolution(trained, data.train, "relu1", [0, 2])
+    assert found.epochs == (1, 2)
+    for epoch, row in zip(found.epochs, found.moments, strict=True):
+        model = trained.model(epoch)
+        x = model.preprocessing.normalize(torch.from_numpy(np.array(data.train.images)))
+        with torch.no_grad():
+            maps = model.module[:2](x) if isinstance(model.module, nn.Sequential) else x
+        for unit, moment in zip([0, 2], row, strict=True):
+            assert moment.value == pytest.approx(float(maps[:, unit].max()), rel=1e-5)
+            assert moment.patch.shape == (1, 5, 5)
+
+
+def test_a_dead_unit_is_dead_and_has_no_projection() -> None:
+    net = network(1)
+    net.state_dict()["3.bias"][1] = -1e6
+    moments = evolution([(1, net)], pictures(), "4", [0, 1]).moments[0]
+    assert [moment.dead for moment in moments] == [False, True]
+    assert moments[0].projection.any()
+    assert not moments[1].projection.any()
+
+
+def test_epochs_are_taken_one_after_another() -> None:
+    alive: list[int] = []
+
+    def saved() -> Iterator[tuple[int, nn.Module]]:
+        for epoch in (1, 2, 3):
+            alive.append(epoch)
+            yield epoch, network(epoch)
+            alive.remove(epoch)
+
+    assert evolution(saved(), pictures(), "1", [0]).epochs == (1, 2, 3)
+    assert alive == []
+
+
+def test_modules_stay_as_they_were_and_bad_arguments_are_named() -> None:
+    net, x = network(1).train(), pictures()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    with torch.inference_mode():
+        evolution([(1, net)], x, "4", [0])
+    with pytest.raises(ModelError, match="layer 4 has units 0 to 3, found 4"):
+        evolution([(1, net)], x, "4", [4])
+    with pytest.raises(DataError, match="no epoch was saved"):
+        evolution([], x, "4", [0])
+    with pytest.raises(Failure, match="no finite activations after epoch 3"):
+        evolution([(3, net)], x * float("nan"), "4", [0])
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert net.training
+    assert torch.equal(x, pictures())
+
+
+def test_the_result_is_json() -> None:
+    found = evolution([(1, network(1)), (2, network(2))], pictures(), "4", [3, 1])
+    kept = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert kept["epochs"] == [1, 2]
+    assert kept["moments"][1][0]["unit"] == 3
+    assert kept["moments"][1][0]["box"] == list(found.moments[1][0].box)
