@@ -141,11 +141,11 @@ def _is_convolution(row: Row) -> bool:
 
 def _sharing(row: Row) -> str:
     assert row.dense_parameters is not None
-    inputs, outputs = math.prod(row.input), math.prod(row.output)
+    inputs, outputs, dense = math.prod(row.input), math.prod(row.output), row.dense_parameters
     return (
         f"{row.name} shares its weights: {numbers.count(row.parameters)} parameters give its {numbers.count(outputs)}"
         f" outputs. Thirty hidden units that each see all {numbers.count(inputs)} inputs need"
-        f" {numbers.count(30 * (inputs + 1))}; as many fully connected outputs need {numbers.count(row.dense_parameters)}."
+        f" {numbers.count(30 * (inputs + 1))}; as many fully connected outputs need {numbers.count(dense)}."
     )
 
 

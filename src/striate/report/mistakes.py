@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from striate import files, pictures
+from striate.data.findings import escaped
+from striate.pictures.words import width
 from striate.report import numbers, plots
 from striate.report.page import Cell, Shown, shown
 
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
     from striate.data import Split
     from striate.train.evaluation import ConfusedPair, Evaluation, Hard
 
-PAIRS, IMAGES_OF_A_PAIR, HARDEST = 8, 10, 24
+PAIRS, IMAGES_OF_A_PAIR, HARDEST = 8, 7, 24
 """How many pairs, images of each pair, and images with the highest loss are shown; the JSON files hold all."""
 
-LARGEST = 128
-"""Pixels: images with a longer side are shown reduced by a whole number."""
+LARGEST = CELL = 128
+"""Pixels: images with a longer side are shown reduced by a whole number, smaller ones enlarged by one."""
 
 
 @final
@@ -41,7 +43,7 @@ def confused_pairs(evaluation: Evaluation, split: Split, room: int = 72) -> list
     return [_pair(evaluation, pair, split, room) for pair in evaluation.confused[:PAIRS]]
 
 
-def hardest(evaluation: Evaluation, split: Split, room: int = 112) -> list[Cell]:
+def hardest(evaluation: Evaluation, split: Split, room: int = CELL) -> list[Cell]:
     """The misclassified or barely classified images with the highest loss, for a page."""
     return [_cell(evaluation, hard, split, room) for hard in evaluation.hardest[:HARDEST]]
 
@@ -84,7 +86,7 @@ def picture(split: Split, index: int) -> pictures.Picture:
 def _pair(evaluation: Evaluation, pair: ConfusedPair, split: Split, room: int) -> Pair:
     true, predicted = evaluation.classes[pair.true], evaluation.classes[pair.predicted]
     images = tuple(
-        shown(picture(split, index), f"{split.sources[index]}: {true}, taken for {predicted}", room)
+        shown(picture(split, index), f"{escaped(split.sources[index])}: {true}, taken for {predicted}", room)
         for index in pair.indices[:IMAGES_OF_A_PAIR]
     )
     return Pair(true, predicted, pair.count, int(evaluation.confusion[pair.true].sum()), images)
@@ -92,32 +94,49 @@ def _pair(evaluation: Evaluation, pair: ConfusedPair, split: Split, room: int) -
 
 def _cell(evaluation: Evaluation, hard: Hard, split: Split, room: int) -> Cell:
     true, predicted = evaluation.classes[hard.true], evaluation.classes[hard.predicted]
-    source, loss = str(split.sources[hard.index]), numbers.number(hard.loss)
+    source, loss = escaped(split.sources[hard.index]), numbers.number(hard.loss)
     drawn = shown(picture(split, hard.index), f"{source}: {true}, called {predicted}", room)
-    title = f"{_short(true)} → {_short(predicted)}"
-    return Cell(
-        drawn, title, f"{numbers.percent(hard.probability)}, loss {loss}", f"{source}: {true}, called {predicted}"
-    )
+    line = f"{numbers.percent(hard.probability)}, loss {loss}"
+    return Cell(drawn, taken_for(true, predicted), line, f"{source}: {true}, called {predicted}")
 
 
-def _short(name: str) -> str:
-    return pictures.shortened(name, 9, measure=len)
+def taken_for(true: str, predicted: str, room: int = CELL) -> str:
+    """`true → predicted` in at most `room` pixels: where it is longer, the longer names are shortened.
+
+    Example:
+        >>> taken_for("4", "9")
+        '4 → 9'
+        >>> taken_for("lesser spotted woodpecker", "rose")
+        'lesser…ecker → rose'
+    """
+    arrow = " → "
+    names = room - width(arrow)
+    left = max(names // 2, names - width(predicted))  # a name shorter than its half leaves the rest to the other
+    right = max(names // 2, names - width(true))
+    return f"{pictures.shortened(true, left)}{arrow}{pictures.shortened(predicted, right)}"
 
 
 def _confused_sheet(evaluation: Evaluation, classes: Sequence[str], split: Split) -> pictures.Picture:
-    shown_pairs = [(pair, pair.indices[:IMAGES_OF_A_PAIR]) for pair in evaluation.confused[:PAIRS]]
-    images = [picture(split, index) for _, indices in shown_pairs for index in indices]
-    captions = [f"{classes[pair.true]} → {classes[pair.predicted]}" for pair, indices in shown_pairs for _ in indices]
-    return pictures.contact_sheet(images, captions, columns=IMAGES_OF_A_PAIR)
+    """A row for each pair."""
+    nothing = (pictures.blank(1, 1), "")
+    cells = [
+        (picture(split, pair.indices[place]), taken_for(classes[pair.true], classes[pair.predicted]))
+        if place < len(pair.indices)
+        else nothing
+        for pair in evaluation.confused[:PAIRS]
+        for place in range(IMAGES_OF_A_PAIR)
+    ]
+    return _sheet([image for image, _ in cells], [caption for _, caption in cells], IMAGES_OF_A_PAIR)
 
 
 def _hardest_sheet(evaluation: Evaluation, classes: Sequence[str], split: Split) -> pictures.Picture:
     chosen = evaluation.hardest[:HARDEST]
-    images = [picture(split, hard.index) for hard in chosen]
-    captions = [
-        f"{classes[hard.true]} → {classes[hard.predicted]} {numbers.percent(hard.probability)}" for hard in chosen
-    ]
-    return pictures.contact_sheet(images, captions)
+    captions = [taken_for(classes[hard.true], classes[hard.predicted]) for hard in chosen]
+    return _sheet([picture(split, hard.index) for hard in chosen], captions, 8)
+
+
+def _sheet(images: Sequence[pictures.Picture], captions: Sequence[str], columns: int) -> pictures.Picture:
+    return pictures.contact_sheet(images, captions, cell=(CELL, CELL), columns=columns)
 
 
 def _as_json(evaluation: Evaluation, pair: ConfusedPair, split: Split) -> dict[str, object]:
@@ -126,24 +145,19 @@ def _as_json(evaluation: Evaluation, pair: ConfusedPair, split: Split) -> dict[s
         "predicted": evaluation.classes[pair.predicted],
         "count": pair.count,
         "indices": list(pair.indices),
-        "sources": [_printable(split.sources[index]) for index in pair.indices],
+        "sources": [escaped(split.sources[index]) for index in pair.indices],
     }
 
 
 def _hard_as_json(evaluation: Evaluation, hard: Hard, split: Split) -> dict[str, object]:
     return {
         "index": hard.index,
-        "source": _printable(split.sources[hard.index]),
+        "source": escaped(split.sources[hard.index]),
         "true": evaluation.classes[hard.true],
         "predicted": evaluation.classes[hard.predicted],
         "probability": hard.probability,
         "loss": hard.loss,
     }
-
-
-def _printable(source: str) -> str:
-    """A file's name with the bytes that are no UTF-8 escaped, so that it can be written."""
-    return source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _save(path: Path, drawn: pictures.Picture, data: list[dict[str, object]]) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -270,9 +271,12 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 def _finished(name: str, figure: Figure, data: dict[str, object], text: str) -> Plot:
     svg, png = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", dpi=192, metadata={"Software": None})
-    figure.patch.set_alpha(0)
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # A class may be named in a script that DejaVu lacks: boxes in the PNG, the reader's own font in the SVG.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing", UserWarning)
+        figure.savefig(png, format="png", dpi=192, metadata={"Software": None})
+        figure.patch.set_alpha(0)
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return Plot(name, svg.getvalue().decode(), png.getvalue(), data, text)
 
 
@@ -280,11 +284,11 @@ def _cells_with_numbers(axes: Axes, matrix: Int[np.ndarray, "n n"], shares: np.n
     size = 9 if len(matrix) <= 12 else 7
     for (row, column), n in np.ndenumerate(matrix):
         if n:
-            tone = float(np.sqrt(shares[row, column]))  # the root lets single errors be seen beside the diagonal
+            # The root lets single errors be seen beside the diagonal; the darkest tone leaves the ink at 4.5:1.
+            tone = 0.55 * float(np.sqrt(shares[row, column]))
             cell = Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor=ACCENT, alpha=tone, linewidth=0)
             axes.add_patch(cell)
-            color = PAPER if tone > 0.55 else INK
-            axes.text(column, row, str(n), ha="center", va="center_baseline", color=color, fontsize=size)
+            axes.text(column, row, str(n), ha="center", va="center_baseline", color=INK, fontsize=size)
 
 
 def _name_lines(axes: Axes, lines: Sequence[Curve]) -> None:
@@ -293,10 +297,12 @@ def _name_lines(axes: Axes, lines: Sequence[Curve]) -> None:
     if len(lines) > 4:
         axes.legend([line.name for line in lines])
         return
-    ends = [(float(line.x[-1]), float(line.y[-1])) for line in lines]
+    named = [(line, end) for line in lines if (end := _end(line)) is not None]
+    ends = [end for _, end in named]
     low, high = axes.get_ylim()
     heights = spread([(y - low) / ((high - low) or 1) for _, y in ends], apart=0.075)
-    for line, drawn, (x, _), height in zip(lines, axes.get_lines(), ends, heights, strict=True):
+    colors = {line.name: drawn.get_color() for line, drawn in zip(lines, axes.get_lines(), strict=True)}
+    for (line, (x, _)), height in zip(named, heights, strict=True):
         place = (x, low + height * (high - low))
         axes.annotate(
             line.name,
@@ -304,9 +310,15 @@ def _name_lines(axes: Axes, lines: Sequence[Curve]) -> None:
             (6, 0),
             textcoords="offset points",
             va="center",
-            color=drawn.get_color(),
+            color=colors[line.name],
             annotation_clip=False,
         )
+
+
+def _end(line: Curve) -> tuple[float, float] | None:
+    """The last point of the line that is a number, where it has one."""
+    points = [(float(x), float(y)) for x, y in zip(line.x, line.y, strict=True) if np.isfinite(y)]
+    return points[-1] if points else None
 
 
 def spread(heights: Sequence[float], apart: float) -> list[float]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate import files
+from striate import files, pictures
+from striate.data.findings import escaped
 from striate.report import architecture, mistakes, plots
 from striate.report.intervals import wilson
 from striate.report.page import render
@@ -60,7 +61,7 @@ def _what(run: Run, data: DataSet) -> dict[str, Any]:
         "description": description,
         "sentences": architecture.sentences(description),
         "fields": [] if image is None else architecture.fields(description, image),
-        "field_source": "" if image is None else str(data.test.sources[0]),
+        "field_source": "" if image is None else pictures.shortened(escaped(data.test.sources[0]), 48, measure=len),
         "filters": architecture.first_filters(module),
         "recipe": run.recipe,
         "result": run.result,
@@ -86,8 +87,10 @@ def _how_well(run: Run, evaluation: Evaluation | RegressionEvaluation, data: Dat
         "interval": wilson(right, evaluation.count),
         "most_frequent": max(row.support for row in evaluation.per_class) / evaluation.count,
         "weakest": _weakest(evaluation),
+        "fewest": min(row.support for row in evaluation.per_class if row.support),
         "pairs": mistakes.confused_pairs(evaluation, data.test),
         "hardest": mistakes.hardest(evaluation, data.test),
+        "cell": mistakes.CELL,
         "reduced": max(data.shape[1:]) > mistakes.LARGEST,
     }
 
