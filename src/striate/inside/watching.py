@@ -125,7 +125,7 @@ class Seen(Generic[T]):
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.calls: dict[str, list[T | None]] = {name.partition("@")[0]: [] for name in names}
+        self.calls: dict[str, list[T | None]] = {name: [] for name in names}
 
     def __getitem__(self, layer: str) -> T:
         """What was seen of a layer.
@@ -179,8 +179,8 @@ def watch(module: nn.Module, layers: Iterable[str], take: Callable[[Tensor], T] 
         >>> seen["0"].shape
         torch.Size([1, 2, 3, 3])
     """
-    seen: Seen[T] = Seen(layers)
-    parts = {name: named_layer(module, name) for name in seen.calls}
+    parts = {layer.partition("@")[0]: named_layer(module, layer) for layer in layers}
+    seen: Seen[T] = Seen(parts)
 
     def clear(*_: object) -> None:
         for calls in seen.calls.values():

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from striate.errors import ModelError
+from striate.inside.filters import filters
+from striate.model import Model
+from striate.network import Network
+
+
+def test_the_lectures_block_pictures() -> None:
+    """20 maps of 5x5: block (row, column) of the sheet shows the filter, lighter for larger weights."""
+    found = filters(Network.preset("nielsen-1conv").build(3), "conv1")
+    assert found.weights.shape == (20, 1, 5, 5)
+    assert found.colors
+    sheet = found.sheet(columns=5, cell=40)
+    for unit in range(20):
+        top, left = unit // 5 * 42, unit % 5 * 42
+        block = sheet[top + 4 : top + 40 : 8, left + 4 : left + 40 : 8, 0].astype(float)
+        weights = found.weights[unit, 0]
+        np.testing.assert_allclose(block, 127.5 + 127.5 * weights / np.abs(weights).max(), atol=0.51)
+
+
+def test_colours_belong_to_the_first_layer_alone() -> None:
+    first = nn.Conv2d(3, 3, 3)
+    net = nn.Sequential(first, nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=2))
+    assert [filters(net, name).colors for name in "012"] == [True, False, False]
+    assert filters(net, "2").weights.shape == (4, 2, 3, 3)
+    with torch.no_grad():
+        first.weight.mul_(0)
+        first.weight[1, 2, 0, 0] = 2.0
+    picture = filters(net, "0").picture(1)
+    assert picture[0, 0].tolist() == [128, 128, 255]
+    assert picture[1, 1].tolist() == [128, 128, 128]
+    assert filters(net, "1").picture(0).shape == (3, 3 * 3 + 2, 3)
+    assert filters(net, "1").picture(0, channel=1).shape == (3, 3, 3)
+    assert filters(net, "1").sheet(cell=12).shape == (4 * 12 + 3 * 4, 4 * (3 * 3 + 2), 3)
+
+
+def test_dense_layers_on_maps() -> None:
+    dense = nn.Linear(32, 32)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Dropout(), dense, nn.Linear(32, 5))
+    found = filters(net, "4", (1, 6, 6))
+    assert found.weights.shape == (32, 2, 4, 4)
+    assert torch.equal(torch.from_numpy(found.weights).flatten(1), dense.weight)
+    assert filters(net, "5", (1, 6, 6)).weights.shape == (5, 1, 1, 32), "no map was flattened into it"
+    assert filters(net, "4").weights.shape == (32, 1, 1, 32), "nobody said which"
+    model = Model.foreign(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), (3, 2, 2), mean=(0, 0, 0), std=(1, 1, 1))
+    assert filters(model, "1").weights.shape == (2, 3, 2, 2)
+    assert filters(model, "1").colors
+
+
+def test_transposed_convolutions_list_what_their_outputs_get() -> None:
+    up = nn.ConvTranspose2d(4, 6, 3, groups=2)
+    found = filters(nn.Sequential(nn.Conv2d(1, 4, 3), up), "1").weights
+    for unit in range(6):
+        group, inner = divmod(unit, 3)
+        expected = up.weight.detach()[2 * group : 2 * group + 2, inner]
+        assert torch.equal(torch.from_numpy(found[unit]), expected)
+
+
+def test_what_has_no_filters_says_what_has() -> None:
+    with pytest.raises(ModelError, match=r"layer 1 \(ReLU\) has no filters; layers that have: 0"):
+        filters(nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU()), "1")
+
+
+def test_the_weights_are_copies_in_float32() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3)).bfloat16()
+    found = filters(net, "0")
+    assert found.weights.dtype == np.float32
+    found.weights[:] = 0
+    assert filters(net, "0").weights.any()

@@ -1,0 +1,201 @@
+"""A module that has been looked into is bit for bit and flag for flag as it was."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from striate.errors import ModelError
+from striate.inside.activations import activations
+from striate.inside.fields import receptive_fields
+from striate.inside.projection import project
+from striate.inside.watching import layer_names, layer_shapes, undisturbed, watch
+
+
+class Restless(nn.Module):
+    """Counts its calls in a buffer, draws random numbers, and overwrites its input: all that looking must not show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        x += torch.rand(1) * 0
+        return x
+
+
+def build() -> nn.Module:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        Restless(),
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Dropout(),
+        nn.Sequential(nn.Conv2d(4, 3, 3), nn.ReLU(inplace=True)),
+    )
+    net.get_submodule("5").eval()
+    net.get_parameter("1.bias").requires_grad_(False)
+    net.get_parameter("1.weight").grad = torch.ones(4, 1, 3, 3)
+    return net
+
+
+def state(net: nn.Module) -> dict[str, Any]:
+    everything: dict[str, Any] = {f"{name}!training": part.training for name, part in net.named_modules()}
+    for name, part in net.named_modules():
+        everything[f"{name}!hooks"] = (len(part._forward_hooks), len(part._forward_pre_hooks))  # pyright: ignore[reportPrivateUsage]
+    for name, parameter in net.named_parameters():
+        grad = None if parameter.grad is None else parameter.grad.tolist()
+        everything[name] = (id(parameter), parameter.requires_grad, grad, parameter.dtype, parameter.tolist())
+    everything |= {name: (id(buffer), buffer.tolist()) for name, buffer in net.named_buffers()}
+    return everything | {"random": torch.get_rng_state().tolist()}
+
+
+def raising(net: nn.Module) -> None:
+    with suppress(ModelError):
+        project(net, torch.randn(1, 9, 9), "5.0", unit=99)
+
+
+LOOKS: dict[str, Callable[[nn.Module], object]] = {
+    "project": lambda net: project(net, torch.ones(1, 9, 9), "5.1", 0),
+    "project and fail": raising,
+    "activations": lambda net: activations(net, torch.ones(2, 1, 9, 9)),
+    "fields": lambda net: receptive_fields(net, (1, 9, 9)),
+    "shapes": lambda net: layer_shapes(net, torch.ones(1, 1, 9, 9)),
+}
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("look", LOOKS)
+def test_everything_is_as_it_was(look: str, inference: bool) -> None:
+    net = build()
+    torch.manual_seed(5)
+    if look == "project and fail":
+        torch.randn(1, 9, 9)
+        before = state(net)
+        torch.manual_seed(5)
+    else:
+        before = state(net)
+    with torch.inference_mode(inference):
+        LOOKS[look](net)
+        assert torch.is_inference_mode_enabled() == inference
+    assert state(net) == before
+
+
+def test_the_callers_image_is_not_written_into() -> None:
+    image = torch.ones(1, 9, 9)
+    project(nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(1, 1, 3)), -image, "1", 0)
+    negative = -image
+    activations(nn.Sequential(nn.ReLU(inplace=True)), negative[None])
+    assert torch.equal(negative, -image)
+
+
+def test_inside_the_module_is_still_and_the_exception_comes_through() -> None:
+    net = build()
+    before = state(net)
+    with pytest.raises(ZeroDivisionError), undisturbed(net) as still:  # noqa: PT012 - what is raised is not the point
+        assert not any(part.training for part in still.modules())
+        assert not any(parameter.requires_grad for parameter in still.parameters())
+        raise ZeroDivisionError
+    assert state(net) == before
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_types_other_than_float32(dtype: torch.dtype) -> None:
+    net = build()
+    image = torch.rand(1, 9, 9)
+    expected = project(net, image, "5.0", 0, (1, 1))
+    other = copy.deepcopy(net).to(dtype)
+    found = project(other, image, "5.0", 0, (1, 1))
+    assert {p.dtype for p in other.parameters()} == {dtype}
+    assert found.dtype == (torch.float32 if dtype == torch.bfloat16 else dtype)
+    assert (found - expected).abs().max() < (0.05 if dtype == torch.bfloat16 else 1e-6) * expected.abs().max()
+
+
+def test_modules_and_images_born_in_inference_mode() -> None:
+    image = torch.rand(1, 9, 9)
+    expected = project(build(), image, "5.1", 1)
+    with torch.inference_mode():
+        net, born = build(), image.clone()
+        assert torch.equal(project(net, born, "5.1", 1), expected)
+    assert torch.equal(project(net, born, "5.1", 1), expected)
+    assert all(parameter.is_inference() for parameter in net.parameters())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_modules_run_uncompiled() -> None:
+    net = build()
+    expected = project(net, torch.ones(1, 9, 9), "5.1", 1)
+    compiled = torch.compile(copy.deepcopy(net))
+    assert isinstance(compiled, nn.Module)
+    assert torch.equal(project(compiled, torch.ones(1, 9, 9), "_orig_mod.5.1", 1), expected)
+
+
+def test_watching_reduces_at_once_and_starts_anew_with_each_call() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(inplace=True)).eval()
+    with torch.no_grad(), watch(net, ["0", "1"], lambda output: output.amin()) as seen:
+        for scale in (1.0, 5.0):
+            x = scale * torch.randn(3, 1, 4, 4)
+            net(x)
+            conv = nn.functional.conv2d(x, net.get_parameter("0.weight"), net.get_parameter("0.bias"))
+            assert seen["0"] == conv.amin(), "the value before the ReLU overwrote it"
+            assert seen["1"] == 0
+            assert {name: len(calls) for name, calls in seen.calls.items()} == {"0": 1, "1": 1}
+
+
+def test_what_is_kept_can_be_differentiated_on_both_sides() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.Conv2d(2, 1, 3))
+    x = torch.randn(1, 1, 6, 6, requires_grad=True)
+    with watch(net, ["0"]) as seen:
+        y = net(x)
+    (above,) = torch.autograd.grad(y.sum(), seen["0"], retain_graph=True)
+    (below,) = torch.autograd.grad(seen["0"].sum(), x)
+    expected = nn.functional.conv_transpose2d(torch.ones(1, 1, 2, 2), net.get_parameter("2.weight"))
+    torch.testing.assert_close(above, expected * (seen["0"] > 0))
+    torch.testing.assert_close(
+        below, nn.functional.conv_transpose2d(torch.ones(1, 2, 4, 4), net.get_parameter("0.weight"))
+    )
+
+
+class Pair(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x
+
+
+class Skipping(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pair, self.unused = Pair(), nn.ReLU()
+        self.stages = nn.ModuleList([nn.ReLU()])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.stages[0](self.pair(x)[0])
+
+
+def test_layers_without_units_are_named() -> None:
+    net, x = Skipping(), torch.ones(1, 1, 2, 2)
+    assert layer_names(net) == ("pair", "unused", "stages.0")
+    assert layer_shapes(net, x) == {"stages.0": (1, 2, 2)}
+    with pytest.raises(ModelError, match="layer pair gives no tensor"):
+        activations(net, x, ["pair"])
+    with pytest.raises(ModelError, match="unused was called 0 times"):
+        activations(net, x, ["unused"])
+    for name in ("stages.1", "stages.0@0", "stages.0@x"):
+        with pytest.raises(ModelError, match=f"no layer '{name}' in Skipping: nearest are"):
+            activations(net, x, [name])
+    with pytest.raises(ModelError, match="was called 1 times"):
+        activations(net, x, ["stages.0@2"])
+
+
+def test_parameters_without_a_shape_are_refused() -> None:
+    net = nn.Sequential(nn.LazyConv2d(2, 3))
+    with pytest.raises(ModelError, match="has no shape yet"):
+        activations(net, torch.ones(1, 1, 4, 4))
+    assert net.training
