@@ -215,14 +215,14 @@ def confusion(name: str, matrix: Int[np.ndarray, "true predicted"], classes: Seq
         tones[..., :3] = np.array([0x0F, 0x6B, 0x8F]) / 255
         tones[..., 3] = np.sqrt(shares)
         axes.imshow(tones, interpolation="none")
-        axes.set_xlabel(f"predicted class, 0 to {n - 1}")
     axes.set_xlim(-0.5, n - 0.5)
     axes.set_ylim(n - 0.5, -0.5)
     axes.set_aspect("equal")
     axes.grid(visible=False)
     axes.tick_params(length=0)
-    axes.set_ylabel("true class")
-    axes.set_xlabel("predicted class")
+    by = "" if n <= MOST_CELLS_WITH_NUMBERS else ", by number"
+    axes.set_ylabel(f"true class{by}")
+    axes.set_xlabel(f"predicted class{by}")
     right, total = int(np.trace(matrix)), int(matrix.sum())
     text = f"Confusion matrix of {n} classes: {numbers.count(right)} of {numbers.count(total)} on the diagonal."
     return _finished(name, figure, {"classes": list(classes), "counts": matrix.tolist()}, text)
@@ -285,7 +285,7 @@ def _cells_with_numbers(axes: Axes, matrix: Int[np.ndarray, "n n"], shares: np.n
     for (row, column), n in np.ndenumerate(matrix):
         if n:
             # The root lets single errors be seen beside the diagonal; the darkest tone leaves the ink at 4.5:1.
-            tone = 0.55 * float(np.sqrt(shares[row, column]))
+            tone = 0.1 + 0.45 * float(np.sqrt(shares[row, column]))
             cell = Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor=ACCENT, alpha=tone, linewidth=0)
             axes.add_patch(cell)
             axes.text(column, row, str(n), ha="center", va="center_baseline", color=INK, fontsize=size)
