@@ -1,0 +1,55 @@
+"""The command `striate`: one file per command, thin: parse, call, print.
+
+`main` is the only way in and the only place where a fault becomes a sentence and an exit code: 2 for input that
+cannot be used, 1 for work that could not be finished. Heavy packages are imported inside the commands, so that
+`striate --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command, the words after `striate` (the shell's by default); returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        return _run([word for word in words if word != "--debug"])
+    except BrokenPipeError:
+        # `striate describe vgg16 | head`: the reader has had enough. Python would complain again while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as fault:
+        if debug:
+            raise
+        message, code = _sentence(fault)
+        print(f"error: {message}", file=sys.stderr)
+        return code
+
+
+def _run(words: list[str]) -> int:
+    from striate.cli.app import app
+
+    code = app(args=words, prog_name="striate", standalone_mode=True)
+    return code if isinstance(code, int) else 0
+
+
+def _sentence(fault: Exception) -> tuple[str, int]:
+    """What to tell the user about a fault, and the exit code."""
+    from striate.errors import Failure, UserError
+
+    if isinstance(fault, UserError):
+        return str(fault), 2
+    if isinstance(fault, Failure):
+        return str(fault), 1
+    if isinstance(fault, OSError) and fault.strerror:
+        place = f"{fault.filename}: " if fault.filename else ""
+        return f"{place}{fault.strerror}", 1
+    return (
+        f"a fault of Striate's own ({type(fault).__name__}: {fault}); the same command with --debug shows where",
+        1,
+    )

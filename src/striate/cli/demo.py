@@ -1,0 +1,54 @@
+"""`striate demo`: the main job from end to end, on images that come with the package."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from striate.cli import console
+from striate.cli.options import JsonOption
+from striate.cli.source import Source
+from striate.cli.train import Wishes, train_new
+from striate.report.numbers import count, percent, seconds
+
+
+def demo(
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="The run's folder. Default: runs/demo-N.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training images.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order and augmentation.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Train the lecture's network on 5,000 handwritten digits and write a report to look at.
+
+    Everything lies in one folder, which all other commands take: striate evaluate, predict, export.
+    """
+    from striate.report import training_report
+    from striate.train import Engine, evaluate
+
+    began = time.perf_counter()
+    settings = {"seed": seed} | ({} if epochs is None else {"epochs": epochs})
+    source = Source("digits")
+    run = train_new(source, "vanilla", Wishes(None, settings), out or _free_folder(), Engine.choose())
+    loaded = source.load()
+    scores = evaluate(run.model(), loaded.test)
+    page = training_report(run, scores, loaded)
+    if json:
+        console.show_json(
+            {"run": str(run.path), "report": str(page), "accuracy": scores.accuracy, "test": scores.count}
+        )
+        return
+    console.show(
+        f"\n{percent(scores.accuracy, scores.count)} of {count(scores.count)} test digits right, "
+        f"{seconds(time.perf_counter() - began)} in all"
+    )
+    console.show(f"report: {page.resolve().as_uri()}")
+    console.show(f"run:    {run.path}")
+
+
+def _free_folder() -> Path:
+    return next(path for n in range(1, 100_000) if not (path := Path("runs") / f"demo-{n}").exists())

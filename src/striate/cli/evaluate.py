@@ -1,0 +1,92 @@
+"""`striate evaluate`: how good a trained network is, class by class, and where it fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from striate.cli import console
+from striate.cli.options import DataOption, DataRoot, JsonOption, OutOption, RunArgument
+from striate.cli.subject import SplitName, Subject, split
+from striate.errors import DataError
+from striate.report.numbers import count, number, percent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from striate.train.evaluation import Evaluation
+
+PAIRS = 5  # most confused pairs named on the terminal; the pictures show more, the JSON all
+WIDEST = 20  # classes up to which the confusion matrix is printed; beyond, it is a picture only
+
+
+def evaluate(
+    run: RunArgument,
+    named: DataOption = None,
+    which: Annotated[SplitName, typer.Option("--split", help="Which images to score.")] = "test",
+    out: OutOption = None,
+    data_root: DataRoot = None,
+    json: JsonOption = False,
+) -> None:
+    """Score a trained network: accuracy, every class, what is confused with what, the hardest images, calibration.
+
+    Pictures go to RUN/evaluation unless --out names a folder.
+
+    Examples: striate evaluate runs/digits-default-1 | striate evaluate RUN --data other/photos --split test
+    """
+    subject = Subject.open(run)
+    loaded = subject.data(named, data_root)
+    chosen = split(loaded, which)
+    if not len(chosen):
+        raise DataError(f"{loaded.name} has no {which} images")
+    from striate import train
+    from striate.report import evaluation_pictures
+
+    scores = train.evaluate(subject.model, chosen)
+    written = evaluation_pictures(scores, chosen, loaded.classes, out or _beside(subject))
+    if json:
+        console.show_json(scores.as_json() | {"split": which, "pictures": [str(path) for path in written]})
+        return
+    _print(scores, which)
+    for path in written:
+        console.show(str(path))
+
+
+def _beside(subject: Subject) -> Path:
+    return (subject.path if subject.run else subject.path.parent) / "evaluation"
+
+
+def _print(scores: Evaluation, which: str) -> None:
+    from striate.report.intervals import wilson
+
+    right = round(scores.accuracy * scores.count)
+    low, high = wilson(right, scores.count)
+    console.show(
+        f"accuracy {percent(scores.accuracy, scores.count)} on {count(scores.count)} {which} images "
+        f"(95% interval {percent(low, scores.count)} to {percent(high, scores.count)}), "
+        f"loss {number(scores.loss)}, calibration error {percent(scores.ece)}"
+    )
+    rows = [
+        (row.name, _share(row.precision, row.support), _share(row.recall, row.support), count(row.support))
+        for row in scores.per_class
+    ]
+    console.table(("class", "precision", "recall", "images"), rows)
+    if len(scores.classes) <= WIDEST:
+        _print_confusion(scores)
+    for pair in scores.confused[:PAIRS]:
+        true, predicted = scores.classes[pair.true], scores.classes[pair.predicted]
+        console.show(f"{pair.count} of class {true} taken for {predicted}")
+
+
+def _print_confusion(scores: Evaluation) -> None:
+    console.show("\nconfusion matrix: a row is what the images are, a column what they were taken for")
+    rows = [
+        (name, *(count(int(cell)) if cell else "·" for cell in row))
+        for name, row in zip(scores.classes, scores.confusion, strict=True)
+    ]
+    console.table(("", *scores.classes), rows)
+
+
+def _share(value: float | None, n: int) -> str:
+    return "–" if value is None else percent(value, max(n, 100))

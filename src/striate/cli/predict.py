@@ -1,0 +1,109 @@
+"""`striate predict`: images in, class and probability out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, final
+
+import typer
+
+from striate.cli import console
+from striate.cli.options import JsonOption, RunArgument
+from striate.cli.subject import Subject
+from striate.errors import DataError, UserError
+from striate.report.numbers import percent
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from striate.model import Model
+
+BATCH = 64  # files decoded at a time, so that a folder of any size needs little memory
+
+
+@final
+@dataclass(frozen=True)
+class Answer:
+    """One image and its most probable classes, each with its probability."""
+
+    image: Path
+    classes: tuple[tuple[str, float], ...]
+
+    def as_json(self) -> dict[str, object]:
+        named = [{"class": name, "probability": probability} for name, probability in self.classes]
+        return {"image": str(self.image), "classes": named}
+
+
+def predict(
+    run: RunArgument,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.")],
+    top: Annotated[int, typer.Option("--top", min=1, help="How many classes to name for each image.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Tell what images show: the most probable classes and their probabilities.
+
+    A file that cannot be read is named on standard error; the others are predicted, and the command ends with 1.
+
+    Examples: striate predict runs/photos-default-1 new.jpg | striate predict RUN photos/ --top 3 --json
+    """
+    model = Subject.open(run).model
+    if len(model.preprocessing.shape) != 3:
+        raise UserError(f"{run} takes {model.preprocessing.shape[0]} features, not images")
+    paths = [found for path in images for found in _files(path)]
+    if not paths:
+        raise UserError(f"no image files in {', '.join(map(str, images))}")
+    answers, unreadable = _answers(model, paths, top)
+    for path, reason in unreadable:
+        console.note(f"{path}: {reason}")
+    if json:
+        console.show_json([answer.as_json() for answer in answers])
+    else:
+        for answer in answers:
+            named = ", ".join(f"{name} {percent(probability)}" for name, probability in answer.classes)
+            console.show(f"{answer.image}: {named}")
+    if unreadable:
+        raise typer.Exit(1)
+
+
+def _files(path: Path) -> list[Path]:
+    """The path itself, or the image files below it, without hidden ones, in order."""
+    if not path.is_dir():
+        return [path]
+    from PIL import Image
+
+    endings = Image.registered_extensions()
+    found = (child for child in sorted(path.rglob("*")) if child.is_file() and child.suffix.lower() in endings)
+    return [child for child in found if not any(part.startswith(".") for part in child.relative_to(path).parts)]
+
+
+def _answers(model: Model, paths: list[Path], top: int) -> tuple[list[Answer], list[tuple[Path, str]]]:
+    import numpy as np
+
+    answers: list[Answer] = []
+    unreadable: list[tuple[Path, str]] = []
+    for start in range(0, len(paths), BATCH):
+        read: list[tuple[Path, np.ndarray]] = []
+        for path in paths[start : start + BATCH]:
+            try:
+                read.append((path, _image(model, path)))
+            except DataError as fault:
+                unreadable.append((path, str(fault).removeprefix(f"{path}: ")))
+        if read:
+            probabilities = model.predict(np.stack([image for _, image in read]))
+            answers += [_answer(model, path, row, top) for (path, _), row in zip(read, probabilities, strict=True)]
+    return answers, unreadable
+
+
+def _image(model: Model, path: Path) -> np.ndarray:
+    from striate import data
+
+    channels, rows, columns = model.preprocessing.shape
+    fit = next(known for known in data.FITS if known == model.preprocessing.fit)
+    return data.read_images([path], (channels, rows, columns), fit)[0]
+
+
+def _answer(model: Model, path: Path, row: np.ndarray, top: int) -> Answer:
+    best = row.argsort(kind="stable")[::-1][:top]
+    names = model.classes or tuple(f"output {at}" for at in range(len(row)))
+    return Answer(path, tuple((names[at], float(row[at])) for at in best))

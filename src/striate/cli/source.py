@@ -1,0 +1,109 @@
+"""Loading data as the commands do: with their options, and with progress on the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from striate.data import DataSet
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """Where a command's images come from: what `data.load` takes, None for what was not said.
+
+    Attributes:
+        name_or_path: and all that follow as in `data.load`.
+    """
+
+    name_or_path: str
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    fit: str | None = None
+    root: Path | None = None
+    max_bad: float | None = None
+    seed: int = 0
+
+    @classmethod
+    def of_json(cls, held: Mapping[str, Any]) -> Source:
+        """The source that `as_json` wrote."""
+        size, root = held["size"], held["root"]
+        return cls(
+            name_or_path=held["name_or_path"],
+            size=(size[0], size[1]) if size else None,
+            channels=held["channels"],
+            fit=held["fit"],
+            root=Path(root) if root else None,
+            max_bad=held["max_bad"],
+            seed=held["seed"],
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """What a run keeps of it, so that the same data can be loaded from any folder."""
+        from striate import data
+
+        named = self.name_or_path in data.NAMES
+        return {
+            "name_or_path": self.name_or_path if named else str(Path(self.name_or_path).expanduser().resolve()),
+            "size": list(self.size) if self.size else None,
+            "channels": self.channels,
+            "fit": self.fit,
+            "root": str(self.root.resolve()) if self.root else None,
+            "max_bad": self.max_bad,
+            "seed": self.seed,
+        }
+
+    def at(self, size: tuple[int, int] | None, channels: int | None) -> Source:
+        """The same images at another size and number of channels."""
+        return replace(self, size=size, channels=channels)
+
+    def load(self) -> DataSet:
+        """Loads the data, with a progress bar on standard error where that is a terminal."""
+        from striate import data
+
+        given = {"fit": self.fit, "root": self.root, "max_bad": self.max_bad}
+        chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        with Bar() as bar:
+            return data.load(
+                self.name_or_path, size=self.size, channels=self.channels, seed=self.seed, progress=bar, **chosen
+            )
+
+
+@final
+class Bar:
+    """A consumer of progress: a bar on standard error once there is something to wait for and someone looks."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from striate.cli.console import console
+
+        self._drawn = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console(error=True),
+            transient=True,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Bar:
+        self._drawn.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._drawn.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Shows that `done` of `total` are done of `what`."""
+        if not self._drawn.console.is_terminal:
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._drawn.add_task(what, total=total)
+        self._drawn.update(self._tasks[what], completed=done, total=total)

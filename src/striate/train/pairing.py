@@ -1,0 +1,104 @@
+"""Where a network meets a data set: which of the two decides the size, the channels and the number of classes.
+
+- The network's input line decides the size; `size` overrules it; without an input line the data's own size stands.
+- A network written by the user decides the channels (its images become gray or colour), and its outputs must be as
+  many as there are classes: it is refused otherwise, never changed.
+- A preset is a pattern: channels and number of classes come from the data, and what was changed is said.
+- No network named: `vanilla` for images up to 32 pixels a side, `tiny-vgg` for larger ones, at the data's own size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from striate import presets
+from striate.errors import NetworkError
+from striate.network import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from striate.data import DataSet
+
+SMALL = 32  # pixels a side: thumbnails such as MNIST's and CIFAR's, which a two-convolution network can take
+
+
+@final
+@dataclass(frozen=True)
+class Pairing:
+    """A network and the data it fits.
+
+    Attributes:
+        network: with an input line, and as many outputs as there are classes.
+        data: images of exactly that shape.
+        said: what was changed to make them fit, a sentence each.
+    """
+
+    network: Network
+    data: DataSet
+    said: tuple[str, ...] = ()
+
+
+def pair(
+    network: str | None,
+    size: tuple[int, int] | None,
+    load: Callable[[tuple[int, int] | None, int | None], DataSet],
+    *,
+    allow_large: bool = False,
+) -> Pairing:
+    """Reads the network, loads the data at the size and channels it takes, and fits a preset to the data.
+
+    Arguments:
+        network: a preset's name, a file or text; None for the default.
+        size: rows and columns to use instead of the network's or the data's own.
+        load: gives the data set at a size and a number of channels; None for either leaves it to the data.
+        allow_large: as in `Network.parse`.
+
+    Raises:
+        NetworkError: where a network written by the user does not fit the data.
+
+    Example:
+        >>> found = pair("vanilla", None, lambda size, channels: data.load("digits", size=size, channels=channels))
+        >>> found.network.input
+        (1, 28, 28)
+    """
+    if network is None:
+        return _default(load(size, None))
+    written = Network.load(network, allow_large=allow_large)
+    if written.input is not None and len(written.input) != 3:
+        raise NetworkError(f"images need an input line such as 1x28x28; this network takes {written.input[0]} features")
+    wanted = size or (_sides(written.input) if written.input else None)
+    if network in presets.names():
+        return _preset(network, written, load(wanted, None))
+    loaded = load(wanted, written.input[0] if written.input else None)
+    fitted = Network.parse(_without_input(written), input=loaded.shape, allow_large=allow_large)
+    if loaded.classes and fitted.outputs != len(loaded.classes):
+        raise NetworkError(
+            f"the network has {fitted.outputs} outputs and {loaded.name} has {len(loaded.classes)} classes; "
+            f"they must be equal: let the last layer be `dense {len(loaded.classes)}`"
+        )
+    return Pairing(fitted, loaded)
+
+
+def _default(loaded: DataSet) -> Pairing:
+    name = "vanilla" if max(loaded.shape[1:]) <= SMALL else "tiny-vgg"
+    paired = _preset(name, Network.preset(name), loaded)
+    return Pairing(paired.network, loaded, (f"network: the preset {name}", *paired.said))
+
+
+def _preset(name: str, network: Network, loaded: DataSet) -> Pairing:
+    fitted = network.adapted(channels=loaded.shape[0], size=_sides(loaded.shape), classes=len(loaded.classes))
+    if fitted == network:
+        return Pairing(fitted, loaded)
+    shape = "x".join(map(str, loaded.shape))
+    return Pairing(fitted, loaded, (f"{name} fitted to the data: input {shape}, {len(loaded.classes)} outputs",))
+
+
+def _sides(shape: tuple[int, ...]) -> tuple[int, int]:
+    _, rows, columns = shape
+    return rows, columns
+
+
+def _without_input(network: Network) -> str:
+    return "\n".join(map(str, network.layers))
