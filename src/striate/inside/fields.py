@@ -181,7 +181,7 @@ def _at_one_position(field: Field, rows: Spans, columns: Spans) -> Field:
 
 def _spans(quad: Quad, axis: Literal[0, 1]) -> Spans:
     """First and last pixel along one axis for each position along it, over all channels and positions across."""
-    negative_first, last = quad[2 * axis], quad[2 * axis + 1]
+    negative_first, last = (part[:, :1] if part.stride(1) == 0 else part for part in quad[2 * axis : 2 * axis + 2])
     if negative_first.dim() != 4:
         return _pairs([negative_first.amax()], [last.amax()])
     across = (0, 1, 3 - axis)

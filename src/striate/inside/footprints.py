@@ -160,7 +160,7 @@ def _convolved(call: Call, footprint: Footprint) -> Tensor:
     if call.given["transposed"]:
         return _convolved_back(call, footprint)
     groups, outputs = call.given["groups"], weight.shape[0]
-    grouped = footprint(x).unflatten(1, (groups, -1)).amax(2)
+    grouped = _thin(footprint(x), groups).unflatten(1, (groups, -1)).amax(2)
     seen = _windows(call, grouped, tuple(weight.shape[2:]), call.given["padding"])
     return seen.unsqueeze(2).expand(-1, -1, outputs // groups, -1, -1).flatten(1, 2)
 
@@ -200,7 +200,7 @@ def _linked(x: Tensor, reaches: Tensor, axis: int) -> Tensor:
 
 def _pooled(call: Call, footprint: Footprint) -> Tensor:
     x, kernel = call.given["self"], call.given["kernel_size"]
-    return _windows(call, footprint(x), kernel, call.given["padding"], x.dim() - 2)
+    return _windows(call, _thin(footprint(x)), kernel, call.given["padding"], x.dim() - 2)
 
 
 def _windows(call: Call, x: Tensor, kernel: Sequence[int], padding: Sequence[int], axes: int = 2) -> Tensor:
@@ -216,8 +216,13 @@ def _windows(call: Call, x: Tensor, kernel: Sequence[int], padding: Sequence[int
     return seen[(..., *(slice(n) for n in call.results[0].shape[2:]))]
 
 
+def _thin(x: Tensor, channels: int = 1) -> Tensor:
+    """Where all channels are one in memory, as behind a convolution, so many of them tell all."""
+    return x[:, :channels] if x.dim() > 2 and x.stride(1) == 0 else x
+
+
 def _adaptively_pooled(call: Call, footprint: Footprint) -> Tensor:
-    return F.adaptive_max_pool2d(footprint(call.tensors[0]), tuple(call.results[0].shape[-2:]))
+    return F.adaptive_max_pool2d(_thin(footprint(call.tensors[0])), tuple(call.results[0].shape[-2:]))
 
 
 def _padded(call: Call, footprint: Footprint) -> Tensor:
