@@ -15,7 +15,7 @@ import pytest
 import torch
 from squares import ENGINE, NETWORK, recipe, squares, steady
 
-from striate.data import DataSet, Findings, Split, table
+from striate.data import DataSet, Findings, Split, load, table
 from striate.errors import DataError, Failure, ModelError, NetworkError, RecipeError, UserError
 from striate.model import Model
 from striate.network import Network
@@ -270,12 +270,22 @@ def test_a_run_gives_its_models_back(whole: Run) -> None:
         whole.model(7)
 
 
+def test_the_run_finds_its_data_again_from_its_source(tmp_path: Path) -> None:
+    source = {"name_or_path": "digits", "size": [8, 8], "channels": 1, "fit": None, "root": None, "seed": 0}
+    small = load("digits", size=(8, 8))
+    network = Network.parse("input 1x8x8, dense 10")
+    out, chosen = tmp_path / "run", recipe(epochs=1, batch_size=512)
+    with pytest.raises(Failure, match="Ctrl-C"):
+        run(network, small, chosen, out=out, engine=ENGINE, source=source, watch=stop_with_ctrl_c(2))
+    assert run_on(out).result is not None
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_the_weights_follow_pytorchs_optimizer_step_by_step(optimizer: str, tmp_path: Path) -> None:
-    """The whole engine against a plain loop; one batch an epoch and nothing random, so that order has no say."""
+    """The engine against a plain loop; one batch an epoch and nothing random, so that order has no say."""
     chosen = recipe(optimizer=optimizer, epochs=4, batch_size=96, ema=0.0, schedule="cosine",
-                    learning_rate=0.05,
-                    label_smoothing=0.2, augmentation={"shift": 0}, gradient_clipping=0.5, weight_decay=0.1)  # fmt: skip
+                    learning_rate=0.05, label_smoothing=0.2, augmentation={"shift": 0}, gradient_clipping=0.5,
+                    weight_decay=0.1)  # fmt: skip
     plain = Network.parse("input 1x8x8, conv 4 3x3, relu, dense 3")
     done = run(plain, DATA, chosen, out=tmp_path / "run", engine=ENGINE)
     module = plain.build(chosen.seed)

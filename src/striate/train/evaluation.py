@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from striate.data import Split
+    from striate.data.batches import Resident
     from striate.model import Preprocessing
     from striate.train.engine import Engine
 
@@ -205,7 +206,13 @@ def summarize(
 
 
 def score(
-    module: nn.Module, preprocessing: Preprocessing, split: Split, engine: Engine, *, regression: bool, batch: int = 512
+    module: nn.Module,
+    preprocessing: Preprocessing,
+    split: Split | Resident,
+    engine: Engine,
+    *,
+    regression: bool,
+    batch: int = 512,
 ) -> Score:
     """Mean loss and accuracy on a split, in the engine's precision; for regression the mean squared error."""
     loss = torch.zeros((), device=engine.device)
@@ -225,7 +232,7 @@ def _outputs(model: Model, split: Split, batch: int) -> Iterator[tuple[Tensor, T
 
 
 def _batched(
-    module: nn.Module, preprocessing: Preprocessing, split: Split, batch: int, engine: Engine | None
+    module: nn.Module, preprocessing: Preprocessing, split: Split | Resident, batch: int, engine: Engine | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The module's float32 outputs and the labels, batch by batch."""
     from contextlib import nullcontext

@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-ENOUGH_IMAGES = 150_000
-"""Images, counting repetitions, after which small data sets are learned: about 600 steps of the default batch."""
-
-MOST_SUITED_EPOCHS = 100
-"""A few dozen images are not shown more often than this unless asked for."""
-
 Container = TypeVar("Container", TOMLDocument, Table)
 
 FEW_IMAGES = 20_000
@@ -190,18 +184,6 @@ optimiser (did you mean optimizer?)
             batch_size=64 if small else cls().batch_size,
             augmentation=Augmentation(shift=max(1, side // 16)),
         )
-
-    def suited(self, images: int) -> Recipe:
-        """This recipe with more epochs where there are few training images: they are shown 150,000 times in all.
-
-        At least its own epochs, at most 100: full MNIST keeps 3, and 3,500 digits get 43.
-
-        Example:
-            >>> Recipe().suited(55_000).epochs, Recipe().suited(3_500).epochs, Recipe().suited(100).epochs
-            (3, 43, 100)
-        """
-        wanted = min(-(-ENOUGH_IMAGES // max(images, 1)), MOST_SUITED_EPOCHS)
-        return self.changed(epochs=max(self.epochs, wanted))
 
     def changed(self, **values: object) -> Recipe:
         """This recipe with other values. Raises RecipeError as the constructor does."""

@@ -47,7 +47,7 @@ class Training:
 
     def __init__(self, run: Run, data: DataSet, bench: Workbench, state: State) -> None:
         self.run, self.data, self.bench, self.state = run, data, bench, state
-        self.train = resident(data.train, bench.engine.device)
+        self.train, self.validation = (resident(part, bench.engine.device) for part in (data.train, data.validation))
         self.metrics = Metrics(run.path / "metrics.jsonl", state.metrics_bytes)
         self.record_every = max(1, round(bench.steps / RECORDS_PER_EPOCH))
         self.saved_at = self.event_at = time.monotonic()
@@ -190,7 +190,7 @@ class Training:
             loss, accuracy = score(
                 bench.judged,
                 bench.preprocessing,
-                self.data.validation,
+                self.validation,
                 bench.engine,
                 regression=not self.data.classes,
             )
