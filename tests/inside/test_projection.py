@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from deconvnet_reference import Join, Sum, deconvnet
 from torch import Tensor, fx, nn
+from torch.utils.checkpoint import checkpoint
 
 from striate.errors import ModelError
 from striate.inside.projection import project, project_many
@@ -305,6 +306,29 @@ def test_custom_functions_are_refused() -> None:
     net = Spelled(Square.apply)  # pyright: ignore[reportUnknownLambdaType]
     with pytest.raises(ModelError, match="custom function Square has no deconvnet rule"):
         project(net, picture()[0], "conv3", 1)
+
+
+class Recomputed(Spelled):
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__(torch.relu)
+        self.reentrant = reentrant
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast("Tensor", checkpoint(super().forward, x, use_reentrant=self.reentrant))
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointed_modules_are_refused(reentrant: bool) -> None:
+    outer = nn.Sequential(Recomputed(reentrant), nn.Conv2d(4, 1, 1))
+    with pytest.raises(ModelError, match=r"(?i)checkpoint"):
+        project(outer, picture()[0], "1", 0)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scripted_modules_that_branch_are_refused() -> None:
+    scripted = cast("nn.Module", torch.jit.script(nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU())))
+    with pytest.raises(ModelError, match="TorchScript module contains"):
+        project(scripted, picture()[0], "1", 0)
 
 
 def test_guards_of_divisions_pass() -> None:

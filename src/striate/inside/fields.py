@@ -154,6 +154,8 @@ def _traced(module: nn.Module, image: Tensor) -> tuple[dict[str, ReceptiveField]
                 module(image)
         except Untraceable:
             complete = False
+        except ModelError:
+            raise
         except (RuntimeError, ValueError, TypeError) as fault:
             shape = "x".join(map(str, image.shape[1:]))
             raise ModelError(f"the module cannot be run on an input of {shape}: {fault}") from None

@@ -23,6 +23,7 @@ from typing import Any, Literal, cast, final
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import CheckpointError
 
 from striate.errors import ModelError
 from striate.inside.refusal import RefusedInPlace, overwrites_a_part, refuse_what_has_no_rule
@@ -83,7 +84,10 @@ def follow_back(
         return torch.zeros_like(image)
     if rule != "gradient":
         refuse_what_has_no_rule(activations, rule, others)
-    (projection,) = torch.autograd.grad(activations, image, seed, retain_graph=True, materialize_grads=True)
+    try:
+        (projection,) = torch.autograd.grad(activations, image, seed, retain_graph=True, materialize_grads=True)
+    except CheckpointError:
+        raise ModelError("the module recomputes parts of itself: turn its gradient checkpointing off") from None
     return projection
 
 

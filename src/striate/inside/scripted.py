@@ -40,7 +40,7 @@ class Opened(nn.Module):
 
     def __init__(self, scripted: torch.jit.ScriptModule) -> None:
         super().__init__()
-        self._kind = str(getattr(scripted, "original_name", "ScriptModule"))
+        self.original_name = str(getattr(scripted, "original_name", "ScriptModule"))
         for name, parameter in scripted.named_parameters(recurse=False):
             self._parameters[name] = parameter
         for name, buffer in scripted.named_buffers(recurse=False):
@@ -59,7 +59,7 @@ class Opened(nn.Module):
         scripted = self._scripted[0]
         graph: Any = getattr(scripted if method == "forward" else getattr(scripted, method), "graph", None)
         if graph is None:
-            raise ModelError(f"the TorchScript module {self._kind} has no graph for {method}")
+            raise ModelError(f"the TorchScript module {self.original_name} has no graph for {method}")
         names = [value.debugName() for value in graph.inputs()]
         values: dict[str, Any] = dict(zip(names, (self, *inputs), strict=True))
         for node in graph.nodes():

@@ -253,7 +253,7 @@ def named_layer(module: nn.Module, name: str) -> nn.Module:
         near = difflib.get_close_matches(name, known, n=5, cutoff=0.4) or list(known[:10])
         hint = f"nearest are {', '.join(near)}" if near else "it has no named layers"
         raise ModelError(
-            f"no layer {name + (f'@{number}' if number else '')!r} in {type(module).__name__}: {hint}"
+            f"no layer {name + (f'@{number}' if number else '')!r} in {getattr(module, 'original_name', type(module).__name__)}: {hint}"
         ) from None
 
 
