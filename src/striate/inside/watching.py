@@ -252,9 +252,8 @@ def named_layer(module: nn.Module, name: str) -> nn.Module:
         known = layer_names(module)
         near = difflib.get_close_matches(name, known, n=5, cutoff=0.4) or list(known[:10])
         hint = f"nearest are {', '.join(near)}" if near else "it has no named layers"
-        raise ModelError(
-            f"no layer {name + (f'@{number}' if number else '')!r} in {getattr(module, 'original_name', type(module).__name__)}: {hint}"
-        ) from None
+        kind = getattr(module, "original_name", type(module).__name__)
+        raise ModelError(f"no layer {name + (f'@{number}' if number else '')!r} in {kind}: {hint}") from None
 
 
 def as_input(module: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
