@@ -89,8 +89,20 @@ def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, prep
         preprocessing=preprocessing,
         engine=engine,
         recipe=recipe,
-        steps=-(-len(data.train) // recipe.batch_size),
+        steps=steps_per_epoch(len(data.train), recipe.batch_size),
     )
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Batches in an epoch. A last batch of a single image is left out (another image in every epoch), as batch
+    normalization has no variance to divide by there.
+
+    Example:
+        >>> steps_per_epoch(128, 64), steps_per_epoch(129, 64), steps_per_epoch(130, 64), steps_per_epoch(1, 64)
+        (2, 2, 3, 1)
+    """
+    lone = images % batch_size == 1 and images > batch_size > 1
+    return -(-images // batch_size) - lone
 
 
 def matching(network: Network, data: DataSet) -> Network:
