@@ -57,7 +57,7 @@ optimiser (did you mean optimizer?)
     batch_size: int = Field(default=256, ge=1, le=65_536, description="images per step")
     optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="adamw, or sgd (with `momentum`)")
     learning_rate: float = Field(
-        default=0.003, gt=0, le=100, description="the highest rate of the schedule; for sgd 0.01 to 0.1 is usual"
+        default=0.005, gt=0, le=100, description="the highest rate of the schedule; for sgd 0.01 to 0.1 is usual"
     )
     momentum: float = Field(
         default=0.9,
