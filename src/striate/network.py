@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from striate import notation, presets, summary
+from striate import adapting, notation, presets, summary
 from striate.errors import NetworkError, ShapeError
-from striate.layers import Layer, Shape, sequence
-from striate.layers.conv import Conv
-from striate.layers.dense import Dense
+from striate.layers import Layer, Shape, kinds, sequence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -118,9 +117,9 @@ class Network:
         try:
             return cls.parse(source, input=input, allow_large=allow_large)
         except NetworkError as fault:
-            if len(source.split()) > 1:
+            if not _is_name(source):
                 raise
-            raise _neither(source, fault) from None
+            raise _unknown(source, fault) from None
 
     def __str__(self) -> str:
         """The text form, one layer a line; parsing it gives an equal network."""
@@ -152,7 +151,7 @@ class Network:
         return self._description
 
     def build(self, seed: int = 0) -> nn.Sequential:
-        """The PyTorch module, on the CPU in float32, its children under the layers' names.
+        """The PyTorch module, on the CPU in torch's default number type, its children under the layers' names.
 
         Every layer's weights are drawn by torch's default rule from a generator of their own, seeded by (seed, the
         layer's dotted name): two networks that differ in one layer start equal in all others, as far as names and
@@ -183,8 +182,8 @@ class Network:
             >>> str(Network.parse("conv 8 3x3, relu, dense 10").adapted(channels=3, classes=5, size=(32, 32)))
             'input 3x32x32\\nconv 8 3x3\\nrelu\\ndense 5'
         """
-        layers = self.layers if classes is None else _with_outputs(self.layers, classes)
-        adapted = replace(self, layers=layers, input=_with_input(self.input, channels, size))
+        layers = self.layers if classes is None else adapting.with_outputs(self.layers, classes)
+        adapted = replace(self, layers=layers, input=adapting.with_input(self.input, channels, size))
         if classes is not None and adapted.input is not None and adapted.shapes[-1] != (classes,):
             raise NetworkError(
                 f"this network cannot be given {classes} outputs: after its last dense layer or convolution,"
@@ -240,38 +239,6 @@ def _draw(module: nn.Module, seed: int) -> None:
                 reset()
 
 
-def _with_input(input: Shape | None, channels: int | None, size: tuple[int, int] | None) -> Shape | None:
-    """`input` with other channels and another size."""
-    if channels is None and size is None:
-        return input
-    if input is not None and len(input) == 1 and size is None:
-        return (channels or input[0],)
-    if input is None or len(input) == 1:
-        if channels is None or size is None:
-            raise NetworkError("a network that takes no images yet needs both the channels and the size of the images")
-        return (channels, *size)
-    return (channels or input[0], *(size or input[1:]))
-
-
-def _with_outputs(layers: tuple[Layer, ...], classes: int) -> tuple[Layer, ...]:
-    """`layers` with `classes` outputs of the last dense layer, or of the last convolution where no dense layer is."""
-    last = max((at for at, layer in enumerate(layers) if isinstance(layer, Dense)), default=None)
-    if last is None:
-        last = max((at for at, layer in enumerate(layers) if isinstance(layer, Conv)), default=None)
-    if last is None:
-        raise NetworkError(
-            f"this network has no dense layer and no convolution whose outputs could become {classes};"
-            f" let it end in dense {classes}"
-        )
-    layer = layers[last]
-    assert isinstance(layer, Dense | Conv)
-    try:
-        ending = replace(layer, outputs=classes) if isinstance(layer, Dense) else replace(layer, channels=classes)
-    except ValueError as fault:
-        raise NetworkError(str(fault)) from None
-    return (*layers[:last], ending, *layers[last + 1 :])
-
-
 def _is_file(source: str) -> bool:
     try:
         return Path(source).is_file()
@@ -285,10 +252,19 @@ def _at(place: str, fault: NetworkError) -> NetworkError:
     )
 
 
-def _neither(source: str, fault: NetworkError) -> NetworkError:
-    """The error for a single word that is neither a preset nor a file, and no layer either."""
-    known = presets.names()
-    near = notation.nearest(source, known)
-    hint = f" (did you mean {near}?)" if near else ""
-    place = f"there is no preset and no file {source!r}{hint}; presets: {', '.join(known)}; as a text, "
-    return _at(place, fault)
+def _is_name(source: str) -> bool:
+    """Whether `source` must be meant as the name of a preset or of a file."""
+    return source.endswith(".txt") or (re.fullmatch(r"[^\s(|),;#]+", source) is not None and source not in kinds())
+
+
+def _unknown(name: str, fault: NetworkError) -> NetworkError:
+    known = (*presets.names(), *kinds())
+    near = notation.nearest(name, known)
+    return NetworkError(
+        f"there is no preset, no file and no layer {notation.shown(name)}{f' (did you mean {near}?)' if near else ''};"
+        f" presets: {', '.join(presets.names())}; or give the path of a file, or a text: conv 20 5x5, dense 10",
+        line=fault.line,
+        column=fault.column,
+        found=fault.found,
+        allowed=", ".join(known),
+    )

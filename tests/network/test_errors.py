@@ -121,13 +121,17 @@ def test_nothing_that_a_terminal_acts_on_is_printed() -> None:
     assert all(line.isprintable() for line in told.splitlines())
 
 
-def test_a_text_without_separators_is_no_preset_no_file_and_no_layer() -> None:
-    with pytest.raises(
-        NetworkError, match=r"no preset and no file 'vgg61' \(did you mean vgg1[16]\?\); presets: alexnet, ann"
-    ):
+def test_a_word_that_is_no_preset_no_file_and_no_layer() -> None:
+    told = r"no preset, no file and no layer vgg61 \(did you mean vgg1[16]\?\); presets: alexnet, ann"
+    with pytest.raises(NetworkError, match=told) as raised:
         Network.load("vgg61")
-    with pytest.raises(NetworkError, match=r"preset 'vanila' \(did you mean vanilla\?\); presets: alexnet"):
+    assert "\n" not in str(raised.value)
+    with pytest.raises(NetworkError, match=r"there is no preset vanila \(did you mean vanilla\?\); presets: alexnet"):
         Network.preset("vanila")
+    with pytest.raises(NetworkError, match=r"no file and no layer my nets/one\.txt"):
+        Network.load("my nets/one.txt")
+    with pytest.raises(NetworkError, match="line 1, column 1: dense needs its outputs"):
+        Network.load("dense")
 
 
 def test_files(tmp_path: Path) -> None:
@@ -144,7 +148,7 @@ def test_files(tmp_path: Path) -> None:
     for missing in (tmp_path / "none.txt", tmp_path):
         with pytest.raises(NetworkError, match="cannot read a network from"):
             Network.read(missing)
-    with pytest.raises(NetworkError, match="no preset and no file"):
+    with pytest.raises(NetworkError, match="no preset, no file and no layer"):
         Network.load(str(tmp_path / "none.txt"))
 
 

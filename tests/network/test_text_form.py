@@ -134,6 +134,8 @@ def gives_network_or_error(text: str) -> None:
         "residual(" * 8 + "(relu) x9000" + ")" * 8,
         "input 4x8x8," + "residual(" * 8 + "(conv 4 1x1) x900" + ")" * 8,
         "input 4x8x8," + "residual(" * 8 + "conv 4 1x1" + " | conv 4 1x1)" * 8,
+        "input 4x8x8," + "residual(" * 7 + "(residual(conv 5 3x3 pad=1)) x2000" + ")" * 7,
+        "input 4x64x64," + "residual(" * 6 + "(residual(conv 4 3x3 stride=2 pad=1)) x2" + ")" * 6,
         "input 1000000x1000000x1000000, " + "conv 1000000 1024x1024, " * 900,
         "relu " * 200_000,
         "conv 1 1x1 " + "pad=1 " * 150_000,

@@ -11,7 +11,8 @@ file in `striate.layers` says. Nothing is ever executed, and every length, depth
 `str(layer)`. Here is only the text: whether shapes fit is asked by `misfit`; what a network is, `striate.network` says.
 """
 
-from striate.notation.faults import Fault, error, nearest
-from striate.notation.parser import MOST_CHARACTERS, Item, Source, misfit, read
+from striate.notation.faults import Fault, error, nearest, shown
+from striate.notation.parser import MOST_CHARACTERS, read
+from striate.notation.source import Item, Source, misfit
 
-__all__ = ["MOST_CHARACTERS", "Fault", "Item", "Source", "error", "misfit", "nearest", "read"]
+__all__ = ["MOST_CHARACTERS", "Fault", "Item", "Source", "error", "misfit", "nearest", "read", "shown"]

@@ -12,19 +12,17 @@ After a fault the parser goes on at the next separator, so that all faults of on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, final
+from typing import TYPE_CHECKING, NoReturn
 
-from striate.errors import ShapeError
 from striate.layers import Block, Layer, Shape, kinds
-from striate.layers.layer import defaults, text_fields
-from striate.layers.sequence import names, shape_text
 from striate.layers.values import Whole
 from striate.notation.faults import Fault, error, nearest, shown
+from striate.notation.fields import Fields
+from striate.notation.source import Item, Source
 from striate.notation.tokens import SEPARATORS, Token, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    pass
 
 MOST_CHARACTERS = 1_000_000
 """Of one text: enough to print the largest network that can be read."""
@@ -45,42 +43,6 @@ _SHAPE_ALLOWED = (
 )
 
 
-@final
-@dataclass(frozen=True)
-class Item:
-    """A layer and where it stands in the text.
-
-    Attributes:
-        layer: the layer.
-        token: its word.
-        branches: for a block, the same of every branch; else ().
-    """
-
-    layer: Layer
-    token: Token
-    branches: tuple[tuple[Item, ...], ...] = ()
-
-
-@final
-@dataclass(frozen=True)
-class Source:
-    """A text that has been read.
-
-    Attributes:
-        text: the text.
-        input: the shape in its input line, or None where it has none.
-        items: its layers in order, repeats written out.
-    """
-
-    text: str
-    input: Shape | None
-    items: tuple[Item, ...]
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        return tuple(item.layer for item in self.items)
-
-
 def read(text: str) -> Source:
     """Reads a text. Raises NetworkError with all its faults; shapes are not looked at.
 
@@ -95,46 +57,17 @@ def read(text: str) -> Source:
     return _Parser(text).text_form()
 
 
-def misfit(items: Sequence[Item], input: Shape, within: str = "") -> Fault | None:
-    """The first layer that cannot take the shape that reaches it, looked for inside blocks too; None where all fit.
-
-    Arguments:
-        items: the layers.
-        input: the shape that reaches the first.
-        within: what stands before the layers' names, e.g. `residual1.body.`.
-    """
-    reached = input
-    for name, item in zip(names([item.layer for item in items]), items, strict=True):
-        try:
-            reached = item.layer.output(reached)
-        except ShapeError as fault:
-            return _misfit_inside(item, reached, f"{within}{name}.") or Fault(
-                item.token, f"{within}{name} cannot take {shape_text(reached)}: {fault}"
-            )
-    return None
-
-
-def _misfit_inside(item: Item, reached: Shape, within: str) -> Fault | None:
-    if not isinstance(item.layer, Block):
-        return None
-    found = (
-        misfit(branch, reached, f"{within}{name}.")
-        for name, branch in zip(item.layer.names_of_branches, item.branches, strict=True)
-    )
-    return next((fault for fault in found if fault is not None), None)
-
-
 class _StopError(Exception):
     """Reading cannot go on; the faults say why."""
 
 
 class _Parser:
-    """Reads one text; `at` is the next token, `faults` what was found wrong so far, `layers` how many were made."""
+    """Reads one text; `ahead` is the next token, `faults` what was found wrong so far, `layers` how many were made."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = list(tokens(text))
-        self.at = 0
+        self.tokens = tokens(text)
+        self.ahead = next(self.tokens)
         self.layers = 0
         self.faults: list[Fault] = []
 
@@ -252,9 +185,11 @@ class _Parser:
         return found
 
     def layer(self, kind: type[Layer], word: Token) -> list[Item]:
-        faults = len(self.faults)
-        given = self.fields(kind, word, self.words())
-        if len(self.faults) > faults:
+        fields = Fields(kind)
+        given = fields.read(word, self.words())
+        for fault in fields.faults:
+            self.add(fault)
+        if fields.faults:
             return []
         try:
             layer = kind(**given)
@@ -263,44 +198,6 @@ class _Parser:
             return []
         self.made(1, word)
         return [Item(layer, word)]
-
-    def fields(self, kind: type[Layer], word: Token, words: Sequence[Token]) -> dict[str, object]:
-        """Arguments by their place, options by their name."""
-        places = iter(_arguments(kind))
-        given: dict[str, object] = {}
-        for token in words:
-            name, equals, spelled = token.text.partition("=")
-            place = name if equals else next(places, None)
-            if place is None:
-                self.fault(token, f"found {shown(token.text)} after {kind.word}, one word too many", _usage(kind))
-                return given
-            self.field(kind, given, token, place, spelled if equals else token.text)
-        if missing := next(places, None):
-            after = words[-1] if words else word
-            self.fault(
-                after, f"{kind.word} needs its {missing}", f"{text_fields(kind)[missing].allowed}, in {_usage(kind)}"
-            )
-        return given
-
-    def field(self, kind: type[Layer], given: dict[str, object], token: Token, name: str, spelled: str) -> None:
-        """Reads one value into `given`."""
-        by_name = "=" in token.text
-        if by_name and name not in defaults(kind):
-            options = [option for option in text_fields(kind) if option in defaults(kind)]
-            problem = f"{kind.word} has no option {shown(name)}"
-            self.fault(token, problem, ", ".join(options) or "none", nearest(name, options))
-        elif name in given:
-            self.fault(token, f"{name} of {kind.word} is given twice", "once")
-        else:
-            value = text_fields(kind)[name]
-            try:
-                given[name] = value.read(spelled)
-            except ValueError:
-                at = Token(spelled, token.line, token.column + len(token.text) - len(spelled))
-                self.fault(
-                    at, f"{name} of {kind.word} cannot be {shown(spelled) if spelled else 'empty'}", value.allowed
-                )
-                given[name] = None
 
     def end_of_item(self) -> None:
         """After an item comes a separator, or what closes the sequence."""
@@ -335,7 +232,10 @@ class _Parser:
             )
 
     def fault(self, token: Token, problem: str, allowed: str = "", hint: str = "") -> None:
-        self.faults.append(Fault(token, problem, allowed, hint))
+        self.add(Fault(token, problem, allowed, hint))
+
+    def add(self, fault: Fault) -> None:
+        self.faults.append(fault)
         if len(self.faults) >= MOST_FAULTS:
             raise _StopError
 
@@ -343,32 +243,7 @@ class _Parser:
         self.fault(token, problem, allowed)
         raise _StopError
 
-    @property
-    def ahead(self) -> Token:
-        return self.tokens[self.at]
-
     def take(self) -> Token:
         token = self.ahead
-        self.at = min(self.at + 1, len(self.tokens) - 1)
+        self.ahead = next(self.tokens, token)
         return token
-
-
-def _shape(spelled: str) -> Shape | None:
-    sides = spelled.split("x")
-    if len(sides) not in (1, 3):
-        return None
-    try:
-        return tuple(_SIDE.read(side) for side in sides)
-    except ValueError:
-        return None
-
-
-def _arguments(kind: type[Layer]) -> list[str]:
-    """The fields that a layer's text must have, in order."""
-    return [name for name in text_fields(kind) if name not in defaults(kind)]
-
-
-def _usage(kind: type[Layer]) -> str:
-    """How a layer is written: conv CHANNELS KERNEL stride= pad= ..."""
-    options = [f"{name}=" for name in text_fields(kind) if name in defaults(kind)]
-    return " ".join([kind.word, *(name.upper() for name in _arguments(kind)), *options])

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 
 from striate.errors import NetworkError
-from striate.notation import nearest
+from striate.notation import nearest, shown
 
 
 @cache
@@ -31,5 +31,7 @@ def text(name: str) -> str:
         near = nearest(name, names())
         hint = f" (did you mean {near}?)" if near else ""
         allowed = ", ".join(names())
-        raise NetworkError(f"there is no preset {name!r}{hint}; presets: {allowed}", found=name, allowed=allowed)
+        raise NetworkError(
+            f"there is no preset {shown(name)}{hint}; presets: {allowed}", found=shown(name), allowed=allowed
+        )
     return resources.files(__name__).joinpath(f"{name}.txt").read_text(encoding="utf-8")
