@@ -35,5 +35,6 @@ def test_public_names() -> None:
     assert striate.Network.__name__ == "Network"
     assert striate.layers.__name__ == "striate.layers"
     assert set(striate.__all__) <= set(dir(striate))
+    assert all(hasattr(striate, name) for name in striate.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Netwerk'"):
         _ = getattr(striate, "Netwerk")  # noqa: B009

@@ -247,3 +247,13 @@ class _Parser:
         token = self.ahead
         self.ahead = next(self.tokens, token)
         return token
+
+
+def _shape(spelled: str) -> Shape | None:
+    sides = spelled.split("x")
+    if len(sides) not in (1, 3):
+        return None
+    try:
+        return tuple(_SIDE.read(side) for side in sides)
+    except ValueError:
+        return None
