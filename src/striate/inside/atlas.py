@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -32,9 +33,6 @@ from striate.model import Model
 
 Progress = Callable[[str, int, int | None], None]
 """Told the stage (`looking`, `projecting`, `drawing`), how many images or layers are done, and of how many, if known."""
-
-MARKS = 512 * 2**20
-"""Memory for the switches of whole images, in bytes: those of 3,000 images of 224x224 in AlexNet."""
 
 PICTURES = (
     "uint8 images as they are; floats with the model's normalization undone, or, where there is none, each image "
@@ -120,10 +118,17 @@ def atlas(
             for layer in chosen:
                 if layer.chain is None:
                     check_rule(filling, layer, x)
-            store = MarkStore(MARKS)
+            store = MarkStore()
             found = ranked(
-                still, traced, chosen, images, top=top, classes=len(images.classes), precision=precision,
-                store=store, progress=lambda done: tell("looking", done, images.count),
+                still,
+                traced,
+                chosen,
+                images,
+                top=top,
+                classes=len(images.classes),
+                precision=precision,
+                store=store,
+                progress=lambda done: tell("looking", done, images.count),
             )
             plates.open(traced.image[0], found)
             used = len(found.images())
@@ -134,7 +139,7 @@ def atlas(
             "images": found.looked_at, "image": list(traced.image), "top": top, "rule": rule, "precision": precision,
             "classes": list(images.classes), "pictures": PICTURES, "layers": described,
         }  # fmt: skip
-        files.write_json(draft / "atlas.json", contents)
+        files.write_text(draft / "atlas.json", json.dumps(contents, ensure_ascii=False, allow_nan=False))
     return Atlas.open(out)
 
 
@@ -163,7 +168,9 @@ def _layer(traced: Trace, name: str, rule: Rule) -> Layer:
     number = traced.activation(name)
     call = traced.calls[number]
     if len(call.shape) not in (2, 4):
-        raise ModelError(f"layer {name} gives {len(call.shape) - 1}-dimensional values: only maps and vectors have units")
+        raise ModelError(
+            f"layer {name} gives {len(call.shape) - 1}-dimensional values: only maps and vectors have units"
+        )
     followed = chain(traced, number, rule) if len(call.shape) == 4 else None
     return Layer(name, number, call.shape[1:], call.rectifies, followed)
 

@@ -55,6 +55,4 @@ class ArrayFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for array in self._arrays.values():
-            array.flush()
-        self._arrays = {}
+        self._arrays = {}  # not flushed: the folder gets its name last, and forcing gigabytes to the disk takes longer than all else

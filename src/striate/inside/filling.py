@@ -98,13 +98,13 @@ class Filling:
         Chapter by chapter, so that the marks of a chapter's images fit into the store's limit, and all pairs of a layer
         that are in it are at hand together.
         """
-        done = 0
+        count = 0
         for images in _chapters(found.images(), store):
             store.keep_only(images.tolist())
             for block in self.images.blocks(block_size(self.trace), images):
                 self._fill_block(layers, found, store, block)
-                done += len(block.indices)
-                progress(done)
+                count += len(block.indices)
+                progress(count)
             for layer in layers:
                 pairs = pairs_of(layer, found.tops[layer.name], images)
                 if layer.chain is not None and len(pairs):
@@ -156,7 +156,9 @@ class Filling:
     def _write_projections(self, layer: Layer, pairs: Pairs, done: Projections) -> None:
         look, file = self.looks[layer.name], self.files[layer.name]
         largest = done.values.abs().amax((1, 2, 3))
-        scaled = (done.values / torch.where(largest > 0, largest, 1)[:, None, None, None]).to(torch.float16).cpu().numpy()
+        scaled = (
+            (done.values / torch.where(largest > 0, largest, 1)[:, None, None, None]).to(torch.float16).cpu().numpy()
+        )
         file["projection_scales"][pairs.units, pairs.places] = largest.cpu().numpy()
         out = file["projections"]
         for k, (unit, place, start) in enumerate(

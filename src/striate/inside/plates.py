@@ -34,9 +34,7 @@ class Plates:
         files: layer name -> its arrays.
     """
 
-    def __init__(
-        self, draft: Path, layers: Sequence[Layer], looks: dict[str, Look], top: int, images: Stream
-    ) -> None:
+    def __init__(self, draft: Path, layers: Sequence[Layer], looks: dict[str, Look], top: int, images: Stream) -> None:
         self.draft, self.layers, self.looks, self.top, self.images = draft, layers, looks, top, images
         self.files: dict[str, ArrayFile] = {}
         self.pictures: dict[int, str] = {}

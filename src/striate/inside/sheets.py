@@ -45,7 +45,9 @@ def fitted(picture: Picture) -> Picture:
     return enlarge(picture, CELL // side)
 
 
-def unit_plate(patches: NDArray[np.uint8], projections: Float[np.ndarray, "top channel row column"], top: int) -> Picture:
+def unit_plate(
+    patches: NDArray[np.uint8], projections: Float[np.ndarray, "top channel row column"], top: int
+) -> Picture:
     """The patches of one unit beside its projections, two grids of the same cells; says so where there are none."""
     shown = len(patches)
     cell = fitted(blank(*patches.shape[2:])) if shown else blank(CELL, CELL)
@@ -70,7 +72,11 @@ def sheets(
     columns = int(np.ceil(np.sqrt(top)))
     sample = grid([fitted(blank(*cell))] * top, columns).shape
     rows, width = sample[0], 2 * sample[1] + 4
-    dead = centred(dead_plate(max(rows - 4, 3) // 3, max(width - 4, 3) // 3), rows, width) if top >= 4 else blank(rows, width)
+    dead = (
+        centred(dead_plate(max(rows - 4, 3) // 3, max(width - 4, 3) // 3), rows, width)
+        if top >= 4
+        else blank(rows, width)
+    )
     for first in range(0, len(units), COLUMNS * ROWS):
         chosen = units[first : first + COLUMNS * ROWS]
         yield grid([unit_plate(*unit, top) if len(unit[0]) else dead for unit in chosen], COLUMNS, gutter=12)

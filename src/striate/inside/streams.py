@@ -80,7 +80,9 @@ class Stream:
                 indices, images, labels = indices[kept], images[kept], labels if labels is None else labels[kept]
             yield Block(indices, images, labels)
 
-    def normalized(self, images: Shaped[Tensor, "batch channel row column"]) -> Float[Tensor, "batch channel row column"]:
+    def normalized(
+        self, images: Shaped[Tensor, "batch channel row column"]
+    ) -> Float[Tensor, "batch channel row column"]:
         """What the module takes: uint8 images normalized, floats as they are."""
         if images.dtype != torch.uint8:
             return images
@@ -149,7 +151,9 @@ def _parts(batch: object) -> tuple[Tensor, Tensor | None]:
     images, labels = (batch[0], batch[1]) if isinstance(batch, list | tuple) and len(batch) > 1 else (batch, None)
     images = images[0] if isinstance(images, list | tuple) else images
     if not isinstance(images, Tensor | np.ndarray) or images.ndim != 4:
-        raise DataError(f"a batch must be images of the shape (n, channels, rows, columns), found {type(images).__name__}")
+        raise DataError(
+            f"a batch must be images of the shape (n, channels, rows, columns), found {type(images).__name__}"
+        )
     whole = labels is not None and not torch.is_floating_point(torch.as_tensor(labels))
     return torch.as_tensor(images), torch.as_tensor(labels).long() if whole else None
 

@@ -196,26 +196,39 @@ class MaxPool(Step):
     marked: ClassVar[bool] = True
 
     def offsets(self, indices: Int[Tensor, "batch channel rows columns"]) -> Marks:
-        """The marks, from the indices that `max_pool2d` returns: u·width + v, counted from the window's first position."""
+        """The marks, from the indices that `max_pool2d` returns: row and column counted from the window's first position,
+        packed into one number as row · 2^bits + column."""
         rows, columns = (
             torch.arange(n, device=indices.device) * s - p
             for n, s, p in zip(indices.shape[2:], self.window.stride, self.window.before, strict=True)
         )
         first = rows[:, None] * self.size[1] + columns
-        small = self.window.extent[0] * self.size[1] < torch.iinfo(torch.int16).max
-        return (indices - first).to(torch.int16 if small else torch.int32).permute(0, 2, 3, 1)
+        offset = (indices - first).to(self._dtype).permute(0, 2, 3, 1)
+        step = self.window.dilation[0]
+        below = [offset >= row * self.size[1] for row in range(step, self.window.extent[0], step)]
+        for reached in below:  # comparisons are several times cheaper than dividing by the width
+            offset.add_(reached, alpha=((1 << self._bits) - self.size[1]) * step)
+        return offset
 
     def back(self, g: Tensor, cuts: Cuts, marks: Marks | None) -> Tensor:
         assert marks is not None
         (_, top, rows), (_, left, columns) = cuts
-        offsets = marks.flatten(1, 2).long()
         starts = [torch.arange(n, device=g.device) * s for n, s in zip(g.shape[2:], self.window.stride, strict=True)]
         first = ((starts[0][:, None] - top) * columns + starts[1] - left).flatten()[:, None]
-        width = self.size[1]
-        places = offsets if width == columns else offsets + (offsets // width) * (columns - width)
+        packed = marks.flatten(1, 2).int()
+        places = (packed >> self._bits).mul_(columns).add_(packed & ((1 << self._bits) - 1))
         out = torch.zeros(len(g), rows * columns, g.shape[1], device=g.device)
         out.scatter_add_(1, places + first, g.permute(0, 2, 3, 1).flatten(1, 2))
         return out.view(len(g), rows, columns, -1).permute(0, 3, 1, 2)
+
+    @property
+    def _bits(self) -> int:
+        return (self.window.extent[1] - 1).bit_length()
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        most = max(self.window.extent[0] * self.size[1], self.window.extent[0] << self._bits)
+        return torch.int16 if most < torch.iinfo(torch.int16).max else torch.int32
 
 
 @final
@@ -371,9 +384,11 @@ def _filter(number: int, call: Call, size: Pair) -> Step | None:
         return None
     kernel, stride, dilation = _pair(weight.shape[2:]), _pair(given["stride"]), _pair(given["dilation"])
     around = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-    padding = {"same": [a // 2 for a in around], "valid": [0, 0]}.get(given["padding"]) if isinstance(
-        given["padding"], str
-    ) else list(_pair(given["padding"]))
+    padding = (
+        {"same": [a // 2 for a in around], "valid": [0, 0]}.get(given["padding"])
+        if isinstance(given["padding"], str)
+        else list(_pair(given["padding"]))
+    )
     if padding is None:
         return None
     before = _pair(padding)
@@ -402,7 +417,9 @@ def _max_pool(number: int, call: Call, size: Pair) -> Step | None:
     )
     kernel = _pair(given["kernel_size"])
     before, dilation = _pair(given["padding"]), _pair(given["dilation"])
-    return MaxPool(number, size, Window(kernel, _pair(given["stride"] or kernel), before, before, dilation), given["ceil_mode"])
+    return MaxPool(
+        number, size, Window(kernel, _pair(given["stride"] or kernel), before, before, dilation), given["ceil_mode"]
+    )
 
 
 def _avg_pool(number: int, call: Call, size: Pair) -> Step | None:

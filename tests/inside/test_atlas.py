@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from deconvnet_reference import deconvnet
+from striate.data.dataset import Split
+from striate.errors import DataError, Failure, ModelError
+from striate.inside.atlas import atlas
+from striate.inside.atlas_folder import Atlas
+from striate.inside.projection import project
+from striate.model import Model
+
+
+def small_net() -> nn.Sequential:
+    torch.manual_seed(3)
+    net = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3), nn.ReLU(True),
+        nn.MaxPool2d(3, 2), nn.Flatten(), nn.Linear(32, 5),
+    )  # fmt: skip
+    with torch.no_grad():
+        for layer, unit in ((0, 2), (3, 5)):
+            net[layer].bias[unit] = -100  # pyright: ignore[reportIndexIssue]  # dead
+    return net
+
+
+class Branching(nn.Module):
+    """Functional ReLUs, a residual sum, a concatenation, a convolution that is no submodule's, one ReLU for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.stem = nn.Conv2d(3, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.inner = nn.Conv2d(6, 6, 3, padding=1)
+        self.side = nn.Conv2d(6, 4, 1)
+        self.last = nn.Conv2d(10, 5, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.stem(x)))
+        x = torch.relu_(x + self.inner(x))
+        x = F.max_pool2d(torch.cat([x, self.side(x).relu()], 1), 3, 2)
+        return F.relu(self.last(x), inplace=True).mean((2, 3))
+
+
+def gray_images(count: int = 40) -> Tensor:
+    """The last quarter repeats the first, so that every value is tied."""
+    images = torch.randn(count - count // 4, 1, 14, 14, generator=torch.Generator().manual_seed(0))
+    return torch.cat([images, images[: count // 4]])
+
+
+def by_brute_force(maps: Tensor, top: int) -> list[list[tuple[int, int]]]:
+    """For every unit the (image, position) of its places, by sorting all; maps after the ReLU."""
+    flat = maps.flatten(2).numpy()
+    ranked: list[list[tuple[int, int]]] = []
+    for unit in range(flat.shape[1]):
+        peaks = [(-float(m.max()), image, int(m.argmax())) for image, m in enumerate(flat[:, unit]) if m.max() > 0]
+        ranked.append([(image, position) for _, image, position in sorted(peaks)[:top]])
+    return ranked
+
+
+def places(made: Atlas, layer: str) -> list[list[tuple[int, int]]]:
+    columns = made.layer(layer)["shape"][2]
+    return [
+        [(item["image"], item["position"][0] * columns + item["position"][1]) for item in unit["top"]]
+        for unit in made.layer(layer)["units"]
+    ]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("batch", [1, 7, 64])
+def test_places_equal_brute_force_however_the_images_come(batch: int, precision: str, tmp_path: Path) -> None:
+    net, images = small_net(), gray_images()
+    made = atlas(net, list(images.split(batch)), tmp_path / "a", precision=precision)  # pyright: ignore[reportArgumentType]
+    whole = atlas(net, images, tmp_path / "b")
+    for layer, depth in (("0", 2), ("3", 5)):
+        with torch.no_grad():
+            maps = net[:depth](images)
+        assert places(made, layer) == by_brute_force(maps, 9)
+        assert np.array_equal(made.array(layer, "values"), whole.array(layer, "values"))
+        assert np.array_equal(made.array(layer, "projections"), whole.array(layer, "projections"))
+
+
+def test_statistics_and_dead_units(tmp_path: Path) -> None:
+    net, images = small_net(), gray_images()
+    labels = torch.arange(len(images)) % 3
+    data = [(images[k : k + 16], labels[k : k + 16]) for k in range(0, len(images), 16)]
+    made = atlas(net, data, tmp_path / "a", classes=("a", "b", "c"))
+    with torch.no_grad():
+        maps = net[:5](images).numpy()
+    for u, unit in enumerate(made.layer("3")["units"]):
+        assert unit["dead"] is (u == 5)
+        assert unit["mean"] == pytest.approx(maps[:, u].mean(), rel=1e-5)
+        assert unit["zeros"] == pytest.approx((maps[:, u] == 0).mean(), abs=1e-9)
+        assert unit["maximum"] == maps[:, u].max()
+        assert bool(unit["top"]) is (u != 5)
+        if u == 5:
+            assert unit["selectivity"] is None
+            continue
+        means = [maps[labels.numpy() == k, u].mean() for k in range(3)]
+        best = int(np.argmax(means))
+        rest = (sum(means) - means[best]) / 2
+        assert unit["selectivity"]["name"] == "abc"[best]
+        assert unit["selectivity"]["index"] == pytest.approx((means[best] - rest) / (means[best] + rest), rel=1e-4)
+        assert {item["class"] for item in unit["top"]} <= set("abc")
+
+
+def shown_on_whole(made: Atlas, layer: str, unit: int, place: int, image_shape: tuple[int, ...]) -> np.ndarray:
+    """A projection put back on the whole image."""
+    item, cell = made.unit(layer, unit)["top"][place], made.projections(layer, unit)[place]
+    whole = np.zeros((image_shape[0], image_shape[1] + 2 * 99, image_shape[2] + 2 * 99), np.float32)
+    top, left = (start + 99 for start in item["shown"])
+    whole[:, top : top + cell.shape[1], left : left + cell.shape[2]] = cell
+    return whole[:, 99:-99, 99:-99]
+
+
+def test_projections_equal_the_explicit_reference(tmp_path: Path) -> None:
+    net, images = small_net(), gray_images()
+    made = atlas(net, images, tmp_path / "a")
+    for layer, depth in (("0", 2), ("3", 5)):
+        for unit in made.layer(layer)["units"]:
+            for place, item in enumerate(unit["top"]):
+                expected = deconvnet(net[:depth], images[item["image"]][None], unit["unit"], item["position"]).numpy()
+                found = shown_on_whole(made, layer, unit["unit"], place, (1, 14, 14))
+                assert np.abs(found - expected).max() <= 6e-4 * np.abs(expected).max()  # stored as float16
+    assert made.layer("3")["method"] == "windows"
+
+
+def test_a_foreign_module_of_any_shape(tmp_path: Path) -> None:
+    net, images = Branching().train(), torch.randn(20, 3, 17, 15, generator=torch.Generator().manual_seed(2))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    made = atlas(net, images, tmp_path / "a", top=4)
+    assert made.layers == ("stem", "inner", "side", "last")
+    assert [made.layer(name)["method"] for name in made.layers] == [
+        "windows",
+        "windows",
+        "whole images",
+        "whole images",
+    ]
+    assert net.training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    for layer in ("inner", "last"):
+        item = made.unit(layer, 1)["top"][2]
+        expected = project(net, images[item["image"]], layer, 1, tuple(item["position"])).numpy()
+        if layer == "last":
+            assert item["value"] > 0
+        found = shown_on_whole(made, layer, 1, 2, (3, 17, 15))
+        assert np.abs(found - expected).max() <= 6e-4 * np.abs(expected).max()
+    net.eval()
+    with torch.no_grad():
+        stem = F.relu(net.norm(net.stem(images)))
+    assert places(made, "stem") == by_brute_force(stem, 4)
+
+
+def test_patches_are_the_image_under_the_field(tmp_path: Path) -> None:
+    net = small_net()
+    images = np.random.default_rng(0).integers(0, 256, (30, 1, 14, 14), dtype=np.uint8)
+    model = Model.foreign(net, (1, 14, 14), mean=(0.5,), std=(0.25,))
+    data = Split(images, np.arange(30) % 5, [f"photo {k}" for k in range(30)])
+    made = atlas(model, data, tmp_path / "a")
+    assert made.layer("3")["receptive_field"] == {"size": [8, 8], "stride": [2, 2], "start": [-1, -1]}
+    for unit in made.layer("3")["units"]:
+        for item, patch in zip(unit["top"], made.patches("3", unit["unit"]), strict=True):
+            top, left, bottom, right = item["box"]
+            framed = np.pad(images[item["image"]], ((0, 0), (9, 9), (9, 9)))
+            assert np.array_equal(patch, framed[:, top + 9 : bottom + 9, left + 9 : right + 9])
+            assert item["source"] == f"photo {item['image']}"
+            assert item["label"] == item["image"] % 5
+            assert item["clipped"] == [max(top, 0), max(left, 0), min(bottom, 14), min(right, 14)]
+            with Image.open(tmp_path / "a" / item["picture"]) as picture:
+                assert np.array_equal(np.asarray(picture)[..., 0], images[item["image"], 0])
+    for layer in made.contents["layers"]:
+        with Image.open(tmp_path / "a" / layer["sheets"][0]) as sheet:
+            assert min(sheet.size) > 100
+
+
+def test_dense_layers_have_no_position_and_look_at_the_whole_image(tmp_path: Path) -> None:
+    net, images = small_net(), gray_images()
+    made = atlas(net, images, tmp_path / "a", ["7"], top=2)
+    with torch.no_grad():
+        features = net(images)
+    item = made.unit("7", 3)["top"][0]
+    assert item["image"] == int(features[:, 3].argmax())
+    assert item["position"] is None
+    assert (made.layer("7")["receptive_field"], made.layer("7")["shown"]) == (None, [14, 14])
+    assert made.layer("7")["activation"] == "as computed"
+
+
+def test_few_marks_at_a_time_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, images = small_net(), gray_images(200)
+    plenty = atlas(net, images, tmp_path / "a")
+    monkeypatch.setattr("striate.inside.survey.MARKS", 10_000)
+    scarce = atlas(net, images, tmp_path / "b")
+    for layer in plenty.layers:
+        for name in ("values", "indices", "positions", "patches", "projections"):
+            assert np.array_equal(plenty.array(layer, name), scarce.array(layer, name))
+
+
+class Endless:
+    """A data set of `count` images that exist only while they are looked at."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __iter__(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(0, self.count, 50):
+            yield torch.randn(50, 1, 14, 14, generator=generator)
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marks of whole images within their limit; Python's own objects no more for eight times as many images."""
+    held = list[int]()
+    monkeypatch.setattr("striate.inside.survey.MARKS", 100_000)
+    from striate.inside.survey import MarkStore
+
+    add = MarkStore.add
+
+    def watched(store: MarkStore, *marks: object) -> None:
+        add(store, *marks)  # pyright: ignore[reportArgumentType]
+        held.append(sum(m.numel() * m.element_size() for of in store.marks.values() for m in of.values()))
+
+    monkeypatch.setattr(MarkStore, "add", watched)
+    peaks = list[int]()
+    for count in (200, 1600):
+        tracemalloc.start()
+        atlas(small_net(), Endless(count), tmp_path / str(count))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(held) < 3 * 100_000
+    assert peaks[1] < 1.5 * peaks[0] + 500_000
+
+
+def test_faults_are_named_before_any_work(tmp_path: Path) -> None:
+    net, images = small_net(), gray_images()
+    with pytest.raises(ModelError, match="no layer 'cnv'"):
+        atlas(net, images, tmp_path / "a", ["cnv"])
+    with pytest.raises(ModelError, match="sigmoid"):
+        atlas(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sigmoid(), nn.Conv2d(2, 2, 3)), images, tmp_path / "a")
+    with pytest.raises(ModelError, match="top must be at least 1"):
+        atlas(net, images, tmp_path / "a", top=0)
+    with pytest.raises(DataError, match="empty"):
+        atlas(net, images[:0], tmp_path / "a")
+    with pytest.raises(DataError, match="only once"):
+        atlas(net, iter([images]), tmp_path / "a")
+    with pytest.raises(DataError, match="need a Model"):
+        atlas(net, images.to(torch.uint8), tmp_path / "a")
+    images[7, 0, 3, 3] = torch.nan
+    with pytest.raises(Failure, match="not a finite number for image 7"):
+        atlas(net, images, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_atlas_is_replaced_but_nothing_else_is(tmp_path: Path) -> None:
+    net, images = small_net(), gray_images()
+    atlas(net, images, tmp_path / "a", top=1)
+    made = atlas(net, images, tmp_path / "a", top=2)
+    assert made.contents["top"] == 2
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.txt").write_text("years of work")
+    with pytest.raises(DataError, match="not an atlas"):
+        atlas(net, images, tmp_path / "b")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_opening_what_is_no_atlas_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no atlas in"):
+        Atlas.open(tmp_path)
+    (tmp_path / "atlas.json").write_text(json.dumps({"format": "other"}))
+    with pytest.raises(DataError, match="not of the format"):
+        Atlas.open(tmp_path)
+    made = atlas(small_net(), gray_images(), tmp_path / "a", top=1)
+    with pytest.raises(ModelError, match="choose one of 0, 3"):
+        made.layer("9")
+    with pytest.raises(ModelError, match="units 0 to 5"):
+        made.unit("0", 6)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from striate.inside.calls import Reading, run, trace
+from striate.inside.projecting import Pairs, project_windows
+from striate.inside.rules import RULES, Rule, backward_rule, follow_back
+from striate.inside.survey import Layer, MarkStore, marking
+from striate.inside.watching import undisturbed
+from striate.inside.windows import chain
+
+
+def chains() -> Iterator[tuple[str, nn.Sequential, tuple[int, ...]]]:
+    torch.manual_seed(5)
+    yield "overlapping pools", nn.Sequential(
+        nn.Conv2d(3, 6, 5, stride=2, padding=2), nn.ReLU(True), nn.MaxPool2d(3, 2), nn.Conv2d(6, 8, 3, padding=1),
+        nn.ReLU(), nn.MaxPool2d(3, 2, padding=1), nn.Conv2d(8, 5, 3, padding=1), nn.ReLU(),
+    ), (3, 41, 37)  # fmt: skip
+    yield "ceil mode, dilation, groups", nn.Sequential(
+        nn.Conv2d(2, 8, (3, 5), padding=(2, 0), dilation=(2, 1), bias=False), nn.ReLU(),
+        nn.MaxPool2d(2, 2, ceil_mode=True), nn.Conv2d(8, 8, 3, padding="same", groups=4), nn.Dropout(), nn.ReLU(),
+        nn.MaxPool2d((2, 3), (2, 1), dilation=(1, 2)), nn.Conv2d(8, 4, 3, groups=2, dilation=2, padding=2), nn.ReLU(),
+    ), (2, 23, 31)  # fmt: skip
+    norm = nn.BatchNorm2d(4)
+    nn.init.uniform_(norm.weight, -1, 1)
+    assert norm.running_var is not None
+    nn.init.uniform_(norm.running_var, 0.5, 2)
+    yield "batch norm of either sign, average pools", nn.Sequential(
+        nn.ZeroPad2d((0, 1, 2, 0)), nn.Conv2d(1, 4, 4, stride=(2, 1)), norm, nn.ReLU(), nn.AvgPool2d(2, padding=1),
+        nn.Conv2d(4, 6, 2, stride=2), nn.ReLU(), nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6), nn.ReLU(),
+    ), (1, 22, 19)  # fmt: skip
+
+
+CHAINS = list(chains())
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("net", "shape"), [c[1:] for c in CHAINS], ids=[c[0] for c in CHAINS])
+def test_windows_equal_whole_images_at_every_position(net: nn.Sequential, shape: tuple[int, ...], rule: Rule) -> None:
+    """Every position, in the middle and at every border, against autograd on the whole image."""
+    images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
+    with undisturbed(net) as still:
+        traced = trace(still, images)
+        number = len(traced.calls) - 1
+        followed = chain(traced, number, rule)
+        assert followed is not None
+        layer = Layer("last", number, traced.calls[number].shape[1:], True, followed)
+        store, kept = MarkStore(2**30), dict[int, Tensor]()
+        run(still, images, Reading(traced, {}, marking([layer], kept)))
+        store.add([0, 1], {k: mark.detach() for k, mark in kept.items()})
+        image = images.clone().requires_grad_()
+        with backward_rule(rule):
+            activations = still(image)
+    active = (activations.detach() > 0).nonzero()
+    assert len(active) > 20
+    pairs = Pairs(active[:, 1].numpy(), np.zeros(len(active), np.int64), active[:, 0].numpy(), active[:, 2:].numpy())
+    for done in project_windows(followed, pairs, store, torch.device("cpu")):
+        for row, start, values in zip(done.rows, done.starts, done.values, strict=True):
+            seed = torch.zeros_like(activations)
+            seed[tuple(active[row])] = 1
+            expected = follow_back(activations, seed, image, rule=rule)[active[row, 0]]
+            found = torch.zeros_like(expected)
+            rows, columns = values.shape[1:]
+            found[:, start[0] : start[0] + rows, start[1] : start[1] + columns] = values
+            scale = float(expected.abs().max())
+            assert float((found - expected).abs().max()) <= 1e-6 * max(scale, 1e-12)
+
+
+def test_what_is_no_chain_is_not_cut_into_windows() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(2, 2, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(x + self.conv(x))
+
+    for net in (
+        Residual(),
+        nn.Sequential(nn.Conv2d(2, 2, 3), nn.Sigmoid()),
+        nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular")),
+    ):
+        traced = trace(net.eval(), torch.zeros(1, 2, 8, 8))
+        assert chain(traced, len(traced.calls) - 1, "deconvnet") is None
