@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from deconvnet_reference import deconvnet
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
-from deconvnet_reference import deconvnet
 from striate.data.dataset import Split
 from striate.errors import DataError, Failure, ModelError
 from striate.inside.atlas import atlas
@@ -129,7 +129,9 @@ def test_projections_equal_the_explicit_reference(tmp_path: Path) -> None:
     for layer, depth in (("0", 2), ("3", 5)):
         for unit in made.layer(layer)["units"]:
             for place, item in enumerate(unit["top"]):
-                expected = deconvnet(net[:depth], images[item["image"]][None], unit["unit"], item["position"]).numpy()
+                expected = deconvnet(
+                    list(net)[:depth], images[item["image"]][None], unit["unit"], item["position"]
+                ).numpy()
                 found = shown_on_whole(made, layer, unit["unit"], place, (1, 14, 14))
                 assert np.abs(found - expected).max() <= 6e-4 * np.abs(expected).max()  # stored as float16
     assert made.layer("3")["method"] == "windows"

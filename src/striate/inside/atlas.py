@@ -10,7 +10,7 @@ import difflib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +32,8 @@ from striate.inside.windows import chain
 from striate.model import Model
 
 Progress = Callable[[str, int, int | None], None]
-"""Told the stage (`looking`, `projecting`, `drawing`), how many images or layers are done, and of how many, if known."""
+"""Told the stage (`looking`, `projecting`, `drawing`), how many images or layers are done, and of how many, if
+known."""
 
 PICTURES = (
     "uint8 images as they are; floats with the model's normalization undone, or, where there is none, each image "
@@ -57,21 +58,24 @@ def atlas(
     """Makes the atlas of a network over a set of images, in a folder.
 
     **Units.** By default the feature maps of every 2-D convolution, under the convolution's name; their activations are
-    read after the batch norm and the ReLU that directly follow it, as in the paper. Layers may be named instead, dense ones too.
+    read after the batch norm and the ReLU that directly follow it, as in the paper. Layers may be named instead,
+    dense ones too.
 
-    **The strongest activations.** For each unit the `top` images with the greatest maximum; each image counts once, at its first
-    greatest position in row-major order. Order: value descending, data-set index ascending. The values are those
-    of the module in its own precision, in blocks of images whose size depends only on the module and the image size; so
-    how the data are batched changes nothing. With `precision="bfloat16"` a first, coarse pass keeps four times as many images;
-    these are computed again in full precision and ranked by that. A unit's ranking is taken for proven when its weakest place is
-    above the strongest value that an image left out can have, given four times the largest error seen in its layer; if any unit's is
-    not, the whole data set is gone through in full precision. Units after a ReLU show only activations above 0.
+    **The strongest activations.** For each unit the `top` images with the greatest maximum; each image counts once,
+    at its first greatest position in row-major order. Order: value descending, data-set index ascending. The values
+    are those of the module in its own precision, in blocks of images whose size depends only on the module and the
+    image size; so how the data are batched changes nothing. With `precision="bfloat16"` a first, coarse pass keeps
+    four times as many images; these are computed again in full precision and ranked by that. A unit's ranking is
+    taken for proven when its weakest place is above the strongest value that an image left out can have, given four
+    times the largest error seen in its layer; if any unit's is not, the whole data set is gone through in full
+    precision. Units after a ReLU show only activations above 0.
 
     **Statistics** (mean, zeros, maximum, class means) come from the same pass.
 
-    **Projections** are of the activation at that position alone, started from 1: the gradient of the activation under the rule.
-    Chains of convolutions, ReLUs, batch norms and pools are projected on receptive-field windows, all else on whole images;
-    both are the same to float32 rounding.
+    **Projections** are of the activation at that position alone, started from 1: the gradient of the activation under
+    the rule.
+    Chains of convolutions, ReLUs, batch norms and pools are projected on receptive-field windows, all else on whole
+    images; both are the same to float32 rounding.
 
     Memory does not grow with the data set.
 
@@ -112,7 +116,7 @@ def atlas(
         traced = trace(still, x)
         chosen = _layers(traced, layers, rule)
         looks = _looks(module, chosen, traced)
-        tell = progress or (lambda stage, done, of: None)
+        tell = progress or _untold
         with Plates(draft, chosen, looks, top, images) as plates:
             filling = Filling(still, traced, images, looks, plates.files, rule, others, plates.take)
             for layer in chosen:
@@ -141,6 +145,10 @@ def atlas(
         }  # fmt: skip
         files.write_text(draft / "atlas.json", json.dumps(contents, ensure_ascii=False, allow_nan=False))
     return Atlas.open(out)
+
+
+def _untold(stage: str, done: int, of: int | None) -> None:
+    """The progress that nobody asked for."""
 
 
 def _check_arguments(top: int, rule: str, precision: str) -> None:
@@ -188,7 +196,7 @@ def _data_name(data: object) -> str:
 
 
 @contextlib.contextmanager
-def _folder(out: Path) -> Iterator[Path]:
+def _folder(out: Path) -> Generator[Path]:
     """A folder beside `out` to fill; it takes the place of `out` when all has gone well, and is removed when not."""
     if out.exists() and not (out / "atlas.json").exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is there already and is not an atlas: choose another folder")

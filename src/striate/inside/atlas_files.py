@@ -1,4 +1,5 @@
-"""The arrays of an atlas on the disk: safetensors files that are filled piece by piece, larger than memory if need be."""
+"""The arrays of an atlas on the disk: safetensors files that are filled piece by piece, larger than memory if need
+be."""
 
 from __future__ import annotations
 
@@ -55,4 +56,5 @@ class ArrayFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._arrays = {}  # not flushed: the folder gets its name last, and forcing gigabytes to the disk takes longer than all else
+        # Not flushed: the folder gets its name last, and forcing gigabytes to the disk takes longer than all else.
+        self._arrays = {}

@@ -63,7 +63,8 @@ class Look:
         return cls(shown, image, np.concatenate([first, first + size], axis=1), field)
 
     def starts(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(pair, 2) first row and column shown: of the field, or of the image along an axis where the field is larger."""
+        """(pair, 2) first row and column shown: of the field, or of the image along an axis where the field is
+        larger."""
         larger = np.array(self.size) >= np.array(self.image)
         return np.where(larger, 0, self.boxes[positions, :2])
 
@@ -197,7 +198,7 @@ def _overlap(start: NDArray[np.int64], look: Look) -> tuple[tuple[slice, slice],
     """The part of the image that is shown, and where it stands in the patch."""
     source, target = list[slice](), list[slice]()
     for first, size, side in zip(start.tolist(), look.size, look.image, strict=True):
-        inside, until = max(first, 0), max(min(first + size, side), max(first, 0))
+        inside, until = max(first, 0), max(min(first + size, side), first, 0)
         source.append(slice(inside, until))
         target.append(slice(inside - first, until - first))
     return (source[0], source[1]), (target[0], target[1])
@@ -213,7 +214,8 @@ def _chapters(images: NDArray[np.int64], store: MarkStore) -> Iterator[NDArray[n
 
 def check_rule(filling: Filling, layer: Layer, x: Tensor) -> None:
     """Raises ModelError at once, before any pass, if the layer cannot be projected by the rule asked for."""
-    one = Pairs(*np.zeros((3, 1), np.int64), np.zeros((1, 2), np.int64))
+    zero = np.zeros(1, np.int64)
+    one = Pairs(zero, zero, zero, np.zeros((1, 2), np.int64))
     try:
         project_whole(filling.module, filling.trace, layer, one, x[:1], rule=filling.rule, others=filling.others)
     except ModelError as fault:

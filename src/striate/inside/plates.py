@@ -88,7 +88,7 @@ class Plates:
         small = max(image.size) <= LOSSLESS
         name = f"images/{index:06d}.{'png' if small else 'jpg'}"
         image.thumbnail((THUMBNAIL, THUMBNAIL))
-        image.save(self.draft / name, **({} if small else {"quality": 85}))
+        image.save(self.draft / name, quality=85)  # which PNG has no use for
         self.pictures[index] = name
         if label is not None:
             self.labels[index] = label
@@ -135,8 +135,8 @@ class Plates:
                 "maximum": float(statistics.largest[u]),
                 "mean": mean[u],
                 "zeros": zeros[u],
-                "selectivity": None if np.isnan(index[u]) else self._class(int(favoured[u])) | {"index": float(index[u])},
-                "top": [
+                "selectivity": None if np.isnan(index[u]) else self._class(int(favoured[u])) | {"index":
+                float(index[u])}, "top": [
                     self._place(layer, int(image), float(value), position)
                     for image, value, position in zip(indices[u], values[u], positions[u].tolist(), strict=True)
                     if image >= 0

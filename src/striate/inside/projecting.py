@@ -1,4 +1,5 @@
-"""Projections of many pairs (unit, image): on receptive-field windows where a layer's chain allows, else on whole images."""
+"""Projections of many pairs (unit, image): on receptive-field windows where a layer's chain allows, else on whole
+images."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from striate.inside.calls import Reading, Trace, run
 from striate.inside.rules import Rule, backward_rule, follow_back
+from striate.inside.steps import Cuts, Marks
 from striate.inside.survey import Layer, MarkStore
-from striate.inside.windows import Chain, Cuts, Marks
+from striate.inside.windows import Chain
 
 WINDOW_BYTES = 24 * 2**20
 """Memory of the largest map of one batch of windows, in bytes."""
@@ -83,7 +85,7 @@ def _alike(cuts: Sequence[tuple[Cuts, ...]]) -> list[NDArray[np.int64]]:
 
 
 def _cut_out(store: MarkStore, call: int, images: NDArray[np.int64], starts: NDArray[np.int64], cuts: Cuts) -> Marks:
-    rows, columns = cuts[0].count, cuts[1].count
+    rows, columns = cuts[0].outputs, cuts[1].outputs
     windows = (
         store.marks[image][call][row : row + rows, column : column + columns]
         for image, (row, column) in zip(images.tolist(), starts.tolist(), strict=True)

@@ -1,4 +1,5 @@
-"""What a unit does over a whole data set: how strong, how often, and for which classes; in one pass, in little memory."""
+"""What a unit does over a whole data set: how strong, how often, and for which classes; in one pass, in little
+memory."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 CACHED = 2**20
-"""Activations looked at together; 4 MB in float32, some of an L2 and all of an L3 cache. Three times faster than a whole
-batch at once, which allocates pages anew for every comparison."""
+"""Activations looked at together; 4 MB in float32, some of an L2 and all of an L3 cache. Three times faster than a
+whole batch at once, which allocates pages anew for every comparison."""
 
 
 @final
@@ -64,7 +65,8 @@ class Statistics:
 
     @property
     def dead(self) -> NDArray[np.bool_]:
-        """(units,) whether a unit says nothing about any image: after a ReLU, never above 0; else, the same everywhere."""
+        """(units,) whether a unit says nothing about any image: after a ReLU, never above 0; else, the same
+        everywhere."""
         return (self.largest <= 0 if self.rectified else self.largest == self.smallest).numpy()
 
     @property
@@ -95,7 +97,8 @@ def selectivity(
     """The class that each unit's mean activation favours, and how much: (μ_best − μ_rest) / (μ_best + μ_rest).
 
     μ_best is the highest class mean, μ_rest the mean of the other class means: 0 where all classes are alike, 1 where
-    only one class drives the unit (Morcos et al. 2018, On the Importance of Single Directions for Generalization, eq. 1).
+    only one class drives the unit (Morcos et al. 2018, On the Importance of Single Directions for Generalization, eq.
+    1).
 
     Returns:
         The class of each unit (−1 where there are fewer than two classes with images), and the index in 0..1;

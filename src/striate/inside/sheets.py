@@ -14,7 +14,8 @@ from striate import files
 from striate.pictures import Picture, blank, centred, dead_plate, enlarge, grid
 
 CELL = 48
-"""Rows and columns of a cell, in pixels, at most; larger patches are reduced, smaller ones enlarged by whole multiples."""
+"""Rows and columns of a cell, in pixels, at most; larger patches are reduced, smaller ones enlarged by whole
+multiples."""
 
 COLUMNS = 8
 """Units side by side."""
@@ -30,7 +31,8 @@ def patch_pictures(patches: UInt8[np.ndarray, "top channel row column"]) -> list
 
 
 def projection_pictures(projections: Shaped[np.ndarray, "top channel row column"]) -> list[Picture]:
-    """Projections as pictures: 0 is middle gray; each is scaled by its own largest absolute value, as the paper's are."""
+    """Projections as pictures: 0 is middle gray; each is scaled by its own largest absolute value, as the paper's
+    are."""
     wide = projections.astype(np.float32)
     limit = np.abs(wide).max((1, 2, 3), keepdims=True)
     levels = 127.5 * (1 + wide / np.where(limit > 0, limit, 1))

@@ -1,4 +1,5 @@
-"""Images as a stream of equal blocks, in the order of the data set, whatever they come as and however they were batched.
+"""Images as a stream of equal blocks, in the order of the data set, whatever they come as and however they were
+batched.
 
 Blocks have one size whatever the source, because float32 sums may depend on how many images a convolution is given at
 once: the numbers then depend on the images alone.
@@ -35,7 +36,8 @@ class Stream:
     """A data set that can be gone through again and again, without ever being in memory as a whole.
 
     Attributes:
-        source: an array or tensor (N, C, H, W), indexed as needed; or an iterable of batches, of images or of (images, labels).
+        source: an array or tensor (N, C, H, W), indexed as needed; or an iterable of batches, of images or of
+            (images, labels).
         labels: int64 (N,) or None.
         sources: where each image came from, or ().
         classes: names, or ().
@@ -109,9 +111,10 @@ def stream(data: object, preprocessing: Preprocessing | None = None, classes: tu
     """A stream over `data`.
 
     Arguments:
-        data: a `Split`; a `DataSet`, whose test split is taken; an array or tensor (N, C, H, W), uint8 or preprocessed floats;
-            or an iterable of batches that can be gone through more than once, in the same order: each a tensor or array, or (images,
-            labels, ...).
+        data: a `Split`; a `DataSet`, whose test split is taken; an array or tensor (N, C, H, W), uint8 or
+            preprocessed floats;
+            or an iterable of batches that can be gone through more than once, in the same order: each a tensor or
+            array, or (images, labels, ...).
         preprocessing: of the model; None for a bare module.
         classes: names of the classes.
 
@@ -148,8 +151,8 @@ def _check(source: object) -> None:
 
 
 def _parts(batch: object) -> tuple[Tensor, Tensor | None]:
-    images, labels = (batch[0], batch[1]) if isinstance(batch, list | tuple) and len(batch) > 1 else (batch, None)
-    images = images[0] if isinstance(images, list | tuple) else images
+    parts = cast("Sequence[Any]", batch) if isinstance(batch, list | tuple) else [batch]
+    images, labels = (*parts, None, None)[:2]
     if not isinstance(images, Tensor | np.ndarray) or images.ndim != 4:
         raise DataError(
             f"a batch must be images of the shape (n, channels, rows, columns), found {type(images).__name__}"
@@ -165,10 +168,14 @@ def _regrouped(batches: Iterable[Block], size: int) -> Iterator[Block]:
         held.append(batch)
         while sum(len(block.indices) for block in held) >= size:
             joined = _joined(held)
-            yield Block(*(None if part is None else part[:size] for part in joined))  # pyright: ignore[reportArgumentType]
-            held = [Block(*(None if part is None else part[size:] for part in joined))]  # pyright: ignore[reportArgumentType]
+            yield _part(joined, slice(0, size))
+            held = [_part(joined, slice(size, None))]
     if held and sum(len(block.indices) for block in held):
         yield _joined(held)
+
+
+def _part(block: Block, rows: slice) -> Block:
+    return Block(block.indices[rows], block.images[rows], None if block.labels is None else block.labels[rows])
 
 
 def _joined(blocks: Sequence[Block]) -> Block:

@@ -1,4 +1,5 @@
-"""One pass over a stream of images: the strongest activations of every unit, its statistics, and the marks of the pools.
+"""One pass over a stream of images: the strongest activations of every unit, its statistics, and the marks of the
+pools.
 
 The pass reads each layer's activations as they arise and keeps none of them.
 """
@@ -17,10 +18,11 @@ from torch import Tensor, nn
 from striate.errors import Failure
 from striate.inside.calls import Reading, Trace, run
 from striate.inside.selectivity import Statistics
+from striate.inside.steps import Marks, MaxPool
 from striate.inside.streams import Block, Stream
 from striate.inside.topk import Top
 from striate.inside.watching import as_input
-from striate.inside.windows import Chain, Marks, MaxPool
+from striate.inside.windows import Chain
 
 BLOCK_BYTES = 256 * 2**20
 """Memory for the two largest maps of one block of images, in bytes."""
