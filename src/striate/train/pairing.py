@@ -59,6 +59,7 @@ def pair(
         NetworkError: where a network written by the user does not fit the data.
 
     Example:
+        >>> from striate import data
         >>> found = pair("vanilla", None, lambda size, channels: data.load("digits", size=size, channels=channels))
         >>> found.network.input
         (1, 28, 28)
