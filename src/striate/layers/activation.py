@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, final
 import numpy as np
 
 from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.terms import Formula, Source, Step, Summed, single
 from striate.layers.values import Real
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 class Activation(Layer):
@@ -41,6 +44,17 @@ class Activation(Layer):
         self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
     ) -> tuple[Array, Parameters]:
         return self.derivative(x) * dy, {}
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        value = float(x[image][at])
+        equation, known, steps = self.worked(value)
+        return single(equation, {"x": value, **known}, at, *steps)
+
+    @abc.abstractmethod
+    def worked(self, x: float) -> tuple[str, dict[str, float], tuple[Step, ...]]:
+        """The function as an equation, the letters in it besides x, and its steps for this x."""
 
     @abc.abstractmethod
     def f(self, x: Array) -> Array:
@@ -68,6 +82,9 @@ class Relu(Activation):
         from torch import nn
 
         return nn.ReLU()
+
+    def worked(self, x: float) -> tuple[str, dict[str, float], tuple[Step, ...]]:
+        return "y = max(0, x)", {}, (Step("y", "max(0, x)", _at(self, x)),)
 
     def f(self, x: Array) -> Array:
         return np.maximum(0.0, x)
@@ -99,6 +116,10 @@ class LeakyRelu(Activation):
 
         return nn.LeakyReLU(self.slope)
 
+    def worked(self, x: float) -> tuple[str, dict[str, float], tuple[Step, ...]]:
+        step = Step("y", "x" if x > 0 else "slope · x", _at(self, x))
+        return "y = x where x > 0, else slope · x", {"slope": self.slope}, (step,)
+
     def f(self, x: Array) -> Array:
         return np.where(x > 0, x, self.slope * x)
 
@@ -123,6 +144,10 @@ class Gelu(Activation):
         from torch import nn
 
         return nn.GELU()
+
+    def worked(self, x: float) -> tuple[str, dict[str, float], tuple[Step, ...]]:
+        p = float(_normal_distribution(np.array(x)))
+        return "y = x · Φ(x)", {}, (Step("p", "Φ(x)", p), Step("y", "x · p", x * p))
 
     def f(self, x: Array) -> Array:
         return x * _normal_distribution(x)
@@ -150,6 +175,9 @@ class Sigmoid(Activation):
 
         return nn.Sigmoid()
 
+    def worked(self, x: float) -> tuple[str, dict[str, float], tuple[Step, ...]]:
+        return "y = 1 / (1 + e^−x)", {}, (Step("y", "1 / (1 + e^(−x))", _at(self, x)),)
+
     def f(self, x: Array) -> Array:
         return sigmoid(x)
 
@@ -174,6 +202,11 @@ class Tanh(Activation):
         from torch import nn
 
         return nn.Tanh()
+
+    def worked(self, x: float) -> tuple[str, dict[str, float], tuple[Step, ...]]:
+        s = float(sigmoid(np.array(2 * x)))
+        steps = (Step("s", "1 / (1 + e^(−2 · x))", s), Step("y", "2 · s − 1", 2 * s - 1))
+        return "y = 2σ(2x) − 1,  σ(x) = 1 / (1 + e^−x)", {}, steps
 
     def f(self, x: Array) -> Array:
         return 2 * sigmoid(2 * x) - 1
@@ -215,6 +248,27 @@ class Softmax(Layer):
         y = self.forward(x, theta)
         return y * (dy - (dy * y).sum(1, keepdims=True)), {}
 
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        c, *position = at
+        beside = x[(image, slice(None), *position)]
+        m = float(beside.max())
+        places = np.array([(d, *position) for d in range(len(beside))])
+        summed = Summed("e^(x_d − m)", beside, np.exp(beside - m), places)
+        y = float(summed.added[c]) / summed.total
+        pairs = zip(places, beside, summed.added, strict=True)
+        shares = [Source(tuple(place.tolist()), float(value), float(power)) for place, value, power in pairs]
+        others = sorted((share for share in shares if share.at != at), key=lambda share: -share.adds)
+        return Formula(
+            "y_c = e^x_c / Σ_d e^x_d",
+            {"x": float(beside[c]), "m": m},
+            (Step("y", "e^(x − m) / Σ", y),),
+            (shares[c], *others),
+            summed,
+            remark="m is the largest x_d; taken from every x it changes no quotient, and no power overflows.",
+        )
+
 
 def sigmoid(x: Array) -> Array:
     """σ(x), written with e^-|x| so that no power overflows.
@@ -225,6 +279,11 @@ def sigmoid(x: Array) -> Array:
     """
     power = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, power) / (1 + power)
+
+
+def _at(activation: Activation, x: float) -> float:
+    """The function at one number."""
+    return float(activation.f(np.array(x)))
 
 
 def _normal_distribution(x: Array) -> Array:

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, final
 import numpy as np
 
 from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.terms import Formula, Source, Step
 from striate.layers.values import Real
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @final
@@ -75,6 +78,25 @@ class BatchNorm(Layer):
         if training:
             dx_hat = dx_hat - dx_hat.mean(axes, keepdims=True) - x_hat * (dx_hat * x_hat).mean(axes, keepdims=True)
         return dx_hat / deviation, gradients
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        c, axes = at[0], _all_but_channels(x)
+        mean = x.mean(axes) if training else theta["running_mean"]
+        variance = x.var(axes) if training else theta["running_var"]
+        known = {"x": float(x[image][at]), "μ": float(mean[c]), "σ²": float(variance[c]), "ε": self.eps}
+        known |= {"γ": float(theta["weight"][c]), "β": float(theta["bias"][c])}
+        deviation = math.sqrt(known["σ²"] + known["ε"])
+        x_hat = (known["x"] - known["μ"]) / deviation
+        steps = (
+            Step("x̂", "(x − μ) / √(σ² + ε)", x_hat),
+            Step("y", "γ · x̂ + β", known["γ"] * x_hat + known["β"]),
+        )
+        remark = f"μ and σ² are {'those of this batch' if training else 'the running ones, kept from training'}."
+        size = max(abs(known["x"]), abs(known["μ"])) * abs(known["γ"]) / deviation
+        sources = (Source(at, known["x"], known["x"]),)
+        return Formula("y = γ · x̂ + β,  x̂ = (x − μ) / √(σ² + ε)", known, steps, sources, remark=remark, size=size)
 
     def running(self, x: Array, theta: Mapping[str, Array]) -> Parameters:
         """Running mean and variance after training on x; of the variance the unbiased estimate, as torch does."""

@@ -15,12 +15,15 @@ from striate.errors import ShapeError
 from striate.layers import sequence
 from striate.layers.block import Block, differ
 from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.terms import Formula, Source, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @final
@@ -79,3 +82,33 @@ class Concat(Block):
     ) -> tuple[Array, Parameters]:
         ends = np.cumsum([shape[0] for shape in self.outputs(x.shape[1:]).values()])
         return self.branch_gradients(x, np.split(dy, ends[:-1], axis=1), theta, training=training)
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        names = self.parts(x.shape[1:])
+        values = self.branch_values(x, theta, training=training)
+        return chosen({name: value[image] for name, value in zip(names, values, strict=True)}, at)
+
+
+def chosen(values: Mapping[str, Array], at: Spot) -> Formula:
+    """The terms of a number of a concatenation: the number of the one branch that stands there.
+
+    Arguments:
+        values: name of branch -> what leaves it for one image, in order.
+        at: the place in the concatenation.
+
+    Example:
+        >>> chosen({"branch1": np.zeros(2), "branch2": np.array([7.0, 8.0])}, (3,)).remark
+        'Unit 3 is unit 1 of branch2: 2 units stand before it.'
+    """
+    ends = np.cumsum([len(value) for value in values.values()])
+    which = int(np.searchsorted(ends, at[0], side="right"))
+    name, value = list(values.items())[which]
+    before = int(ends[which]) - len(value)
+    own = (at[0] - before, *at[1:])
+    y = float(value[own])
+    remark = f"Unit {at[0]} is unit {own[0]} of {name}: {before} units stand before it."
+    return Formula(
+        "y = (F_1(x), F_2(x), ...)", {"x": y}, (Step("y", "x", y),), (Source(own, y, y, name),), remark=remark
+    )

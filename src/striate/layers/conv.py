@@ -16,6 +16,7 @@ import numpy as np
 
 from striate.errors import ShapeError
 from striate.layers.layer import Array, Layer, Parameters, Shape, maps, shape_text
+from striate.layers.terms import Products, grid, read
 from striate.layers.values import Padding, Pair, Size, Whole, YesNo
 from striate.layers.window import Window
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @final
@@ -138,6 +141,24 @@ class Conv(Layer):
         top, left = self.window(x.shape[1:]).before
         dx = dx_padded[:, :, top : top + x.shape[2], left : left + x.shape[3]]
         return dx, {"weight": dW} | ({"bias": dy.sum((0, 2, 3))} if self.bias else {})
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Products:
+        o, i, j = at
+        s, p, d, k = self.stride, self.window(x.shape[1:]).before, self.dilation, self.kernel
+        rows = range(i * s[0] - p[0], i * s[0] - p[0] + k[0] * d[0], d[0])
+        columns = range(j * s[1] - p[1], j * s[1] - p[1] + k[1] * d[1], d[1])
+        places = grid(self._channels_of(o, x.shape[1]), rows, columns)
+        patch, inside = read(x[image], places)
+        b = float(theta["bias"][o]) if self.bias else None
+        equation = "y[o,i,j] = b[o] + Σ_c Σ_u Σ_v W[o,c,u,v] · x[c, i·s − p + u·d, j·s − p + v·d]"
+        return Products(equation, patch, theta["weight"][o], b, places, inside)
+
+    def _channels_of(self, o: int, channels: int) -> range:
+        """The input channels of the group that output channel o belongs to."""
+        outs, ins = self.channels // self.groups, channels // self.groups
+        return range(o // outs * ins, (o // outs + 1) * ins)
 
     def _padded(self, x: Array) -> Array:
         window = self.window(x.shape[1:])

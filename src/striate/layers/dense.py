@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, final
 import numpy as np
 
 from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.terms import Products, grid
 from striate.layers.values import Whole, YesNo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @final
@@ -79,6 +82,15 @@ class Dense(Layer):
         dx = np.einsum("ok,no->nk", theta["weight"], dy).reshape(x.shape)
         dW = np.einsum("no,nk->ok", dy, _flat(x))
         return dx, {"weight": dW} | ({"bias": dy.sum(0)} if self.bias else {})
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Products:
+        (o,) = at
+        places = grid(*map(range, x.shape[1:])).reshape(-1, x.ndim - 1)
+        b = float(theta["bias"][o]) if self.bias else None
+        inside = np.ones(len(places), dtype=bool)
+        return Products("y[o] = b[o] + Σ_k W[o,k] · x[k]", _flat(x)[image], theta["weight"][o], b, places, inside)
 
 
 def _flat(x: Array) -> Array:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, final
 
 from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.terms import Formula, Step, single
 from striate.layers.values import Real
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @final
@@ -56,3 +59,17 @@ class Dropout(Layer):
         self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
     ) -> tuple[Array, Parameters]:
         return self.forward(dy, theta, training=training), {}
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        p, value = self.probability, float(x[image][at])
+        if not training:
+            remark = (
+                f"In evaluation nothing is left out; in training y = m · x / (1 − {p:g}), m = 0 in {p:.0%} of cases."
+            )
+            return single("y = x", {"x": value}, at, Step("y", "x", value), remark=remark)
+        m = float(theta["mask"][image][at])
+        remark = "Left out in this pass: m = 0." if m == 0 else "Kept in this pass: m = 1."
+        step = Step("y", "m · x / (1 − p)", m * value / (1 - p))
+        return single("y = m · x / (1 − p)", {"x": value, "m": m, "p": p}, at, step, remark=remark)

@@ -9,12 +9,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
+import numpy as np
+
 from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.terms import Formula, Step, single
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @final
@@ -50,3 +55,11 @@ class Flatten(Layer):
         self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
     ) -> tuple[Array, Parameters]:
         return dy.reshape(x.shape), {}
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        (k,) = at
+        place = tuple(int(p) for p in np.unravel_index(k, x.shape[1:]))
+        value = float(x[image][place])
+        return single("y[(c·H + h)·W + w] = x[c,h,w]", {"x": value}, place, Step("y", "x", value))

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 
 from striate.layers.layer import Array, Layer, Parameters, Shape, maps
+from striate.layers.terms import Pooled, grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @final
@@ -54,3 +57,11 @@ class GlobalAvgPool(Layer):
     ) -> tuple[Array, Parameters]:
         pixels = x.shape[2] * x.shape[3]
         return np.ones_like(x) * dy[:, :, None, None] / pixels, {}
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Pooled:
+        (c,) = at
+        patch = x[image, c]
+        places = grid(range(c, c + 1), *map(range, patch.shape))[0]
+        return Pooled("y[c] = 1/(H·W) · Σ_h Σ_w x[c,h,w]", patch, np.full_like(patch, 1 / patch.size), places)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from striate.layers.terms import Spot, Terms
+
 Shape = tuple[int, ...]
 """Shape of one image's activations, without the batch: (channels, rows, columns) of maps, (features,) of a vector."""
 
@@ -120,6 +122,18 @@ class Layer(abc.ABC):
         self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
     ) -> tuple[Array, Parameters]:
         """The equation's derivative: given dL/dy, returns dL/dx and dL/dtheta for every learned parameter."""
+
+    @abc.abstractmethod
+    def terms(self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False) -> Terms:
+        """What the equation makes one number of: `forward(x, theta)[image][at]`, term by term.
+
+        Arguments:
+            x: a batch (n, *input), as `forward` takes it.
+            theta: as `forward` takes it.
+            at: (unit, row, column) on maps, (unit,) in a vector, within the layer's output.
+            image: which image of the batch.
+            training: whether the terms of training are asked for.
+        """
 
 
 @cache

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, final
 import numpy as np
 
 from striate.layers.layer import Array, Layer, Parameters, Shape, maps
+from striate.layers.terms import Formula, Source, Step, Summed
 from striate.layers.values import Real, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @final
@@ -65,6 +68,20 @@ class Lrn(Layer):
         # Channel d of x stands in the sums of all c that have d for a neighbour: the transposed relation.
         reached = np.einsum("cd,nchw->ndhw", self._neighbours(x), dy * x * s ** (-self.beta - 1))
         return dy / s**self.beta - 2 * self.alpha * self.beta / self.size * x * reached, {}
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        c, h, w = at
+        d = np.flatnonzero(self._neighbours(x)[c])
+        beside = x[image, d, h, w]
+        summed = Summed("x_d^2", beside, beside**2, np.stack([d, np.full_like(d, h), np.full_like(d, w)], -1))
+        known = {"x": float(x[image][at]), "k": float(self.k), "α": self.alpha, "N": float(self.size), "β": self.beta}
+        s = self.k + self.alpha / self.size * summed.total
+        steps = (Step("s", "k + α / N · Σ", s), Step("y", "x / s^β", known["x"] / s**self.beta))
+        others = [Source((int(e), h, w), float(v), float(v)) for e, v in zip(d, beside, strict=True) if e != c]
+        sources = (Source(at, known["x"], known["x"]), *sorted(others, key=lambda other: -abs(other.x)))
+        return Formula("y[c] = x[c] / (k + α/N · Σ_d x[d]²)^β", known, steps, sources, summed)
 
     def _denominator(self, x: Array) -> Array:
         return self.k + self.alpha / self.size * np.einsum("cd,ndhw->nchw", self._neighbours(x), x**2)

@@ -18,6 +18,7 @@ import numpy as np
 
 from striate.errors import ShapeError
 from striate.layers.layer import Array, Layer, Parameters, Shape, maps, shape_text
+from striate.layers.terms import Pooled, grid
 from striate.layers.values import Pair, Size, YesNo
 from striate.layers.window import Window
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Pool(Layer):
     """
 
     label: ClassVar[str] = "pool"
+    equation: ClassVar[str]
 
     kernel: Annotated[Pair, Size(1, 1024)]
     stride: Annotated[Pair | None, Size(1, 1024)] = None
@@ -113,6 +117,15 @@ class Pool(Layer):
             dx[:, :, rows, columns] += shares * dy[:, :, i, j, None, None]
         return dx, {}
 
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Pooled:
+        c, i, j = at
+        rows, columns = self._under(i, 0, x.shape[2]), self._under(j, 1, x.shape[3])
+        patch = x[image, c, rows, columns]
+        places = grid(range(c, c + 1), range(rows.start, rows.stop), range(columns.start, columns.stop))[0]
+        return Pooled(self.equation, patch, self.shares(patch[None, None])[0, 0], places)
+
     @abc.abstractmethod
     def pooled(self, patch: Array) -> Array:
         """The number that goes on from each patch (n, c, rows, columns)."""
@@ -133,6 +146,7 @@ class MaxPool(Pool):
     """
 
     word: ClassVar[str] = "maxpool"
+    equation: ClassVar[str] = "y[c,i,j] = max over (u,v) of x[c, i·s − p + u, j·s − p + v]"
 
     def module(self, input: Shape) -> nn.Module:
         from torch import nn
@@ -159,6 +173,7 @@ class AvgPool(Pool):
     """
 
     word: ClassVar[str] = "avgpool"
+    equation: ClassVar[str] = "y[c,i,j] = 1/|window| · Σ over (u,v) of x[c, i·s − p + u, j·s − p + v]"
 
     def module(self, input: Shape) -> nn.Module:
         from torch import nn

@@ -18,6 +18,7 @@ from striate.layers.block import Block, differ
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
 from striate.layers.layer import Array, Layer, Parameters, Shape, shape_text
+from striate.layers.terms import Formula, Source, Step
 from striate.layers.window import Field
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from torch import nn
+
+    from striate.layers.terms import Spot
 
 
 @final
@@ -94,6 +97,31 @@ class Residual(Block):
         self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
     ) -> tuple[Array, Parameters]:
         return self.branch_gradients(x, [dy, dy], theta, training=training)
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        F, S = self.branch_values(x, theta, training=training)
+        return added({"body": float(F[image][at]), "shortcut": float(S[image][at])}, at)
+
+
+def added(values: Mapping[str, float], at: Spot) -> Formula:
+    """The terms of a sum of two branches.
+
+    Arguments:
+        values: name of branch -> what leaves it at `at`; F and then S.
+        at: the place, the same in both branches and in the sum.
+
+    Example:
+        >>> added({"body": 2.0, "shortcut": 0.5}, (0, 1, 1)).value
+        2.5
+    """
+    (body, F), (shortcut, S) = values.items()
+    sources = sorted((Source(at, F, F, body), Source(at, S, S, shortcut)), key=lambda source: -abs(source.x))
+    remark = f"F(x) is what the {body} gives here, S(x) what the {shortcut} gives."
+    step = Step("y", "F + S", F + S)
+    known = {"F": F, "S": S}
+    return Formula("y = F(x) + S(x)", known, (step,), tuple(sources), remark=remark, size=max(abs(F), abs(S)))
 
 
 @lru_cache(maxsize=10_000)  # for the reason that `block.py` gives

@@ -1,0 +1,255 @@
+"""What one number of a layer is made of: the terms of the layer's equation, as values that can be followed by hand.
+
+Three forms are enough for all kinds of layers: `Products` (weights times inputs, added up), `Pooled` (one number of a
+window) and `Formula` (a few numbers, and steps worked out one after another). Each says its `value`, worked out from
+the terms it shows and from nothing else, and its `sources`: the inputs it was made of, largest share first, by which
+an explanation goes on to the layers before. Everything is float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, final
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from striate.layers.layer import Array
+
+Spot = tuple[int, ...]
+"""Where a number stands in one image's activations: (unit, row, column) on maps, (unit,) in a vector; from 0."""
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """One input that a number was made of.
+
+    Attributes:
+        at: where it stands in the layer's input; in what leaves a branch where `branch` names one.
+        x: its value.
+        adds: what it adds to the result, as far as the equation is a sum; else its value. Orders the sources by size.
+        branch: of a block: the branch whose output it is; "" for the layer's own input.
+    """
+
+    at: Spot
+    x: float
+    adds: float
+    branch: str = ""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Products:
+    """y = b + Σ W·x: a convolution's window, channel by channel, or a dense layer's whole input.
+
+    Attributes:
+        equation: as the layer's file has it.
+        x: inputs; 0 where a window reaches into the padding.
+        W: weights, one for each.
+        b: bias; None where the layer has none.
+        places: where each input stands.
+        inside: whether it exists; the others are padding.
+
+    Example:
+        >>> x, W = np.array([2.0, 1.0]), np.array([3.0, -1.0])
+        >>> Products("y = b + Σ W·x", x, W, 0.5, np.array([[0], [1]]), np.array([True, True])).value
+        5.5
+    """
+
+    equation: str
+    x: Float[np.ndarray, "*window"]
+    W: Float[np.ndarray, "*window"]
+    b: float | None
+    places: Int[np.ndarray, "*window axes"]
+    inside: Bool[np.ndarray, "*window"]
+
+    @property
+    def products(self) -> Float[np.ndarray, "*window"]:
+        """W·x, one by one."""
+        return self.W * self.x
+
+    @property
+    def sums(self) -> Float[np.ndarray, " channel"]:
+        """Of a window: Σ W·x of each input channel. Of a vector: each product is its own sum."""
+        return self.products.reshape(len(self.x), -1).sum(1)
+
+    @property
+    def value(self) -> float:
+        """The sums, added up, and the bias."""
+        return float(self.sums.sum()) + (self.b or 0.0)
+
+    @property
+    def scale(self) -> float:
+        """The size of what is added up, Σ |W·x| + |b|: what a difference from rounding is measured by."""
+        return float(np.abs(self.products).sum()) + abs(self.b or 0.0)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The inputs that exist, largest product first."""
+        return _by_size(self.places, self.x, self.products, self.inside)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """One number of a window of one map: its maximum or its mean, y = Σ share·x.
+
+    Attributes:
+        equation: as the layer's file has it.
+        x: the pixels under the window, those that exist, (rows, columns).
+        shares: how much of each goes on: 1 for the maximum and 0 for the others, or 1/n for each of n.
+        places: where each stands, (unit, row, column).
+    """
+
+    equation: str
+    x: Float[np.ndarray, "rows columns"]
+    shares: Float[np.ndarray, "rows columns"]
+    places: Int[np.ndarray, "rows columns axes"]
+
+    @property
+    def taken(self) -> Bool[np.ndarray, "rows columns"]:
+        """Which pixels take part in the value."""
+        return self.shares > 0
+
+    @property
+    def mean(self) -> bool:
+        """Whether all pixels take part alike: a mean, not a maximum. Of a single pixel both are the same."""
+        return bool(self.taken.all())
+
+    @property
+    def value(self) -> float:
+        """Σ share·x, over those that take part."""
+        return float((self.shares[self.taken] * self.x[self.taken]).sum())
+
+    @property
+    def scale(self) -> float:
+        """Σ |share·x|."""
+        return float(np.abs(self.shares[self.taken] * self.x[self.taken]).sum())
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The pixels that take part, largest share of the result first."""
+        return _by_size(self.places, self.x, np.where(self.taken, self.shares * self.x, 0.0), self.taken)
+
+
+@final
+@dataclass(frozen=True)
+class Step:
+    """One step of a formula: letter = formula, worked out with the letters known so far."""
+
+    letter: str
+    formula: str
+    value: float
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Summed:
+    """A sum over several inputs inside a formula; its total is the letter Σ.
+
+    Attributes:
+        formula: what is done to each input x_d before it is added, as in softmax's e^(x_d − m).
+        x: the inputs.
+        added: what each adds.
+        places: where each stands.
+    """
+
+    formula: str
+    x: Float[np.ndarray, " terms"]
+    added: Float[np.ndarray, " terms"]
+    places: Int[np.ndarray, "terms axes"]
+
+    @property
+    def total(self) -> float:
+        """Σ."""
+        return float(self.added.sum())
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """Known numbers, and steps from them to the value.
+
+    In formulas stand the letters, numbers, + − · / ^ √( ) max( , ), and e^ and Φ( ); nothing else.
+
+    Attributes:
+        equation: as the layer's file has it.
+        known: letter -> number: inputs, parameters, settings.
+        steps: in order; the last one gives the value.
+        sources: the inputs it was made of, the most important first.
+        summed: what Σ stands for, where the formulas have one.
+        remark: what else a reader should know, as a sentence; or "".
+        size: the largest of the numbers that a rounding machine meets on the way; 0 where the steps show it.
+
+    Example:
+        >>> Formula("y = max(0, x)", {"x": -1.0}, (Step("y", "max(0, x)", 0.0),), ()).value
+        0.0
+    """
+
+    equation: str
+    known: Mapping[str, float]
+    steps: tuple[Step, ...]
+    sources: tuple[Source, ...]
+    summed: Summed | None = None
+    remark: str = ""
+    size: float = 0.0
+
+    @property
+    def letters(self) -> dict[str, float]:
+        """Every letter that a step may use, with its number."""
+        total = {} if self.summed is None else {"Σ": self.summed.total}
+        return {**self.known, **total, **{step.letter: step.value for step in self.steps}}
+
+    @property
+    def value(self) -> float:
+        """What the last step gives."""
+        return self.steps[-1].value
+
+    @property
+    def scale(self) -> float:
+        """The size of the numbers met on the way."""
+        return max(self.size, *(abs(step.value) for step in self.steps))
+
+
+Terms: TypeAlias = Products | Pooled | Formula
+"""What one number of a layer is made of."""
+
+
+def single(equation: str, known: Mapping[str, float], at: Spot, *steps: Step, remark: str = "") -> Formula:
+    """The formula of a function of one number, the letter x in `known`, that stands at `at` in the input."""
+    return Formula(equation, known, steps, (Source(at, known["x"], known["x"]),), remark=remark)
+
+
+def grid(*axes: range) -> Int[np.ndarray, "*window axes"]:
+    """The places that these axes span.
+
+    Example:
+        >>> grid(range(1), range(2, 4)).tolist()
+        [[[0, 2], [0, 3]]]
+    """
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+
+
+def read(x: Array, places: Int[np.ndarray, "*window axes"]) -> tuple[Array, Bool[np.ndarray, "*window"]]:
+    """One image's numbers at `places`, 0 outside of it; and which places are inside.
+
+    Example:
+        >>> read(np.array([5.0, 6.0]), np.array([[1], [2]]))
+        (array([6., 0.]), array([ True, False]))
+    """
+    inside = np.asarray(np.all((places >= 0) & (places < x.shape), axis=-1))
+    clipped = np.clip(places, 0, np.array(x.shape) - 1)
+    return np.where(inside, x[tuple(np.moveaxis(clipped, -1, 0))], 0.0), inside
+
+
+def _by_size(
+    places: Int[np.ndarray, "*window axes"], x: Array, adds: Array, taken: Bool[np.ndarray, "*window"]
+) -> tuple[Source, ...]:
+    """Those taken as sources, by the size of what they add; equal ones in reading order."""
+    order = [k for k in np.argsort(-np.abs(adds), axis=None, kind="stable").tolist() if taken.flat[k]]
+    spots = places.reshape(-1, places.shape[-1])
+    return tuple(Source(tuple(spots[k].tolist()), float(x.flat[k]), float(adds.flat[k])) for k in order)
