@@ -24,7 +24,7 @@ LEVELS = 2**16
 
 
 def make_faster(module: nn.Module) -> None:
-    """Rewrites `module` in place, every nn.Sequential and every nn.Dropout in it. What it cannot improve it leaves alone.
+    """Rewrites every nn.Sequential and every nn.Dropout of `module` in place. What it cannot improve it leaves alone.
 
     Example:
         >>> from collections import OrderedDict

@@ -1,0 +1,43 @@
+"""Writes the pages of docs/ that are made from the program itself: `make docs`. A test holds the pages to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from striate import files
+
+DOCS = Path(__file__).parent
+
+
+def commands_page() -> str:
+    """docs/commands.md: what every command says of itself."""
+    pages = ["# Commands", "Made by `make docs` from what each command says of itself.", _section("striate")]
+    pages += [_section(f"striate {name}") for name in _names()]
+    return "\n\n".join(pages) + "\n"
+
+
+def _section(command: str) -> str:
+    return f"## {command}\n\n```text\n{_help(command)}\n```"
+
+
+def _help(command: str) -> str:
+    # A fixed width and no colour, so that the page is the same wherever it is made.
+    setting = os.environ | {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    words = [sys.executable, "-m", "striate", *command.split()[1:], "--help"]
+    shown = subprocess.run(words, capture_output=True, text=True, check=True, env=setting).stdout
+    return "\n".join(line.rstrip() for line in shown.strip("\n").splitlines())
+
+
+def _names() -> list[str]:
+    from typer.main import get_command
+
+    from striate.cli.app import app
+
+    return list(get_command(app).commands)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+if __name__ == "__main__":
+    files.write_text(DOCS / "commands.md", commands_page())

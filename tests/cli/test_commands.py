@@ -1,0 +1,181 @@
+"""Every command as a user types it: what it prints, what it writes, and what it says to absurd input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import striate as package
+from striate import data
+from striate.model import Model
+
+from .conftest import NETWORK, Command
+
+
+def test_version_and_help(striate: Command) -> None:
+    assert striate("--version").out.strip() == package.__version__
+    said = striate("--help")
+    assert said.code == 0
+    for name in ("demo", "describe", "data", "train", "evaluate", "predict", "export"):
+        assert name in said.out
+
+
+def test_describe_counts_by_hand(striate: Command) -> None:
+    said = striate("describe", "input 1x28x28, conv 20 5x5, maxpool 2x2, dense 10", "--json")
+    rows = json.loads(said.out)["rows"]
+    assert [row["parameters"] for row in rows] == [20 * 25 + 20, 0, (20 * 12 * 12 + 1) * 10]
+    assert rows[0]["dense_parameters"] == (28 * 28 + 1) * 20 * 24 * 24
+    assert "28\u202f810" in striate("describe", "input 1x28x28, conv 20 5x5, maxpool 2x2, dense 10").out
+
+
+def test_describe_takes_an_input_shape(striate: Command) -> None:
+    assert "3x32x32" in striate("describe", "conv 4 3x3, dense 2", "--input", "3x32x32").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["describe", "conv 20 5x5, maxpol 2x2"], "did you mean maxpool?"),
+        (["describe", "vanila"], "did you mean vanilla?"),
+        (["describe", "conv 4 3x3"], "does not say what goes in"),
+        (["describe", "input 1x4x4, conv 4 5x5"], "conv1"),
+        (["describe", "input 3x9999x9999, dense 100000"], "--allow-large"),
+        (["data", "no/such/folder"], "there is no data set no/such/folder"),
+        (["data", "digits", "--size", "0x4"], "--size must be"),
+        (["data", "digits", "--fit", "squeeze"], "crop, pad, stretch"),
+        (["train", "digits", "--epochs", "0"], "epochs must be a whole number from 1"),
+        (["train", "digits", "--set", "optimiser=sgd"], "did you mean optimizer?"),
+        (["train", "digits", "--set", "rate"], "NAME=VALUE"),
+        (["train", "digits", "--set", "colour.hue=2"], "there is no table of settings colour"),
+        (["train", "digits", "--net", "conv 4 3x3, dense 7"], "7 outputs and digits has 10 classes"),
+        (["train", "digits", "--net", "ann"], "takes 3 features"),
+        (["train", "digits", "--recipe", "no.toml"], "cannot read a recipe from no.toml"),
+        (["train", "digits", "--device", "quantum"], "device must be one"),
+        (["train", "--resume", "no/run"], "no/run"),
+        (["evaluate", "no/run"], "there is no run and no model at no/run"),
+        (["predict", "no/run", "x.png"], "there is no run and no model at no/run"),
+        (["export", "no/run"], "--onnx"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_gets_one_sentence(striate: Command, words: list[str], said: str, tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path / "run")] if words[:2] == ["train", "digits"] else []
+    answer = striate(*words, *out)
+    assert answer.code == 2
+    assert said in answer.err
+    assert "Traceback" not in answer.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_names_what_it_skipped(striate: Command, photos: Path, tmp_path: Path) -> None:
+    said = striate("data", photos, "--sheet", tmp_path / "sheet.png")
+    assert said.code == 0
+    assert "broken.jpg" in said.out
+    assert ".DS_Store" in said.out
+    assert "ágave" in said.out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 10 * 100
+    counted = json.loads(striate("data", photos, "--json").out)
+    assert {name: sum(row.values()) for name, row in counted["images"].items()} == {"all": 36} | dict.fromkeys(
+        counted["classes"], 12
+    )
+
+
+def test_train_evaluate_predict_agree(striate: Command, digits_run: Path, tmp_path: Path) -> None:
+    result = json.loads((digits_run / "result.json").read_text())
+    scores = json.loads(striate("evaluate", digits_run, "--json", "--out", tmp_path).out)
+    assert scores["accuracy"] == result["test"]["accuracy"] > 0.5
+    assert {Path(path).name for path in scores["pictures"]} >= {"confusion.png", "losses.png", "calibration.svg"}
+
+    digits = data.load("digits")
+    paths = [tmp_path / f"{at}.png" for at in range(20)]
+    for at, path in enumerate(paths):
+        Image.fromarray(np.asarray(digits.test.images[at, 0])).save(path)
+    answers = json.loads(striate("predict", digits_run, *paths, "--json", "--top", "10").out)
+    expected = Model.load(digits_run / "model.safetensors").predict(digits.test.images[:20])
+    for answer, row in zip(answers, expected, strict=True):
+        assert answer["classes"][0]["class"] == digits.classes[int(row.argmax())]
+        assert sum(each["probability"] for each in answer["classes"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_evaluate_prints_for_people(striate: Command, digits_run: Path, tmp_path: Path) -> None:
+    said = striate("evaluate", digits_run, "--split", "validation", "--out", tmp_path)
+    assert said.code == 0
+    assert "500 validation images" in said.out
+    assert "confusion matrix" in said.out
+
+
+def test_predict_goes_on_past_unreadable_files(striate: Command, digits_run: Path, photos: Path) -> None:
+    said = striate("predict", digits_run, photos)
+    assert said.code == 1
+    assert "broken.jpg" in said.err
+    assert len(said.out.splitlines()) == 36
+
+
+def test_predict_without_images(striate: Command, digits_run: Path, tmp_path: Path) -> None:
+    said = striate("predict", digits_run, tmp_path)
+    assert (said.code, said.out) == (2, "")
+    assert "no image files" in said.err
+
+
+def test_other_classes_are_refused(striate: Command, digits_run: Path, photos: Path) -> None:
+    said = striate("evaluate", digits_run, "--data", photos)
+    assert said.code == 2
+    assert "rose" in said.err
+
+
+def test_a_run_is_never_overwritten(striate: Command, digits_run: Path) -> None:
+    before = (digits_run / "model.safetensors").read_bytes()
+    said = striate("train", "digits", "--net", NETWORK, "--out", digits_run)
+    assert said.code == 2
+    assert f"striate train --resume {digits_run}" in said.err
+    assert (digits_run / "model.safetensors").read_bytes() == before
+
+
+def test_a_finished_run_resumes_to_the_same_result(striate: Command, digits_run: Path) -> None:
+    before = (digits_run / "model.safetensors").read_bytes()
+    said = striate("train", "--resume", digits_run, "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["epochs"] == 2
+    assert (digits_run / "model.safetensors").read_bytes() == before
+
+
+def test_the_shown_recipe_can_be_used(striate: Command, tmp_path: Path) -> None:
+    shown = striate("train", "--show-recipe", "--set", "optimizer=sgd", "--set", "augmentation.shift=2", "--seed", "4")
+    (tmp_path / "recipe.toml").write_text(shown.out)
+    again = striate("train", "--show-recipe", "--recipe", tmp_path / "recipe.toml")
+    assert again.out == shown.out
+    assert 'optimizer = "sgd"' in again.out
+    assert "seed = 4" in again.out
+
+
+def test_photos_train_with_a_network_chosen_for_them(striate: Command, photos: Path, tmp_path: Path) -> None:
+    said = striate("train", photos, "--size", "32", "--epochs", "1", "--out", tmp_path / "run", "--json")
+    assert said.code == 0
+    assert "vanilla fitted to the data: input 3x32x32, 3 outputs" in said.err
+    assert "broken.jpg" in said.err
+    assert json.loads(said.out)["test"]["count"] >= 3  # one of each class at least
+
+
+def test_export_says_done_after_a_check(striate: Command, digits_run: Path, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    said = striate("export", digits_run, "--onnx", tmp_path / "digits.onnx", "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["difference"] < 1e-4
+    session = runtime.InferenceSession(tmp_path / "digits.onnx")
+    images = data.load("digits").test.images[:5]
+    (probabilities,) = session.run(None, {session.get_inputs()[0].name: images})
+    expected = Model.load(digits_run / "model.safetensors").predict(images)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+
+
+def test_demo_writes_a_report(striate: Command, tmp_path: Path) -> None:
+    said = striate("demo", "--epochs", "1", "--out", tmp_path / "demo", "--json")
+    assert said.code == 0
+    found = json.loads(said.out)
+    assert Path(found["report"]).read_text().startswith("<!doctype html>")
+    assert found["test"] == 1000
