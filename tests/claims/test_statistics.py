@@ -1,0 +1,128 @@
+"""The statistics against scipy's own, on known samples, and by simulation where nothing differs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from striate.claims import statistics
+from striate.claims.statistics import compared, verdict
+
+SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+"""Differences of Student's own paired sample (1908, the two soporifics): t = 4.0621, p = 0.00283."""
+
+
+def test_students_sample_gives_students_result() -> None:
+    (found,) = compared([SLEEP])
+    assert found.mean == pytest.approx(1.58)
+    assert found.p == pytest.approx(0.00283, abs=1e-5)
+    assert found.t.low == pytest.approx(0.7001, abs=1e-4)
+    assert found.t.high == pytest.approx(2.4599, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 12])
+def test_interval_and_p_are_scipys(n: int) -> None:
+    rng = np.random.default_rng(n)
+    a, b = rng.normal(size=n), rng.normal(0.4, 1, n)
+    theirs = stats.ttest_rel(b, a)
+    (found,) = compared([(b - a).tolist()])
+    assert found.p == pytest.approx(float(theirs.pvalue))
+    assert found.t == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+
+
+def test_bootstrap_is_seeded_and_near_t_for_many_normal_differences() -> None:
+    d = np.random.default_rng(0).normal(1, 2, 200)
+    first, again = statistics.bootstrap_interval(d), statistics.bootstrap_interval(d)
+    assert first == again
+    assert first == pytest.approx(statistics.t_interval(d), abs=0.05)
+
+
+def test_hedges_is_unbiased_where_cohen_is_not() -> None:
+    rng = np.random.default_rng(1)
+    samples = rng.normal(0.8, 1, (20_000, 5))
+    cohen = samples.mean(1) / samples.std(1, ddof=1)
+    ours = [statistics.hedges(row) or 0 for row in samples[:4000]]
+    assert cohen.mean() > 0.95  # 0.8 / 0.798
+    assert np.mean(ours) == pytest.approx(0.8, abs=0.04)
+
+
+def test_holm_never_falls_below_the_raw_values_nor_above_bonferroni() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        p = rng.uniform(size=5) ** 3
+        corrected = statistics.holm(p.tolist())
+        assert all(raw <= own <= min(1, 5 * raw) + 1e-12 for raw, own in zip(p, corrected, strict=True))
+        assert np.diff(np.array(corrected)[np.argsort(p)]).min() >= 0
+        assert min(corrected) == pytest.approx(min(1, 5 * p.min()))
+
+
+def test_power_by_simulation() -> None:
+    rng = np.random.default_rng(3)
+    found = np.mean([statistics.p_value(row) < 0.05 for row in rng.normal(1.2, 1, (1500, 6))])
+    assert statistics.power(6, 1.0, 1.2) == pytest.approx(found, abs=0.04)
+
+
+def test_seeds_needed_agree_with_the_textbook() -> None:
+    # Cohen 1988: an effect of 0.5 takes 34 pairs at 80%.
+    assert statistics.seeds_needed(deviation=2.0, smallest=1.0) == 34
+    assert statistics.seeds_needed(deviation=1000.0, smallest=1.0) is None
+
+
+@pytest.mark.parametrize("kind", ["normal", "accuracies"])
+def test_a_against_a_finds_a_difference_in_about_one_of_twenty(kind: str) -> None:
+    rng = np.random.default_rng(4)
+    runs, n = 2000, 5
+    if kind == "normal":
+        d = rng.normal(size=(runs, n))
+    else:
+        # Two trainings of one network, each right on a share of 1,000 images that varies from seed to seed.
+        shares = rng.normal(0.97, 0.004, (2, runs, n)).clip(0, 1)
+        counts = rng.binomial(1000, shares) / 1000
+        d = counts[0] - counts[1]
+    words = [verdict(_one(row), smallest=math.inf, higher=True).word for row in d]
+    rate = np.mean([word in ("better", "worse") for word in words])
+    assert abs(rate - 0.05) < 3.5 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_three_variants_together_still_err_in_at_most_one_of_twenty() -> None:
+    rng = np.random.default_rng(5)
+    runs = 1000
+    values = rng.normal(size=(runs, 3, 5))
+    wrong = 0
+    for a, b, c in values:
+        p = statistics.holm([statistics.p_value(d) for d in (b - a, c - a, c - b)])
+        wrong += min(p) < 0.05
+    assert wrong / runs < 0.05 + 2 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def _one(differences: np.ndarray) -> statistics.Paired:
+    """`compared` without the bootstrap, which no verdict rests on and which takes a hundred times longer."""
+    p = statistics.p_value(differences)
+    t = statistics.t_interval(differences)
+    spread = float(differences.std(ddof=1))
+    return statistics.Paired(tuple(differences), float(differences.mean()), spread, t, t, None, p, p, t)
+
+
+def test_verdicts_in_words() -> None:
+    sure = compared([[0.02, 0.021, 0.019, 0.022]])[0]
+    assert verdict(sure, smallest=0.005, higher=True).word == "better"
+    assert verdict(sure, smallest=0.005, higher=False).word == "worse"
+    same = compared([[0.0001, -0.0001, 0.0002, -0.0002]])[0]
+    none = verdict(same, smallest=0.005, higher=True)
+    assert none.word == "no difference larger than"
+    assert none.largest == pytest.approx(max(map(abs, same.t)))
+    wide = verdict(compared([[0.05, -0.04, 0.03, -0.01]])[0], smallest=0.005, higher=True)
+    assert wide.word == "inconclusive"
+    assert wide.more_seeds is not None
+    assert wide.more_seeds > 100
+
+
+def test_equal_differences_are_judged_by_their_signs() -> None:
+    assert statistics.p_value([0.0, 0.0, 0.0]) == 1
+    assert statistics.p_value([0.01] * 5) == pytest.approx(2 / 32)
+    assert verdict(compared([[0.0] * 3])[0], smallest=0.01, higher=True).word == "no difference larger than"
+    assert verdict(compared([[0.02] * 3])[0], smallest=0.01, higher=True).word == "inconclusive"
+    assert statistics.p_value([0.3]) == 1
