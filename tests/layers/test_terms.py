@@ -1,4 +1,4 @@
-"""The terms of every kind of layer: worked out again from what they show, they give the equation's and torch's number."""
+"""The terms of every kind of layer, worked out again from what they show, give the number of equation and torch."""
 
 from __future__ import annotations
 
