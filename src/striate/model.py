@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from striate import files
+from striate.data import FITS
 from striate.errors import ModelError, UserError
 from striate.network import Network
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     import torch
     from torch import Tensor, nn
+
+    from striate.data import Fit
 
 METADATA = "striate"
 """The key of a .safetensors file's metadata under which our JSON stands."""
@@ -50,7 +53,7 @@ class Preprocessing:
     shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    fit: str = "crop"
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         """Refuses what cannot be normalized with."""
@@ -62,6 +65,8 @@ class Preprocessing:
                 f"mean and std need one number for each of the {channels} channels, "
                 f"found {len(self.mean)} and {len(self.std)}"
             )
+        if self.fit not in FITS:
+            raise ModelError(f"fit must be one of {', '.join(FITS)}, found {self.fit}")
         if not all(math.isfinite(m) for m in self.mean) or not all(0 < s < math.inf for s in self.std):
             raise ModelError(f"mean must be finite and std above 0, found mean {self.mean} and std {self.std}")
 

@@ -99,8 +99,7 @@ def _image(model: Model, path: Path) -> np.ndarray:
     from striate import data
 
     channels, rows, columns = model.preprocessing.shape
-    fit = next(known for known in data.FITS if known == model.preprocessing.fit)
-    return data.read_images([path], (channels, rows, columns), fit)[0]
+    return data.read_images([path], (channels, rows, columns), model.preprocessing.fit)[0]
 
 
 def _answer(model: Model, path: Path, row: np.ndarray, top: int) -> Answer:
