@@ -1,0 +1,292 @@
+"""Compare: a controlled experiment as one call.
+
+Every variant is trained with the same seeds. A seed decides the first weights (the same wherever layer names and
+shapes agree) and the order of the images, so the variants differ in what is varied alone, and their differences are
+taken seed by seed. The learning rate is tuned for every variant apart, over a grid of the same size, on a seed of its
+own, by the validation split alone; the test split is scored once per training, after its last step.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from striate.claims import words
+from striate.claims.metrics import ACCURACY, VALIDATION, Metric, Record
+from striate.claims.metrics import metric as named_metric
+from striate.claims.statistics import Paired, Verdict, compared, t_interval, verdict
+from striate.claims.trial import Trial
+from striate.claims.trials import Trials, Watch
+from striate.claims.variants import Variant, variant
+from striate.errors import DataError, UserError
+from striate.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from striate.data import DataSet
+    from striate.network import Network
+
+TUNING_SEED = 1_000_000_007
+"""Of all tuning; no comparison's own seed, so that choosing and measuring share no luck."""
+
+GRID = (0.1, 0.3, 1.0, 3.0)
+"""Learning rates tried, as multiples of the recipe's."""
+
+
+@final
+@dataclass(frozen=True)
+class Tuned:
+    """How a variant came to its learning rate.
+
+    Attributes:
+        rates: those tried.
+        scores: what each gave on the validation split, None where the training diverged.
+        chosen: the best.
+        at_edge: whether it is the smallest or the largest tried, so that a better one may lie beyond.
+    """
+
+    rates: tuple[float, ...]
+    scores: tuple[float | None, ...]
+    chosen: float
+    at_edge: bool
+
+
+@final
+@dataclass(frozen=True)
+class Measured:
+    """One variant after its trainings.
+
+    Attributes:
+        variant: with the learning rate it was given.
+        tuned: how that was chosen.
+        records: one per seed.
+        values: the metric's, one per seed.
+    """
+
+    variant: Variant
+    tuned: Tuned
+    records: tuple[Record, ...]
+    values: tuple[float, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Pair:
+    """One variant against another: their names, b minus a, the verdict on b, and the same in a sentence."""
+
+    a: str
+    b: str
+    found: Paired
+    verdict: Verdict
+    sentence: str
+
+
+@final
+@dataclass(frozen=True)
+class Comparison:
+    """What came out.
+
+    Attributes:
+        metric: what was measured.
+        seeds: the seeds of all variants.
+        measured: the variants, in order.
+        pairs: every variant against every earlier one; p values corrected for all of them together.
+    """
+
+    metric: Metric
+    seeds: tuple[int, ...]
+    measured: tuple[Measured, ...]
+    pairs: tuple[Pair, ...]
+
+    def of(self, name: str) -> Measured:
+        """A variant by name."""
+        return next(one for one in self.measured if one.variant.name == name)
+
+    def pair(self, a: str, b: str) -> Pair:
+        """The comparison of b with a, where a stands before b."""
+        return next(pair for pair in self.pairs if (pair.a, pair.b) == (a, b))
+
+    def curves(self) -> list[dict[str, Any]]:
+        """Learning curves: per variant the mean over seeds and its 95% t interval, as `bands` has them."""
+        if self.metric.curve:
+            return [bands(one.variant.name, one.records, "curve", "step", "training_error") for one in self.measured]
+        return [bands(one.variant.name, one.records, "epochs", "epoch", "accuracy") for one in self.measured]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the records, which lie in `trials/`."""
+        return {
+            "metric": {key: getattr(self.metric, key) for key in ("name", "unit", "higher", "smallest")},
+            "seeds": list(self.seeds),
+            "variants": [_as_json(one, self.metric) for one in self.measured],
+            "pairs": [
+                {"a": p.a, "b": p.b, **p.found.as_json(), "verdict": asdict(p.verdict), "sentence": p.sentence}
+                for p in self.pairs
+            ],
+            "curves": self.curves(),
+        }
+
+
+def compare(
+    variants: Sequence[Variant | str],
+    data: DataSet,
+    recipe: Recipe | None = None,
+    *,
+    seeds: int | Sequence[int] = 5,
+    metric: Metric | str = ACCURACY,
+    rates: Sequence[float] | None = None,
+    out: Path | str,
+    workers: int = 1,
+    watch: Watch | None = None,
+) -> Comparison:
+    """Trains the variants with paired seeds and says what differs, and how sure that is.
+
+    Arguments:
+        variants: two or more; text as `variants.variant` reads it.
+        data: what they learn.
+        recipe: of the variants given as text; `Recipe()` unless given.
+        seeds: how many (0, 1, ...), or which.
+        metric: what is compared, or its name as `metrics.metric` reads it.
+        rates: learning rates to choose from; by default `GRID` times each recipe's own. One rate: no tuning.
+        out: the folder of the records, where an interrupted comparison goes on and a finished one is only read.
+        workers: processes. Results do not depend on it. With more than one, a script that calls this needs the usual
+            `if __name__ == "__main__":`, as the processes import it.
+        watch: told of progress.
+
+    Raises:
+        UserError: fewer than two variants or seeds, equal names, or something that does not fit the data.
+        Failure: interrupted; what is finished is kept.
+    """
+    read = [one if isinstance(one, Variant) else variant(one, data, recipe or Recipe()) for one in variants]
+    with Trials(data, Path(out), workers, watch) as trials:
+        return paired(read, trials, seeds=seeds, metric=metric, rates=rates)
+
+
+def paired(
+    variants: Sequence[Variant],
+    trials: Trials,
+    *,
+    seeds: int | Sequence[int],
+    metric: Metric | str = ACCURACY,
+    rates: Sequence[float] | None = None,
+    tune_by: Metric = VALIDATION,
+    probes: tuple[str, ...] = (),
+) -> Comparison:
+    """`compare` on trials that others share.
+
+    Arguments:
+        tune_by: decides the learning rate; must not look at the test split.
+        probes: what else every training is asked, names of `probes`.
+    """
+    chosen = named_metric(metric) if isinstance(metric, str) else metric
+    numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    _check(variants, numbers, chosen, trials.data, tune_by)
+    tuned = _tuned(variants, trials, rates, tune_by)
+    ready = [_at_rate(one, how.chosen) for one, how in zip(variants, tuned, strict=True)]
+    asked = [_trial(one, trials.data, seed, curve=chosen.curve, probes=probes) for one in ready for seed in numbers]
+    records = trials.records(asked, "trainings")
+    groups = [records[at : at + len(numbers)] for at in range(0, len(records), len(numbers))]
+    measured = tuple(
+        Measured(one, how, tuple(group), tuple(chosen.of(record) for record in group))
+        for one, how, group in zip(ready, tuned, groups, strict=True)
+    )
+    return Comparison(chosen, numbers, measured, judged(measured, chosen))
+
+
+def judged(measured: Sequence[Measured], metric: Metric) -> tuple[Pair, ...]:
+    """Every variant against every earlier one."""
+    named = list(itertools.combinations(measured, 2))
+    differences = [[y - x for x, y in zip(a.values, b.values, strict=True)] for a, b in named]
+    found: list[Pair] = []
+    for (a, b), one in zip(named, compared(differences), strict=True):
+        said = verdict(one, smallest=metric.smallest, higher=metric.higher)
+        names = a.variant.name, b.variant.name
+        found.append(Pair(*names, one, said, words.sentence(*names, one, said, metric)))
+    return tuple(found)
+
+
+def bands(name: str, records: Sequence[Record], part: str, x: str, y: str) -> dict[str, Any]:
+    """Mean over records of a list of points, with the 95% t interval of the mean: name, x, y, low, high, n."""
+    length = min(len(record[part]) for record in records)
+    values = np.array([[point[y] for point in record[part][:length]] for record in records], float)
+    spans = [t_interval(column) if len(records) > 1 else (column[0], column[0]) for column in values.T]
+    return {
+        "name": name,
+        "x": [point[x] for point in records[0][part][:length]],
+        "y": values.mean(0).tolist(),
+        "low": [low for low, _ in spans],
+        "high": [high for _, high in spans],
+        "n": len(records),
+    }
+
+
+def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, data: DataSet, tune_by: Metric) -> None:
+    names = [one.name for one in variants]
+    if len(variants) < 2:
+        raise UserError(f"a comparison needs at least two variants, found {len(variants)}")
+    if len(set(names)) < len(names):
+        raise UserError(f"the variants need different names, found {', '.join(names)}")
+    if len(set(seeds)) < max(len(seeds), 2) or min(seeds) < 0 or TUNING_SEED in seeds:
+        raise UserError(f"a comparison needs two or more different seeds from 0, none of them {TUNING_SEED}")
+    if not data.classes:
+        raise DataError(f"a comparison needs labelled images; {data.name} is a regression")
+    if metric.needs_test and not len(data.test):
+        raise DataError(f"{metric.name} needs a test split; that of {data.name} is empty")
+    assert not tune_by.needs_test, "a learning rate is never chosen by the test split"
+
+
+def _tuned(variants: Sequence[Variant], trials: Trials, rates: Sequence[float] | None, tune_by: Metric) -> list[Tuned]:
+    grids = [tuple(rates) if rates else tuple(one.recipe.learning_rate * k for k in GRID) for one in variants]
+    asked = [
+        _trial(_at_rate(one, rate), trials.data, TUNING_SEED, curve=tune_by.curve, tuning=True)
+        for one, grid in zip(variants, grids, strict=True)
+        for rate in grid
+        if len(grid) > 1
+    ]
+    records = iter(trials.records(asked, "tuning") if asked else ())
+    return [_choice(grid, [next(records) for _ in grid] if len(grid) > 1 else None, tune_by) for grid in grids]
+
+
+def _choice(grid: tuple[float, ...], records: list[Mapping[str, Any]] | None, tune_by: Metric) -> Tuned:
+    """The rate with the best score; of equal ones that with the lowest validation loss."""
+    if records is None:
+        return Tuned(grid, (None,), grid[0], at_edge=False)
+    scores = [None if record["diverged"] else tune_by.of(record) for record in records]
+    sign = 1 if tune_by.higher else -1
+
+    def rank(k: int) -> tuple[float, float]:
+        score, loss = scores[k], records[k]["validation"]["loss"]
+        return (-float("inf") if score is None else sign * score, -float("inf") if loss is None else -loss)
+
+    best = max(range(len(grid)), key=rank)
+    return Tuned(grid, tuple(scores), grid[best], at_edge=grid[best] in (min(grid), max(grid)))
+
+
+def _at_rate(one: Variant, rate: float) -> Variant:
+    return replace(one, recipe=one.recipe.changed(learning_rate=rate))
+
+
+def _trial(
+    one: Variant, data: DataSet, seed: int, *, curve: bool, tuning: bool = False, probes: tuple[str, ...] = ()
+) -> Trial:
+    network: Network = one.network
+    recipe = one.recipe.changed(seed=seed)
+    return Trial(str(network), recipe, data.fingerprint, one.view, tuning=tuning, curve=curve, probes=probes)
+
+
+def _as_json(one: Measured, metric: Metric) -> dict[str, Any]:
+    shown = [metric.shown(value) for value in one.values]
+    return {
+        "name": one.variant.name,
+        "network": str(one.variant.network),
+        "parameters": one.variant.network.parameters,
+        "recipe": one.variant.recipe.model_dump(mode="json"),
+        "tuned": asdict(one.tuned),
+        "values": shown,
+        "mean": metric.shown(float(np.mean(one.values))),
+        "deviation": float(np.std(one.values, ddof=1)),
+        "diverged": sum(bool(record["diverged"]) for record in one.records),
+    }

@@ -1,0 +1,126 @@
+"""Metrics: one number from a trial's record, with its unit, which way is better, and what difference matters.
+
+The smallest difference that matters is part of the declaration, fixed before anything runs: it decides between "no
+difference larger than" and "inconclusive".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+from striate.errors import UserError
+
+Record = Mapping[str, Any]
+"""What `trial.conduct` returns."""
+
+TARGET = 0.25
+"""Training error of Krizhevsky et al. 2012, figure 1."""
+
+POINT = 0.01
+"""One percentage point."""
+
+
+@final
+@dataclass(frozen=True)
+class Metric:
+    """What a comparison measures.
+
+    Attributes:
+        name: in words.
+        unit: `share` is shown as a percentage, differences in points; `steps` is compared as a ratio.
+        higher: whether more is better.
+        smallest: the smallest difference that matters: of shares, or of the logarithm to base 2 for steps.
+        of: the value of one trial, on the scale that is compared.
+        curve: whether a learning curve must be measured for it.
+        needs_test: whether the test split must be there.
+    """
+
+    name: str
+    unit: Literal["share", "steps", "number"]
+    higher: bool
+    smallest: float
+    of: Callable[[Record], float]
+    curve: bool = False
+    needs_test: bool = True
+
+    def shown(self, value: float) -> float:
+        """A value of `of` in the unit a reader expects: steps instead of their logarithm."""
+        return 2**value if self.unit == "steps" else value
+
+
+def steps_to(record: Record, target: float = TARGET, which: str = "training_error") -> float:
+    """Steps until an error first is `target` or less, linear between the curve's points.
+
+    Where it is never reached the number of steps the training took: a lower bound, so that a difference from a
+    variant that did reach it comes out too small, never too large.
+    """
+    curve = record["curve"]
+    before = curve[0]
+    for point in curve:
+        if point[which] <= target:
+            fall = before[which] - point[which]
+            share = (before[which] - target) / fall if fall > 0 else 1.0
+            return max(before["step"] + share * (point["step"] - before["step"]), 1.0)
+        before = point
+    return float(curve[-1]["step"])
+
+
+def reached(record: Record, target: float = TARGET, which: str = "training_error") -> bool:
+    """Whether the error came down to `target` at all."""
+    return any(point[which] <= target for point in record["curve"])
+
+
+def _test_accuracy(record: Record) -> float:
+    return float(record["test"]["accuracy"])
+
+
+def _gap(record: Record) -> float:
+    return float(record["training"]["accuracy"]) - _test_accuracy(record)
+
+
+def steps_metric(target: float = TARGET, which: str = "training_error") -> Metric:
+    """Steps to an error, compared as a ratio: a factor of 2^0.25, a fifth more, is what matters."""
+    what = which.replace("_", " ")
+    return Metric(
+        name=f"steps to {100 * target:g}% {what}",
+        unit="steps",
+        higher=False,
+        smallest=0.25,
+        of=lambda record: math.log2(steps_to(record, target, which)),
+        curve=True,
+        needs_test=False,
+    )
+
+
+ACCURACY = Metric("test accuracy", "share", higher=True, smallest=POINT / 2, of=_test_accuracy)
+ERROR = Metric("test error", "share", higher=False, smallest=POINT / 2, of=lambda record: 1 - _test_accuracy(record))
+GAP = Metric("train-test gap", "share", higher=False, smallest=POINT / 2, of=_gap)
+VALIDATION = Metric(
+    "validation accuracy",
+    "share",
+    higher=True,
+    smallest=POINT / 2,
+    of=lambda record: float(record["validation"]["accuracy"]),
+    needs_test=False,
+)
+
+NAMED = {"accuracy": ACCURACY, "error": ERROR, "gap": GAP, "steps": steps_metric()}
+"""The metrics a user can name; `steps-N` besides: steps to N% training error."""
+
+
+def metric(name: str) -> Metric:
+    """A metric by name. Raises UserError that lists the names.
+
+    Example:
+        >>> metric("steps-10").name
+        'steps to 10% training error'
+    """
+    word, dash, percent = name.partition("-")
+    if word == "steps" and dash and percent.isdigit() and 0 < int(percent) < 100:
+        return steps_metric(int(percent) / 100)
+    if name not in NAMED:
+        raise UserError(f"metric must be one of {', '.join(NAMED)}, steps-N (N% training error), found {name!r}")
+    return NAMED[name]

@@ -1,0 +1,70 @@
+"""Verdicts and numbers as sentences: short, exact, with interval and n."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from striate.claims.metrics import Metric
+    from striate.claims.statistics import Paired, Verdict
+
+
+def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) -> str:
+    """What a comparison of b with a says, in one sentence."""
+    evidence = f"95% interval {span(found, metric)}, n = {found.n}, p = {_p(found.p_corrected)}"
+    if verdict.word in ("better", "worse"):
+        return f"{b} is {verdict.word} than {a}: {metric.name} {change(found.mean, metric)} ({evidence})"
+    if verdict.largest is not None:
+        return f"{a} and {b}: no difference in {metric.name} larger than {size(verdict.largest, metric)} ({evidence})"
+    more = "more than 1,000" if verdict.more_seeds is None else f"about {verdict.more_seeds}"
+    seeds = "seed" if verdict.more_seeds == 1 else "seeds"
+    return (
+        f"{a} and {b}: inconclusive, {metric.name} {change(found.mean, metric)} ({evidence}); "
+        f"to tell a difference of {size(metric.smallest, metric)} it needs {more} more {seeds}"
+    )
+
+
+def change(difference: float, metric: Metric) -> str:
+    """A difference on the metric's scale, with its sign: points for shares, a factor for steps."""
+    if metric.unit == "steps":
+        return f"times {2**difference:.3g}"
+    if metric.unit == "share":
+        return f"{_signed(100 * difference, 2)} points"
+    return _signed(difference, 3)
+
+
+def size(difference: float, metric: Metric) -> str:
+    """The size of a difference, without a sign."""
+    if metric.unit == "steps":
+        return f"a factor of {2 ** abs(difference):.3g}"
+    return f"{100 * abs(difference):.2f} points" if metric.unit == "share" else f"{abs(difference):.3g}"
+
+
+def span(found: Paired, metric: Metric) -> str:
+    """The t interval: `+0.20 to +1.10 points`."""
+    low, high = (change(end, metric) if math.isfinite(end) else "unknown" for end in found.t)
+    unit = " points"
+    return f"{low.removesuffix(unit)} to {high}"
+
+
+def value(number: float, metric: Metric) -> str:
+    """One value as a reader expects it: a percentage, a number of steps."""
+    if metric.unit == "share":
+        return f"{100 * number:.2f}%"
+    shown = metric.shown(number)
+    return f"{shown:.0f}" if metric.unit == "steps" and shown >= 10 else f"{shown:.3g}"
+
+
+def listed(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _signed(number: float, decimals: int) -> str:
+    text = f"{number:+.{decimals}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("+-")
+
+
+def _p(p: float) -> str:
+    return "less than 0.001" if p < 0.001 else f"{p:.3f}"
