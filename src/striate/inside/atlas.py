@@ -123,6 +123,7 @@ def atlas(
                 if layer.chain is None:
                     check_rule(filling, layer, x)
             store = MarkStore()
+            tell("looking", 0, images.count)
             found = ranked(
                 still,
                 traced,
@@ -136,7 +137,9 @@ def atlas(
             )
             plates.open(traced.image[0], found)
             used = len(found.images())
+            tell("projecting", 0, used)
             filling.fill(chosen, found, store, lambda done: tell("projecting", done, used))
+            tell("drawing", 0, len(chosen))
             described = plates.describe(found, lambda done: tell("drawing", done, len(chosen)))
         contents = {
             "format": FORMAT, "version": VERSION, "model": name, "data": _data_name(data),

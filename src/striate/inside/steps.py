@@ -197,7 +197,7 @@ class MaxPool(Step):
             for n, s, p in zip(indices.shape[2:], self.window.stride, self.window.before, strict=True)
         )
         first = rows[:, None] * self.size[1] + columns
-        offset = (indices - first).to(self._dtype).permute(0, 2, 3, 1)
+        offset = indices.int().sub_(first.int()).to(self._dtype).permute(0, 2, 3, 1)
         step = self.window.dilation[0]
         below = [offset >= row * self.size[1] for row in range(step, self.window.extent[0], step)]
         for reached in below:  # comparisons are several times cheaper than dividing by the width
