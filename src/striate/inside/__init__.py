@@ -21,6 +21,8 @@ PUBLIC = {
     "correspondence": "correspondence",
     "equivariance": "equivariance",
     "evolution": "evolution",
+    "explain": "explain",
+    "Explanation": "explanation",
     "feature_maps": "activations",
     "filters": "filters",
     "follow_back": "rules",

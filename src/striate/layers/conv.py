@@ -152,7 +152,9 @@ class Conv(Layer):
         places = grid(self._channels_of(o, x.shape[1]), rows, columns)
         patch, inside = read(x[image], places)
         b = float(theta["bias"][o]) if self.bias else None
-        equation = "y[o,i,j] = b[o] + Σ_c Σ_u Σ_v W[o,c,u,v] · x[c, i·s − p + u·d, j·s − p + v·d]"
+        equation = (
+            f"y[o,i,j] = {'b[o] + ' if self.bias else ''}Σ_c Σ_u Σ_v W[o,c,u,v] · x[c, i·s − p + u·d, j·s − p + v·d]"
+        )
         return Products(equation, patch, theta["weight"][o], b, places, inside)
 
     def _channels_of(self, o: int, channels: int) -> range:

@@ -90,7 +90,8 @@ class Dense(Layer):
         places = grid(*map(range, x.shape[1:])).reshape(-1, x.ndim - 1)
         b = float(theta["bias"][o]) if self.bias else None
         inside = np.ones(len(places), dtype=bool)
-        return Products("y[o] = b[o] + Σ_k W[o,k] · x[k]", _flat(x)[image], theta["weight"][o], b, places, inside)
+        equation = f"y[o] = {'b[o] + ' if self.bias else ''}Σ_k W[o,k] · x[k]"
+        return Products(equation, _flat(x)[image], theta["weight"][o], b, places, inside)
 
 
 def _flat(x: Array) -> Array:

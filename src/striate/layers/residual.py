@@ -118,7 +118,7 @@ def added(values: Mapping[str, float], at: Spot) -> Formula:
     """
     (body, F), (shortcut, S) = values.items()
     sources = sorted((Source(at, F, F, body), Source(at, S, S, shortcut)), key=lambda source: -abs(source.x))
-    remark = f"F(x) is what the {body} gives here, S(x) what the {shortcut} gives."
+    remark = f"F(x) is what {body} gives here, S(x) what {shortcut} gives."
     step = Step("y", "F + S", F + S)
     known = {"F": F, "S": S}
     return Formula("y = F(x) + S(x)", known, (step,), tuple(sources), remark=remark, size=max(abs(F), abs(S)))

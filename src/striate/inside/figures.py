@@ -1,0 +1,93 @@
+"""Numbers of an explanation as text: enough figures to be followed by hand, aligned in columns, a true minus."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from striate.layers.layer import Array
+from striate.layers.values import Pair
+
+MINUS = "−"
+
+
+def figure(value: float, figures: int = 6) -> str:
+    """One number to so many significant figures.
+
+    Example:
+        >>> figure(-0.12345678), figure(3.0), figure(1.5e-9, 2)
+        ('−0.123457', '3', '1.5e−09')
+    """
+    return f"{value + 0.0:.{figures}g}".replace("-", MINUS)
+
+
+def aligned(values: Array, figures: int) -> np.ndarray:
+    """Numbers of one table: the same decimals and the same width, so that the largest has `figures` figures.
+
+    Whole numbers have no decimals. Very large and very small ones are in powers of ten.
+
+    Example:
+        >>> aligned(np.array([[0.5, -12.25]]), 3).tolist(), aligned(np.array([2.0, -1.0]), 3).tolist()
+        ([['  0.5', '−12.2']], [' 2', '−1'])
+    """
+    texts = [_text(value, values, figures) for value in values.ravel().tolist()]
+    width = max(map(len, texts), default=0)
+    return np.array([text.rjust(width) for text in texts], dtype=object).reshape(values.shape)
+
+
+def _text(value: float, beside: Array, figures: int) -> str:
+    largest = float(np.abs(beside[np.isfinite(beside)]).max(initial=0))
+    if bool(np.all(beside == np.round(beside))) and largest < 1e6:
+        return _signed(f"{value:.0f}")
+    exponent = math.floor(math.log10(largest)) if largest else 0
+    if not -5 <= exponent < 6:
+        return _signed(f"{value:.{figures - 1}e}")
+    return _signed(f"{value:.{max(figures - 1 - exponent, 0)}f}")
+
+
+def _signed(text: str) -> str:
+    """With a true minus; a zero that was rounded has none."""
+    digits = text.partition("e")[0]
+    nothing = text.startswith("-") and not digits.strip("-0.")
+    return (text[1:] if nothing else text).replace("-", MINUS)
+
+
+def signed_sum(parts: Sequence[float]) -> str:
+    """A sum as it is written on paper.
+
+    Example:
+        >>> signed_sum([1.5, -2.0, 0.25])
+        '1.5 − 2 + 0.25'
+    """
+    first, *rest = parts
+    return figure(first) + "".join(f" {MINUS if part < 0 else '+'} {figure(abs(part))}" for part in rest)
+
+
+def letters_replaced(formula: str, letters: Mapping[str, float]) -> str:
+    """A formula with the numbers in place of its letters, negative ones in parentheses.
+
+    Example:
+        >>> letters_replaced("γ · x̂ + β", {"γ": 2.0, "x̂": -0.5, "β": 1.0})
+        '2 · (−0.5) + 1'
+    """
+    names = "|".join(re.escape(letter) for letter in sorted(letters, key=len, reverse=True))
+
+    def number(found: re.Match[str]) -> str:
+        text = figure(letters[found[0]])
+        return f"({text})" if text.startswith(MINUS) and found[0] != formula else text
+
+    # Not within a word such as max, and not the x of x̂ or of x_d.
+    return re.sub(rf"(?<![a-z])(?:{names})(?![\w\u0302])", number, formula)
+
+
+def place(unit: int, position: Pair | None, word: str = "unit") -> str:
+    """Where a number stands, in words.
+
+    Example:
+        >>> place(3, (4, 5)), place(7, None, "input")
+        ('unit 3 at row 4, column 5', 'input 7')
+    """
+    return f"{word} {unit}" + (f" at row {position[0]}, column {position[1]}" if position else "")
