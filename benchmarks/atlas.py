@@ -32,6 +32,7 @@ import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +171,8 @@ def captum_projections(module: nn.Module, x: Tensor, layers: list[Layer], units:
             row, column = layer.shape[1] // 2, layer.shape[2] // 2
             method.attribute(x.clone().requires_grad_(), (0, row, column))
             each = [
-                timed(lambda u=u, m=method, r=row, c=column: m.attribute(x.clone().requires_grad_(), (u, r, c)))
-                for u in range(units)
+                timed(partial(method.attribute, x.clone().requires_grad_(), (unit, row, column)))
+                for unit in range(units)
             ]
             seconds[layer.name] = statistics.median(each) * layer.shape[0]
     return seconds

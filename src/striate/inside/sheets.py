@@ -31,12 +31,24 @@ def patch_pictures(patches: UInt8[np.ndarray, "top channel row column"]) -> list
 
 
 def projection_pictures(projections: Shaped[np.ndarray, "top channel row column"]) -> list[Picture]:
-    """Projections as pictures: 0 is middle gray; each is scaled by its own largest absolute value, as the paper's
-    are."""
-    wide = projections.astype(np.float32)
-    limit = np.abs(wide).max((1, 2, 3), keepdims=True)
-    levels = 127.5 * (1 + wide / np.where(limit > 0, limit, 1))
-    return patch_pictures(np.rint(levels).astype(np.uint8))
+    """Projections as pictures of a cell's size: 0 is middle gray, each one scaled by itself.
+
+    Black and white stand for the 99.5th percentile of its absolute values and beyond, after reduction: single pixels
+    would leave all else gray.
+    """
+    side = -(-max(projections.shape[2:]) // CELL)
+    small = projections.astype(np.float32) if side == 1 else _block_means(projections, side)
+    limit = np.quantile(np.abs(small), 0.995, axis=(1, 2, 3), keepdims=True)
+    shares = np.clip(small / np.where(limit > 0, limit, 1), -1, 1)
+    return [fitted(picture) for picture in patch_pictures(np.rint(127.5 * (1 + shares)).astype(np.uint8))]
+
+
+def _block_means(maps: Shaped[np.ndarray, "top channel row column"], side: int) -> Float[np.ndarray, "top channel r c"]:
+    """Means of blocks of `side` x `side`; blocks that reach over the edge count zeros there."""
+    rows, columns = (-(-n // side) for n in maps.shape[2:])
+    filled = np.zeros((*maps.shape[:2], rows * side, columns * side), np.float32)
+    filled[:, :, : maps.shape[2], : maps.shape[3]] = maps
+    return filled.reshape(*maps.shape[:2], rows, side, columns, side).mean((3, 5))
 
 
 def fitted(picture: Picture) -> Picture:
@@ -54,10 +66,9 @@ def unit_plate(
     shown = len(patches)
     cell = fitted(blank(*patches.shape[2:])) if shown else blank(CELL, CELL)
     columns = int(np.ceil(np.sqrt(top)))
-    side = [
-        grid([*map(fitted, pictures), *[blank(*cell.shape[:2])] * (top - shown)], columns)
-        for pictures in (patch_pictures(patches), projection_pictures(projections))
-    ]
+    empty = [blank(*cell.shape[:2])] * (top - shown)
+    pictures = map(fitted, patch_pictures(patches)), projection_pictures(projections) if shown else ()
+    side = [grid([*some, *empty], columns) for some in pictures]
     return np.concatenate([side[0], blank(side[0].shape[0], 4), side[1]], axis=1)
 
 
