@@ -4,6 +4,7 @@ import json
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -123,9 +124,12 @@ def shown_on_whole(made: Atlas, layer: str, unit: int, place: int, image_shape: 
     return whole[:, 99:-99, 99:-99]
 
 
-def test_projections_equal_the_explicit_reference(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stored", "tolerance"), [("float16", 2.5e-4), ("float32", 1e-6)])
+def test_projections_equal_the_explicit_reference(
+    stored: Literal["float16", "float32"], tolerance: float, tmp_path: Path
+) -> None:
     net, images = small_net(), gray_images()
-    made = atlas(net, images, tmp_path / "a")
+    made = atlas(net, images, tmp_path / "a", stored=stored)
     for layer, depth in (("0", 2), ("3", 5)):
         for unit in made.layer(layer)["units"]:
             for place, item in enumerate(unit["top"]):
@@ -133,7 +137,7 @@ def test_projections_equal_the_explicit_reference(tmp_path: Path) -> None:
                     list(net)[:depth], images[item["image"]][None], unit["unit"], item["position"]
                 ).numpy()
                 found = shown_on_whole(made, layer, unit["unit"], place, (1, 14, 14))
-                assert np.abs(found - expected).max() <= 6e-4 * np.abs(expected).max()  # stored as float16
+                assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
     assert made.layer("3")["method"] == "windows"
 
 

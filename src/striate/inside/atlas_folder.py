@@ -1,31 +1,33 @@
 """An atlas as it lies on the disk, opened again: `Atlas`, and what its files hold.
 
-    atlas.json                    everything but the arrays (below)
-    layers/NAME.safetensors       one file per layer:
-        values                    float32 (unit, top), descending; 0 where a place is empty
-        indices                   int64 (unit, top), data-set indices of the images; -1 where a place is empty
-        positions                 int64 (unit, top, 2), row and column on the feature map; -1 where empty or for vectors
-        patches                   uint8 (unit, top, channel, row, column), the image under the field; 0 outside the
-        image projections               float16 (unit, top, channel, row, column), of the same cells, scaled to -1..1
-        projection_scales         float32 (unit, top), what to multiply projections by: then the gradient of the
-                                  activation with respect to the normalized input, under the rule
-        class_means               float32 (class, unit), mean activation over the images of each class; NaN without
-        images
-    sheets/NAME.webp              patches beside projections, eight units in a row (NAME-2.webp ... where one is not
-    enough) images/INDEX.jpg or .png      every image that a place refers to, at most 256 pixels a side
+    atlas.json              everything but the arrays (below)
+    layers/NAME.safetensors one file per layer:
+        values              float32 (unit, top), descending; 0 where a place is empty
+        indices             int64 (unit, top), data-set indices of the images; -1 where a place is empty
+        positions           int64 (unit, top, 2), row and column on the map; -1 where empty, and for vectors
+        patches             uint8 (unit, top, channel, row, column), the image under the field; 0 outside the image
+        projections         float16 or float32 (unit, top, channel, row, column), same cells, scaled to -1..1
+        projection_scales   float32 (unit, top), what to multiply projections by: the gradient of the activation with
+                            respect to the normalized input, under the rule
+        class_means         float32 (class, unit), mean activation over the images of a class; NaN without images
+    sheets/NAME.webp        patches beside projections, eight units in a row; NAME-2.webp ... where one is not enough
+    images/INDEX.jpg, .png  every image that a place refers to, at most 256 pixels a side
 
 atlas.json has the keys `format`, `version`, `model`, `data`, `images` (how many were looked at), `image` (channels,
 rows, columns), `top`, `rule`, `precision`, `classes`, `pictures` (how floats became pictures), and `layers`, a list of
 
-    name, shape (units, rows, columns), activation (`after relu` or `as computed`), method (`windows` or `whole
-    images`), file, sheets, receptive_field (size, stride, start; null where it is the whole image), shown (rows,
-    columns of a patch),
+    name, shape (units, rows, columns), activation (`after relu` or `as computed`),
+    method (`windows` or `whole images`), file, sheets,
+    receptive_field: size, stride, start, in pixels; null where it is the whole image
+    shown: rows and columns of a patch
     units: a list of
         unit, dead, maximum, mean, zeros (share of exact zeros),
         selectivity: null, or class (number), name, index (0..1)
-        top: a list of image (index), source, label, class (name), value, position (row, column; null for vectors),
+        top: a list of
+            image (index), source, label, class (name), value,
+            position (row, column; null for vectors),
             box (top, left, bottom, right of the receptive field in image pixels; may reach outside),
-            clipped (its part inside the image), shown (top, left of the patch), picture (file)
+            clipped (the part of box inside the image), shown (top, left of the patch), picture (file)
 """
 
 from __future__ import annotations

@@ -157,9 +157,7 @@ class Filling:
     def _write_projections(self, layer: Layer, pairs: Pairs, done: Projections) -> None:
         look, file = self.looks[layer.name], self.files[layer.name]
         largest = done.values.abs().amax((1, 2, 3))
-        scaled = (
-            (done.values / torch.where(largest > 0, largest, 1)[:, None, None, None]).to(torch.float16).cpu().numpy()
-        )
+        scaled = (done.values / torch.where(largest > 0, largest, 1)[:, None, None, None]).cpu().numpy()
         file["projection_scales"][pairs.units, pairs.places] = largest.cpu().numpy()
         out = file["projections"]
         for k, (unit, place, start) in enumerate(

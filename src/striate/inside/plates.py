@@ -34,8 +34,11 @@ class Plates:
         files: layer name -> its arrays.
     """
 
-    def __init__(self, draft: Path, layers: Sequence[Layer], looks: dict[str, Look], top: int, images: Stream) -> None:
+    def __init__(  # noqa: PLR0917
+        self, draft: Path, layers: Sequence[Layer], looks: dict[str, Look], top: int, images: Stream, stored: str
+    ) -> None:
         self.draft, self.layers, self.looks, self.top, self.images = draft, layers, looks, top, images
+        self.stored = np.dtype(stored)
         self.files: dict[str, ArrayFile] = {}
         self.pictures: dict[int, str] = {}
         self.labels: dict[int, int] = {}
@@ -61,7 +64,7 @@ class Plates:
                 "indices": (places, np.int64),
                 "positions": ((*places, 2), np.int64),
                 "patches": (cells, np.uint8),
-                "projections": (cells, np.float16),
+                "projections": (cells, self.stored),
                 "projection_scales": (places, np.float32),
                 "class_means": (means.shape, np.float32),
             }
