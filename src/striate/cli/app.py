@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
+from striate.cli.atlas import atlas
 from striate.cli.data import data
 from striate.cli.demo import demo
 from striate.cli.describe import describe
 from striate.cli.evaluate import evaluate
+from striate.cli.explain import explain
 from striate.cli.export import export
+from striate.cli.fields import fields
+from striate.cli.filters import filters
+from striate.cli.look import look
 from striate.cli.predict import predict
 from striate.cli.train import train
 
@@ -22,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, describe, data, train, evaluate, predict, export):
+for command in (demo, describe, data, train, evaluate, predict, look, explain, atlas, filters, fields, export):
     app.command()(command)
 
 

@@ -74,9 +74,63 @@ MaxBad = Annotated[
     typer.Option("--max-bad", min=0, max=1, help="Largest share of unreadable files to go on with."),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a model.safetensors.")]
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN|MODEL",
+        help="A run's folder, a model.safetensors, or torchvision:NAME, timm:NAME where those packages are installed.",
+    ),
+]
+ForeignModule = Annotated[
+    str | None,
+    typer.Option(
+        "--module",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="A PyTorch model of your own: what FACTORY() returns; the current folder can be imported from.",
+    ),
+]
+ForeignNetwork = Annotated[
+    str | None,
+    typer.Option(
+        "--net",
+        metavar="NETWORK",
+        help="A preset, a file, or text, for weights from elsewhere.",
+        autocompletion=_networks,
+    ),
+]
+ForeignWeights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="Its weights: .safetensors, or .pt, of which no code is run."),
+]
+ForeignInput = Annotated[
+    str | None, typer.Option("--input", metavar="CxHxW", help="The shape of one image it takes, such as 3x224x224.")
+]
+ForeignMean = Annotated[
+    str | None,
+    typer.Option("--mean", metavar="R,G,B", help="Subtracted from images on the scale 0 to 1, one per channel."),
+]
+ForeignStd = Annotated[
+    str | None, typer.Option("--std", metavar="R,G,B", help="What they are divided by after that, one per channel.")
+]
+ForeignClasses = Annotated[
+    Path | None, typer.Option("--classes", metavar="FILE", help="What its outputs are called, a name a line.")
+]
+LayersOption = Annotated[
+    str | None, typer.Option("--layers", metavar="NAME,NAME", help="Layers to look at. Default: every convolution.")
+]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where to write.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AllowLarge = Annotated[bool, typer.Option("--allow-large", help="Take a network of more than a billion parameters.")]
+
+
+def listed(text: str | None) -> list[str] | None:
+    """`conv1,conv2` as a list; None stays None. Raises UserError where there is no name in it."""
+    if text is None:
+        return None
+    names = [name for name in text.replace(",", " ").split() if name]
+    if not names:
+        raise UserError(f"--layers must name layers, such as conv1,conv2; found {text!r}")
+    return names
 
 
 def size(text: str | None) -> tuple[int, int] | None:

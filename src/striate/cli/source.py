@@ -62,6 +62,19 @@ class Source:
         """The same images at another size and number of channels."""
         return replace(self, size=size, channels=channels)
 
+    def load_unlabelled(self) -> DataSet | None:
+        """The images of a folder without class folders, `size` and `channels` known; None where it is not one."""
+        from striate import data
+        from striate.data.unlabelled import load_unlabelled
+
+        if self.name_or_path in data.NAMES:
+            return None
+        assert self.size is not None
+        assert self.channels is not None
+        given: dict[str, Any] = {} if self.fit is None else {"fit": self.fit}
+        with Bar() as bar:
+            return load_unlabelled(self.name_or_path, (self.channels, *self.size), progress=bar, **given)
+
     def load(self) -> DataSet:
         """Loads the data, with a progress bar on standard error where that is a terminal."""
         from striate import data
@@ -100,8 +113,8 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self._drawn.stop()
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Shows that `done` of `total` are done of `what`."""
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Shows that `done` of `total` are done of `what`; None where nobody knows of how many."""
         if not self._drawn.console.is_terminal:
             return
         if what not in self._tasks:

@@ -1,15 +1,21 @@
-"""What a command looks at: a run's folder or a model file, and the images that go with it."""
+"""What a command looks at: a run's folder, a model file or a model from elsewhere, and the images that go with it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
+from striate.cli import console, elsewhere, hubs
+from striate.cli.foreign import Foreign
 from striate.cli.source import Source
 from striate.errors import DataError, UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import UInt8
+
     from striate.data import DataSet, Split
     from striate.model import Model
     from striate.train import Run
@@ -20,12 +26,12 @@ SplitName = Literal["train", "validation", "test"]
 @final
 @dataclass(frozen=True)
 class Subject:
-    """A trained model, and the run it comes from where it comes from one.
+    """A model, and the run it comes from where it comes from one.
 
     Attributes:
-        path: what the user named.
+        path: what the user named; for a model from elsewhere its name.
         model: ready to use.
-        run: its run; None for a model file on its own.
+        run: its run; None for any other model.
     """
 
     path: Path
@@ -44,6 +50,79 @@ class Subject:
             raise UserError(f"there is no run and no model at {path}; `striate train` makes one")
         run = Run.open(path)
         return cls(path, run.model("best"), run)
+
+    @classmethod
+    def named(cls, target: str | None, foreign: Foreign, *, pretrained: bool = True) -> Subject:
+        """What the words of a command stand for: a run, a file, a model of a hub, or one described by options.
+
+        Arguments:
+            target: a run's folder, a file, `torchvision:NAME`, `timm:NAME`; None where the options say it all.
+            foreign: the options.
+            pretrained: see `Foreign.model`.
+
+        Raises:
+            UserError: it is none of these, or both.
+        """
+        if target is None or hubs.is_hub(target):
+            model = foreign.model(target, pretrained=pretrained)
+            return cls(Path(model.name), model, None)
+        path = Path(target).expanduser()
+        own = elsewhere.described(path)
+        if own is not None:
+            console.note(own.said)
+            return cls(path, foreign.over(own.foreign).model(), None)
+        if foreign.said:
+            raise UserError(
+                f"{target} stands for a model as it is; {foreign.said[0]} goes with --module, with --net, "
+                "or with torchvision:NAME and timm:NAME"
+            )
+        return cls.open(path)
+
+    def place(self, name: str) -> Path:
+        """Where what is made from it goes unless the user says: its run, beside its file, or the current folder."""
+        if self.run is not None:
+            return self.path / name
+        if self.path.is_file():
+            return self.path.parent / f"{self.path.stem}-{name}"
+        return Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', self.model.name)}-{name}")
+
+    def images(self, named: str | None, root: Path | None, which: SplitName | None) -> DataSet:
+        """Images to look at, as the test split of a data set: of the run's data, of those named, or of a plain folder.
+
+        Their classes need not be the model's.
+
+        Arguments:
+            named: what `data.load` takes, or a folder of images without class folders, whose classes are then unknown.
+            which: the split to take; test unless said.
+
+        Raises:
+            DataError: nothing says which images, or there are none.
+        """
+        source = self._source(named, root)
+        plain = source.load_unlabelled() if named is not None else None
+        if plain is not None:
+            if which is not None:
+                raise DataError(f"{source.name_or_path} has no class folders and so no splits: leave out --split")
+            return plain
+        loaded, which = source.load(), which or "test"
+        chosen = split(loaded, which)
+        if not len(chosen):
+            raise DataError(f"{loaded.name} has no {which} images")
+        return replace(loaded, name=f"{loaded.name}, {which}", test=chosen)
+
+    def any_images(self, named: str | None, root: Path | None) -> DataSet:
+        """As `images`, with all splits as they are."""
+        source = self._source(named, root)
+        return (source.load_unlabelled() if named is not None else None) or source.load()
+
+    def read(self, paths: list[Path]) -> UInt8[np.ndarray, "n channel row column"]:
+        """Image files as the model takes them. Raises DataError, naming every file that cannot be read."""
+        from striate import data
+
+        shape = self.model.preprocessing.shape
+        if len(shape) != 3:
+            raise DataError(f"{self.path} takes {shape[0]} features, not images")
+        return data.read_images(paths, (shape[0], shape[1], shape[2]), self.model.preprocessing.fit)
 
     def data(self, named: str | None = None, root: Path | None = None) -> DataSet:
         """The images the run was trained on, or those named, at the size and channels the model takes.

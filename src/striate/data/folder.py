@@ -105,6 +105,22 @@ def listed(top: Path) -> Listing:
     return listing
 
 
+def unlabelled(top: Path) -> Listing | None:
+    """Lists all images at any depth of a folder without class folders, by path; None for a folder of class folders.
+
+    A folder has none where it is not divided into splits and not more than one folder lies in it.
+    """
+    if _split_folders(top, Listing()):
+        return None
+    folders = [entry for entry in _entries(str(_entered(top, Listing()))) if _is_folder(entry)]
+    if sum(not _is_hidden(entry.name) for entry in folders) > 1:
+        return None
+    listing = Listing()
+    _list_images(str(top), "", UNDIVIDED, listing)
+    listing.images.sort(key=lambda image: image.path)
+    return listing
+
+
 def order(name: str) -> tuple[int, int, str]:
     """The order of class names: numbers by value, then words by their letters."""
     return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)
@@ -143,15 +159,15 @@ def _list_classes(folder: str, given: int, listing: Listing) -> None:
             listing.hidden.append(entry.path)
         elif _is_folder(entry):
             listing.classes.add(entry.name)
-            _list_images(entry, given, listing)
+            _list_images(entry.path, entry.name, given, listing)
         else:
             listing.other.append(entry.path)
 
 
-def _list_images(top: os.DirEntry[str], given: int, listing: Listing) -> None:
+def _list_images(top: str, name: str, given: int, listing: Listing) -> None:
     """Everything under one class folder. Each real folder is entered once, so that links in a circle come to an end."""
     been: set[tuple[int, int]] = set()
-    waiting = [top.path]
+    waiting = [top]
     while waiting:
         folder = waiting.pop()
         try:
@@ -168,7 +184,7 @@ def _list_images(top: os.DirEntry[str], given: int, listing: Listing) -> None:
             elif _is_folder(entry):
                 waiting.append(entry.path)
             elif _is_image(entry):
-                listing.images.append(Found(entry.path, top.name, given, _signature(entry)))
+                listing.images.append(Found(entry.path, name, given, _signature(entry)))
             else:
                 listing.other.append(entry.path)
 

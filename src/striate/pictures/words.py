@@ -1,4 +1,4 @@
-"""Words in pictures: one size, one line, DejaVu Sans, which comes with matplotlib and so is the same on every machine.
+"""Words in pictures: one line, DejaVu Sans, which comes with matplotlib and so is the same on every machine.
 
 Characters it lacks (Chinese, emoji) come out as boxes; pages write such names as text instead.
 """
@@ -25,13 +25,13 @@ LINE_HEIGHT = 18
 def written(text: str, color: Color, background: Color = PAPER) -> Picture:
     """One line of text as a picture, LINE_HEIGHT rows high and as wide as the text."""
     line = Image.new("RGB", (max(1, width(text)), LINE_HEIGHT), background)
-    ImageDraw.Draw(line).text((0, LINE_HEIGHT - 5), text, fill=color, font=_font(), anchor="ls")
+    ImageDraw.Draw(line).text((0, LINE_HEIGHT - 5), text, fill=color, font=font(), anchor="ls")
     return np.array(line)
 
 
 def width(text: str) -> int:
     """Pixels that `written` needs for the text."""
-    return int(np.ceil(_font().getlength(text)))
+    return int(np.ceil(font().getlength(text)))
 
 
 def shortened(text: str, room: int, measure: Callable[[str], int] = width) -> str:
@@ -57,9 +57,10 @@ def shortened(text: str, room: int, measure: Callable[[str], int] = width) -> st
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont:
+def font(size: int = SIZE, *, mono: bool = False) -> ImageFont.FreeTypeFont:
+    """The face at a size in pixels; `mono` for numbers that stand under one another."""
     matplotlib = importlib.util.find_spec("matplotlib")  # found, not imported: that takes half a second
     assert matplotlib is not None
     assert matplotlib.origin is not None
-    path = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(path, SIZE, layout_engine=ImageFont.Layout.BASIC)
+    path = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf" / f"DejaVuSans{'Mono' if mono else ''}.ttf"
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

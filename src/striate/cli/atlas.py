@@ -1,0 +1,161 @@
+"""`striate atlas`: what excites every unit of a network over a whole data set."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from striate.cli import console
+from striate.cli.foreign import Foreign
+from striate.cli.options import (
+    DataOption,
+    DataRoot,
+    ForeignClasses,
+    ForeignInput,
+    ForeignMean,
+    ForeignModule,
+    ForeignNetwork,
+    ForeignStd,
+    ForeignWeights,
+    JsonOption,
+    LayersOption,
+    ModelArgument,
+    OutOption,
+    listed,
+)
+from striate.cli.source import Bar
+from striate.cli.subject import SplitName, Subject
+from striate.report.numbers import count, percent, seconds
+
+if TYPE_CHECKING:
+    from striate.data import DataSet
+    from striate.inside.atlas_folder import Atlas
+
+
+def atlas(
+    model: ModelArgument = None,
+    named: DataOption = None,
+    layers: LayersOption = None,
+    top: Annotated[int, typer.Option("--top", min=1, max=100, help="Images to show for every unit.")] = 9,
+    which: Annotated[
+        SplitName | None, typer.Option("--split", help="Which images to go through. Default: test.")
+    ] = None,
+    out: OutOption = None,
+    rule: Annotated[
+        Literal["deconvnet", "guided", "gradient"], typer.Option("--rule", help="How activations are projected back.")
+    ] = "deconvnet",
+    others: Annotated[
+        Literal["gradient"] | None,
+        typer.Option("--others", help="Let activations without such a rule (GELU, SiLU) pass by their gradient."),
+    ] = None,
+    data_root: DataRoot = None,
+    module: ForeignModule = None,
+    net: ForeignNetwork = None,
+    weights: ForeignWeights = None,
+    input: ForeignInput = None,
+    mean: ForeignMean = None,
+    std: ForeignStd = None,
+    classes: ForeignClasses = None,
+    json: JsonOption = False,
+) -> None:
+    """Make the atlas of a network: for every unit the images that excite it most, beside their projections.
+
+    The images may lie in class folders, or plainly in one folder; then nothing is said of the classes a unit favours.
+    The atlas goes to RUN/atlas unless --out names a folder; index.html in it opens in any browser.
+
+    Examples: striate atlas runs/demo-1 | striate atlas torchvision:resnet18 --data ~/photos |
+    striate atlas --module models.mine:make --weights mine.pt --input 3x64x64 --data ~/photos
+    """
+    subject = Subject.named(model, Foreign(module, net, weights, input, mean, std, classes))
+    loaded = subject.images(named, data_root, which)
+    for line in loaded.findings.lines() if named is not None else ():
+        console.note(line)
+    if not loaded.classes:
+        console.note(f"{loaded.name} has no classes: which ones a unit favours is left out")
+    began = time.perf_counter()
+    made = atlas_of(
+        subject, loaded, out or subject.place("atlas"), layers=listed(layers), top=top, rule=rule, others=others
+    )
+    drawn = time.perf_counter()
+    page = page_of(made)
+    taken = {"atlas": drawn - began, "page": time.perf_counter() - drawn}
+    if json:
+        console.show_json(_as_json(made, page) | {"seconds": taken})
+        return
+    _print(made)
+    console.show(f"made in {seconds(taken['atlas'])}, its page in {seconds(taken['page'])}")
+    console.show(f"atlas: {page.resolve().as_uri()}")
+
+
+def atlas_of(
+    subject: Subject,
+    loaded: DataSet,
+    out: Path,
+    *,
+    layers: list[str] | None = None,
+    top: int = 9,
+    rule: Literal["deconvnet", "guided", "gradient"] = "deconvnet",
+    others: Literal["gradient"] | None = None,
+) -> Atlas:
+    """The atlas over the test split of `loaded`, made with a progress bar."""
+    from striate import inside
+
+    with Bar() as bar:
+        return inside.atlas(
+            subject.model, loaded, out, layers, top, rule=rule, others=others, classes=loaded.classes, progress=bar
+        )
+
+
+def page_of(made: Atlas) -> Path:
+    """Writes the page of an atlas; returns its index.html."""
+    from striate.report.atlas import atlas_page
+
+    return atlas_page(made.path)
+
+
+def _as_json(made: Atlas, page: Path) -> dict[str, object]:
+    kept = {key: made.contents[key] for key in ("model", "data", "images", "top", "rule")}
+    layers = [
+        {
+            "name": layer["name"],
+            "units": len(layer["units"]),
+            "dead": sum(unit["dead"] for unit in layer["units"]),
+            "receptive_field": layer["receptive_field"],
+            "method": layer["method"],
+        }
+        for layer in made.contents["layers"]
+    ]
+    return {"atlas": str(made.path), "page": str(page), **kept, "layers": layers}
+
+
+def _print(made: Atlas) -> None:
+    console.show(f"{count(made.contents['images'])} images, the {made.contents['top']} strongest of every unit")
+    rows = [_row(layer) for layer in made.contents["layers"]]
+    console.table(("layer", "maps", "sees", "units", "dead", "zeros", "most selective"), rows, left=3)
+
+
+def _row(layer: dict[str, object]) -> tuple[str, ...]:
+    units: list[dict[str, object]] = layer["units"]  # pyright: ignore[reportAssignmentType]
+    field, sides = layer["receptive_field"], layer["shape"]
+    assert isinstance(sides, list)
+    favourite = max((unit for unit in units if unit["selectivity"]), key=_index, default=None)
+    chosen = favourite["selectivity"] if favourite else None
+    said = f"unit {favourite['unit']}: {chosen['name']}" if favourite and isinstance(chosen, dict) else "–"
+    zeros = sum(float(unit["zeros"]) for unit in units) / len(units)  # pyright: ignore[reportArgumentType]
+    return (
+        str(layer["name"]),
+        console.shape(sides[1:]),
+        console.shape(field["size"]) if isinstance(field, dict) else "everything",
+        count(len(units)),
+        count(sum(bool(unit["dead"]) for unit in units)),
+        percent(zeros, 100),
+        said,
+    )
+
+
+def _index(unit: dict[str, object]) -> float:
+    chosen = unit["selectivity"]
+    return float(chosen["index"]) if isinstance(chosen, dict) else 0.0

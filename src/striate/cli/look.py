@@ -1,0 +1,156 @@
+"""`striate look`: one sheet for each image, with everything a network makes of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, final
+
+import typer
+
+from striate.cli import console
+from striate.cli.foreign import Foreign
+from striate.cli.options import (
+    DataOption,
+    DataRoot,
+    ForeignClasses,
+    ForeignInput,
+    ForeignMean,
+    ForeignModule,
+    ForeignNetwork,
+    ForeignStd,
+    ForeignWeights,
+    JsonOption,
+    LayersOption,
+    OutOption,
+    listed,
+)
+from striate.cli.subject import Subject, split
+from striate.errors import UserError
+from striate.report.numbers import percent
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from striate.data import DataSet
+    from striate.report.look import Looked
+
+OF_SPLIT = re.compile(r"(train|validation|test):([0-9]{1,9})")
+
+
+def look(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN|MODEL IMAGE...",
+            help="A run or model as for `striate atlas`, unless --module or --net says it; then image files, or "
+            "numbers of images in its data such as test:17.",
+        ),
+    ],
+    layers: LayersOption = None,
+    units: Annotated[int, typer.Option("--units", min=1, max=60, help="Strongest units to project, per layer.")] = 6,
+    square: Annotated[
+        int | None,
+        typer.Option("--square", min=1, help="Side of the occluding square. Default: a fifth of the image."),
+    ] = None,
+    out: OutOption = None,
+    named: DataOption = None,
+    data_root: DataRoot = None,
+    module: ForeignModule = None,
+    net: ForeignNetwork = None,
+    weights: ForeignWeights = None,
+    input: ForeignInput = None,
+    mean: ForeignMean = None,
+    std: ForeignStd = None,
+    classes: ForeignClasses = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what a network makes of images: prediction, occlusion, Grad-CAM, feature maps, projections.
+
+    One sheet (PNG) and its numbers (JSON) for each image, in RUN/look unless --out names a folder.
+
+    Examples: striate look runs/demo-1 test:17 cat.jpg | striate look torchvision:resnet18 cat.jpg
+    """
+    from striate.report.look import look as looked_at
+    from striate.report.look import write_look
+
+    foreign = Foreign(module, net, weights, input, mean, std, classes)
+    target, wanted = (None, words) if module or net else (words[0], words[1:])
+    if not wanted:
+        raise UserError("name an image to look at: a file, or the number of one in the data, such as test:17")
+    subject = Subject.named(target, foreign)
+    images = shown(subject, wanted, named, data_root)
+    folder, done = out or subject.place("look"), list[dict[str, object]]()
+    for number, one in enumerate(images):
+        looked = looked_at(
+            subject.model, one.pixels, source=one.source, true_class=one.label, layers=listed(layers), units=units,
+            square=square,
+        )  # fmt: skip
+        picture, numbers = write_look(looked, folder, _stem(one.source, [other.source for other in images[:number]]))
+        done.append({"image": one.source, "sheet": str(picture), "numbers": str(numbers)} | _answer(looked))
+        if not json:
+            console.show(f"{one.source}: {_said(looked)}\n  {picture}")
+    if json:
+        console.show_json(done)
+
+
+@final
+@dataclass(frozen=True)
+class Shown:
+    """An image to look at; `label` where the model's class of it is known."""
+
+    source: str
+    pixels: np.ndarray
+    label: int | None
+
+
+def shown(subject: Subject, wanted: list[str], named: str | None, root: Path | None) -> list[Shown]:
+    """The images that words stand for: files, or numbers of images in the data. Raises UserError for anything else."""
+    places = [OF_SPLIT.fullmatch(word) for word in wanted]
+    loaded = subject.any_images(named, root) if any(places) else None
+    return [
+        _numbered(loaded, place, subject) if place and loaded is not None else _file(subject, word)
+        for word, place in zip(wanted, places, strict=True)
+    ]
+
+
+def _numbered(loaded: DataSet, place: re.Match[str], subject: Subject) -> Shown:
+    name, at = place[1], int(place[2])
+    chosen = split(loaded, next(known for known in ("train", "validation", "test") if known == name))
+    if at >= len(chosen):
+        raise UserError(
+            f"{loaded.name} has {len(chosen)} {name} images, {name}:0 to {name}:{len(chosen) - 1}, found {place[0]}"
+        )
+    label = int(chosen.labels[at]) if loaded.classes and loaded.classes == subject.model.classes else None
+    return Shown(place[0], chosen.images[at], label)
+
+
+def _file(subject: Subject, word: str) -> Shown:
+    return Shown(word, subject.read([Path(word)])[0], None)
+
+
+def _stem(source: str, earlier: list[str]) -> str:
+    """A file name for the sheet of an image; a number tells images of one name apart."""
+    stem = _plain(source)
+    same = sum(_plain(other) == stem for other in earlier)
+    return f"{stem}-{same + 1}" if same else stem
+
+
+def _plain(source: str) -> str:
+    stem = source.replace(":", "-") if OF_SPLIT.fullmatch(source) else Path(source).stem
+    return re.sub(r"[^\w.-]+", "-", stem)[:80] or "image"
+
+
+def _answer(looked: Looked) -> dict[str, object]:
+    if looked.probabilities is None:
+        return {"class": None, "probability": None}
+    best = int(looked.probabilities.argmax())
+    return {"class": looked.name(best), "probability": float(looked.probabilities[best])}
+
+
+def _said(looked: Looked) -> str:
+    answer = _answer(looked)
+    if looked.probabilities is None:
+        return "no class scores"
+    return f"{answer['class']} {percent(float(looked.probabilities.max()))}"

@@ -1,0 +1,116 @@
+"""Plates with their captions: the filters of a layer, and receptive fields drawn on an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from striate import pictures
+from striate.inside.fields import ReceptiveField
+from striate.inside.filters import Filters
+from striate.pictures import Picture
+from striate.pictures import Scale as Over
+from striate.pictures.colors import MUTED
+from striate.report.canvas import DENSITY, Canvas, Scale
+from striate.report.numbers import count, number
+
+MARGIN, GAP = 32, 24
+WIDEST = 2400
+"""Pixels of a sheet of filters, beyond which its blocks become smaller; one pixel a weight is the least."""
+
+MOST_PIXELS = 40_000_000
+"""Of a sheet of filters; of more units the first are drawn."""
+
+PLATE, PLATES = 224, 5
+
+FRAME = 8
+"""CSS pixels of a plate more than the image takes, for the line around a field that goes to the image's edge."""
+
+
+def filter_sheet(found: Filters, scale: Over = "unit") -> Canvas:
+    """The filters of a layer under their title, with their scale stated."""
+    units, channels, rows, columns = found.weights.shape
+    shown = _drawable(found)
+    blocks = shown.sheet(cell=_cell(found), scale=scale)
+    width = max(blocks.shape[1] // DENSITY + 1, 16 * 24)
+    canvas = Canvas(width + 2 * MARGIN)
+    y = canvas.text(MARGIN, MARGIN - 8, f"Filters of {found.layer}", size=20, room=width)
+    kind = "colour" if found.colors and channels == 3 else "gray" if found.colors else "weights"
+    which = f"{count(units)} filters of {channels}×{rows}×{columns}"
+    which += "" if len(shown.weights) == units else f", the first {count(len(shown.weights))}"
+    y = canvas.paragraph(MARGIN, y + 2, f"{which}: {_meaning(kind)}; {pictures.sentence(scale)}.", width) + 12
+    canvas.picture(MARGIN, y, blocks, max(blocks.shape[:2]) / DENSITY)
+    y += blocks.shape[0] / DENSITY + 12
+    limit = float(np.abs(shown.weights).max())
+    ends = ("−largest", "largest") if scale == "unit" else (number(-limit), number(limit))
+    canvas.bar(MARGIN, y, min(PLATE, width), Scale(_ramp(kind), *ends))
+    return canvas
+
+
+def field_sheet(image: Picture, fields: Mapping[str, ReceptiveField]) -> Canvas:
+    """The receptive field of the middle position of every layer on an image; layers that see the same share a plate."""
+    canvas = Canvas(2 * MARGIN + PLATES * PLATE + (PLATES - 1) * GAP)
+    y = canvas.text(MARGIN, MARGIN - 8, "Receptive fields", size=20)
+    said = "What the middle position of each layer looks at; hatched: the part in the padding."
+    y = canvas.text(MARGIN, y + 2, said, color=MUTED) + 12
+    for place, (names, field) in enumerate(alike(fields)):
+        row, column = divmod(place, PLATES)
+        _field(canvas, image, names, field, (MARGIN + column * (PLATE + GAP), y + row * (PLATE + 64)))
+    return canvas
+
+
+def alike(fields: Mapping[str, ReceptiveField]) -> list[tuple[list[str], ReceptiveField]]:
+    """Layers one after another that see the same, together, each group with its field."""
+    groups: list[tuple[list[str], ReceptiveField]] = []
+    for name, field in fields.items():
+        if groups and groups[-1][1] == field:
+            groups[-1][0].append(name)
+        else:
+            groups.append(([name], field))
+    return groups
+
+
+def middle(field: ReceptiveField) -> tuple[int, int]:
+    """The position in the middle of the map; of two the first."""
+    return (len(field.rows) - 1) // 2, (len(field.columns) - 1) // 2
+
+
+def _field(canvas: Canvas, image: Picture, names: list[str], field: ReceptiveField, place: tuple[float, float]) -> None:
+    x, y = place
+    box = field.box(middle(field), clipped=False)
+    factor = max(1, PLATE // max(image.shape[:2]))
+    canvas.picture(x, y, pictures.receptive_field(image, box, factor), PLATE + FRAME)
+    y = canvas.text(x, y + PLATE + FRAME, ", ".join(names), mono=True, room=PLATE)
+    at, sides = ", ".join(map(str, middle(field))), f"{len(field.rows)}×{len(field.columns)}"
+    canvas.text(x, y, f"{field.size[0]}×{field.size[1]} at ({at}) of {sides}", color=MUTED, room=PLATE)
+
+
+def _cell(found: Filters) -> int:
+    """Pixels of a block's side so that a row of them is not wider than the sheet."""
+    units, channels, rows, columns = found.weights.shape
+    if found.colors or channels == 1:
+        across = int(np.ceil(np.sqrt(units)))
+        return min(160, max(rows, columns, WIDEST // across - 2))
+    factor = max(1, min(80 // max(rows, columns), WIDEST // (channels * (columns + 1))))
+    return factor * max(rows, columns)
+
+
+def _drawable(found: Filters) -> Filters:
+    channels, rows, columns = found.weights.shape[1:]
+    each = (rows + 2) * (columns + 1) * channels if not found.colors else (rows + 2) * (columns + 2)
+    return replace(found, weights=found.weights[: max(1, MOST_PIXELS // each)])
+
+
+def _meaning(kind: str) -> str:
+    return {
+        "colour": "in the image's own colours, mid-gray for 0",
+        "gray": "dark below 0, light above, mid-gray for 0",
+        "weights": "a row for each unit, a block for each input channel; brown below 0, green above",
+    }[kind]
+
+
+def _ramp(kind: str) -> Picture:
+    ramp = np.linspace(-1, 1, 224)[None]
+    return pictures.diverging(ramp, "BrBG", 1) if kind == "weights" else pictures.color_weights(np.stack([ramp] * 3), 1)
