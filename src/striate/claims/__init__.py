@@ -4,3 +4,48 @@
 the lecture is one file: a declaration, written before anything runs, of what is varied, what is held, what is
 measured and what would refute the sentence. Nothing here draws or prints.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from striate.claims.catalogue import all, find, run  # noqa: A004
+    from striate.claims.claim import Claim, Outcome
+    from striate.claims.comparison import Comparison, compare
+    from striate.claims.metrics import Metric
+    from striate.claims.variants import Variant, variant, vary
+    from striate.claims.views import View
+
+_HOMES = {
+    "catalogue": ("all", "find", "run"),
+    "claim": ("Claim", "Outcome"),
+    "comparison": ("Comparison", "compare"),
+    "metrics": ("Metric",),
+    "variants": ("Variant", "variant", "vary"),
+    "views": ("View",),
+}
+
+__all__ = [
+    "Claim",
+    "Comparison",
+    "Metric",
+    "Outcome",
+    "Variant",
+    "View",
+    "all",
+    "compare",
+    "find",
+    "run",
+    "variant",
+    "vary",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name when it is first asked for (PEP 562)."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"striate.claims.{module}"), name)
+    raise AttributeError(f"module 'striate.claims' has no attribute {name!r}")

@@ -183,17 +183,33 @@ def paired(
     """
     chosen = named_metric(metric) if isinstance(metric, str) else metric
     numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    _check(variants, numbers, chosen, trials.data, tune_by)
+    if len(variants) < 2:
+        raise UserError(f"a comparison needs at least two variants, found {len(variants)}")
+    measured = measure(variants, trials, seeds=numbers, metric=chosen, rates=rates, tune_by=tune_by, probes=probes)
+    return Comparison(chosen, numbers, measured, judged(measured, chosen))
+
+
+def measure(
+    variants: Sequence[Variant],
+    trials: Trials,
+    *,
+    seeds: tuple[int, ...],
+    metric: Metric,
+    rates: Sequence[float] | None = None,
+    tune_by: Metric = VALIDATION,
+    probes: tuple[str, ...] = (),
+) -> tuple[Measured, ...]:
+    """Tunes and trains the variants, one or more; arguments as `paired`."""
+    _check(variants, seeds, metric, trials.data, tune_by)
     tuned = _tuned(variants, trials, rates, tune_by)
     ready = [_at_rate(one, how.chosen) for one, how in zip(variants, tuned, strict=True)]
-    asked = [_trial(one, trials.data, seed, curve=chosen.curve, probes=probes) for one in ready for seed in numbers]
+    asked = [_trial(one, trials.data, seed, curve=metric.curve, probes=probes) for one in ready for seed in seeds]
     records = trials.records(asked, "trainings")
-    groups = [records[at : at + len(numbers)] for at in range(0, len(records), len(numbers))]
-    measured = tuple(
-        Measured(one, how, tuple(group), tuple(chosen.of(record) for record in group))
+    groups = [records[at : at + len(seeds)] for at in range(0, len(records), len(seeds))]
+    return tuple(
+        Measured(one, how, tuple(group), tuple(metric.of(record) for record in group))
         for one, how, group in zip(ready, tuned, groups, strict=True)
     )
-    return Comparison(chosen, numbers, measured, judged(measured, chosen))
 
 
 def judged(measured: Sequence[Measured], metric: Metric) -> tuple[Pair, ...]:
@@ -225,8 +241,6 @@ def bands(name: str, records: Sequence[Record], part: str, x: str, y: str) -> di
 
 def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, data: DataSet, tune_by: Metric) -> None:
     names = [one.name for one in variants]
-    if len(variants) < 2:
-        raise UserError(f"a comparison needs at least two variants, found {len(variants)}")
     if len(set(names)) < len(names):
         raise UserError(f"the variants need different names, found {', '.join(names)}")
     if len(set(seeds)) < max(len(seeds), 2) or min(seeds) < 0 or TUNING_SEED in seeds:

@@ -56,7 +56,7 @@ class Trial:
     Attributes:
         network: the text form, with its input line.
         recipe: with the seed in it.
-        fingerprint: of the data as `view` shows it; its images are handed over apart.
+        fingerprint: of the data as loaded; its images are handed over apart.
         view: how the data is seen.
         tuning: whether it only helps to choose a learning rate: the test split is then taken away beforehand.
         curve: whether the errors on training and validation images are measured as it goes.

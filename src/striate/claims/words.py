@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) -> str:
     """What a comparison of b with a says, in one sentence."""
-    evidence = f"95% interval {span(found, metric)}, n = {found.n}, p = {_p(found.p_corrected)}"
+    evidence = f"95% interval {span(found, metric)}, n = {found.n}, p = {probability(found.p_corrected)}"
     if verdict.word in ("better", "worse"):
         return f"{b} is {verdict.word} than {a}: {metric.name} {change(found.mean, metric)} ({evidence})"
     if verdict.largest is not None:
@@ -66,5 +66,16 @@ def _signed(number: float, decimals: int) -> str:
     return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("+-")
 
 
-def _p(p: float) -> str:
+def probability(p: float) -> str:
+    """A p value in words."""
     return "less than 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def count(number: int) -> str:
+    """A counted number with thin spaces between thousands.
+
+    Example:
+        >>> count(23550)
+        '23\u202f550'
+    """
+    return f"{number:,}".replace(",", "\u202f")

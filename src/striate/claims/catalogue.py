@@ -1,0 +1,142 @@
+"""All claims in the lecture's order, and what runs them: a result per claim, as JSON in the folder."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate import files
+from striate.claims import (
+    batchnorm,
+    convolution_beats_dense,
+    deeper_layers,
+    dropout,
+    local_connections,
+    pooling_kinds,
+    pooling_robust,
+    pooling_saves,
+    relu_converges,
+    removal,
+    shared_weights,
+    shift_equivariance,
+    spatial_structure,
+)
+from striate.claims.claim import Claim, Scale, Setting
+from striate.claims.trials import Trials, Watch, finite
+from striate.claims.variants import fitted
+from striate.claims.views import View
+from striate.errors import UserError
+from striate.notation import nearest
+
+if TYPE_CHECKING:
+    from striate.data import DataSet
+
+CLAIMS: tuple[Claim, ...] = (
+    shared_weights.CLAIM,
+    local_connections.CLAIM,
+    shift_equivariance.CLAIM,
+    relu_converges.CLAIM,
+    pooling_kinds.CLAIM,
+    pooling_robust.CLAIM,
+    pooling_saves.CLAIM,
+    dropout.CLAIM,
+    batchnorm.CLAIM,
+    convolution_beats_dense.CLAIM,
+    spatial_structure.CLAIM,
+    deeper_layers.CLAIM,
+    removal.CLAIM,
+)
+
+
+def all() -> tuple[Claim, ...]:  # noqa: A001 - read as claims.all()
+    """Every claim, in the lecture's order."""
+    return CLAIMS
+
+
+def find(name: str) -> Claim:
+    """A claim by name or number. Raises UserError that lists the names.
+
+    Example:
+        >>> find("4").name
+        'relu-converges'
+    """
+    for one in CLAIMS:
+        if name in (one.name, str(one.number)):
+            return one
+    names = [one.name for one in CLAIMS]
+    near = nearest(name, names)
+    hint = f" (did you mean {near}?)" if near else ""
+    raise UserError(f"there is no claim {name!r}{hint}; claims: {', '.join(names)}, or their numbers, or all")
+
+
+def run(
+    name: str,
+    data: DataSet,
+    scale: Scale = "quick",
+    out: Path | str = "claims",
+    *,
+    network: str = "vanilla",
+    workers: int = 1,
+    view: View | None = None,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Puts one claim to the test; writes OUT/NAME.json and returns its content.
+
+    Arguments:
+        name: the claim's name or number.
+        data: labelled images.
+        scale: `quick` is made for `digits` and a few minutes, `full` for the published setting.
+        out: the folder. Trainings are kept in it and never repeated.
+        network: what the counted claims (1, 2, 7) and claim 3 look at.
+        workers: processes, as `compare` takes it.
+        view: how the data is seen; a control such as shuffled labels.
+        watch: told of progress.
+
+    Returns, ready for JSON:
+        claim: the declaration; data: name, fingerprint, images per split, shape, classes; scale;
+        verdict, because, headings, rows, figures, numbers, seeds, n: what was found;
+        seconds, trainings: what it took now (trainings kept from before cost nothing).
+
+    Raises:
+        UserError: there is no such claim, or the data does not suit it.
+        Failure: interrupted; finished trainings are kept.
+    """
+    found = find(name)
+    with Trials(data, Path(out), workers, watch) as trials:
+        return conducted(found, trials, scale, network=network, view=view)
+
+
+def conducted(
+    found: Claim, trials: Trials, scale: Scale, *, network: str = "vanilla", view: View | None = None
+) -> dict[str, Any]:
+    """`run` on trials that several claims share, so that worker processes begin once."""
+    began, before = time.perf_counter(), trials.conducted
+    data = trials.data
+    if not data.classes or len(data.shape) != 3:
+        raise UserError(f"the claims need labelled images; {data.name} has none")
+    setting = Setting(data, scale, trials, fitted(network, data), view or View())
+    outcome = found.study(setting)
+    result = {
+        "claim": found.as_json(),
+        "data": _described(data),
+        "scale": scale,
+        "network": str(setting.network),
+        **outcome.as_json(),
+        "seconds": time.perf_counter() - began,
+        "trainings": trials.conducted - before,
+    }
+    written: dict[str, Any] = finite(result)
+    files.write_json(trials.folder / f"{found.name}.json", written)
+    return written
+
+
+def _described(data: DataSet) -> dict[str, Any]:
+    images = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "shape": list(data.shape),
+        "classes": len(data.classes),
+        "images": images,
+    }

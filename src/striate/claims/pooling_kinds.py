@@ -1,0 +1,81 @@
+"""Claim 5: max pooling beats average pooling and plain striding; whether overlapping windows help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from striate.claims.claim import (
+    Claim,
+    Outcome,
+    Setting,
+    Word,
+    learning_curves,
+    recipe,
+    table,
+    untaught,
+    value_bars,
+)
+from striate.claims.metrics import ACCURACY
+
+MAX, AVERAGE, STRIDE, OVERLAP = "max", "average", "stride", "max, overlapping"
+
+POOLS = {MAX: "maxpool 2x2", AVERAGE: "avgpool 2x2", OVERLAP: "maxpool 3x3 stride=2 pad=1"}
+
+QUICK = "conv 8 5x5 pad=2{s}, relu, {p}conv 16 5x5 pad=2{s}, relu, {p}dense 32, relu, dense {{classes}}"
+
+FULL = (
+    "conv 32 5x5 pad=2{s}, relu, {p}conv 64 5x5 pad=2{s}, relu, {p}conv 64 5x5 pad=2{s}, relu, {p}"
+    "dense 64, relu, dense {{classes}}"
+)
+
+if TYPE_CHECKING:
+    from striate.claims.comparison import Comparison
+
+
+def network(kind: str, text: str) -> str:
+    """The network with one way of getting smaller."""
+    pool = f"{POOLS[kind]}, " if kind in POOLS else ""
+    return text.format(s=" stride=2" if kind == STRIDE else "", p=pool)
+
+
+def study(setting: Setting) -> Outcome:
+    """Trains the same network with four ways of getting smaller by two."""
+    quick = setting.scale == "quick"
+    plain = recipe(epochs=8 if quick else 40)
+    text = QUICK if quick else FULL
+    variants = [setting.variant(kind, network(kind, text), plain) for kind in (AVERAGE, STRIDE, OVERLAP, MAX)]
+    found = setting.compare(variants, 6, ACCURACY, (0.001, 0.003, 0.01))
+    verdict, because = decide(found)
+    headings, rows = table(found)
+    figures = (value_bars(found, "Test accuracy"), learning_curves(found))
+    return Outcome(verdict, because, headings, rows, figures, found.as_json(), found.seeds)
+
+
+def decide(found: Comparison) -> tuple[Word, tuple[str, ...]]:
+    """The rule; overlap is reported and decides nothing, as the sources disagree on it."""
+    why = untaught(found.measured)
+    if why:
+        return "not applicable", (why,)
+    pairs = [found.pair(AVERAGE, MAX), found.pair(STRIDE, MAX)]
+    said = (*(pair.sentence for pair in pairs), found.pair(OVERLAP, MAX).sentence)
+    verdicts = [pair.verdict.word for pair in pairs]
+    if all(word == "better" for word in verdicts):
+        return "supported", said
+    refuted = any(word in ("worse", "no difference larger than") for word in verdicts)
+    return "contradicted" if refuted else "inconclusive", said
+
+
+CLAIM = Claim(
+    number=5,
+    name="pooling-kinds",
+    sentence="Max pooling beats average pooling and plain striding.",
+    source="Scherer, Müller, Behnke 2010; on overlapping windows Krizhevsky et al. 2012, section 3.4, says they help, "
+    "Scherer that they do not",
+    varied="how maps become smaller by two: max 2x2, average 2x2, stride 2 of the convolution itself, max 3x3 stride 2",
+    held="convolutions, shapes and number of parameters, first weights, order of images",
+    metric="test accuracy",
+    supported="max is better than average and than striding, each at p < 0.05 after Holm's correction",
+    contradicted="max is worse than one of them, or differs from one by no more than 0.5 points",
+    published="cifar10",
+    study=study,
+)

@@ -1,0 +1,100 @@
+"""Claim 13: the removal study: either pair of layers can go, both cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from striate.claims.claim import (
+    Claim,
+    Contrast,
+    Outcome,
+    Setting,
+    Word,
+    contrast_json,
+    contrasts,
+    learning_curves,
+    recipe,
+    table,
+    untaught,
+    value_bars,
+)
+from striate.claims.metrics import ERROR
+
+if TYPE_CHECKING:
+    from striate.claims.comparison import Comparison
+
+WHOLE, NO_CONV, NO_DENSE, NEITHER = "whole", "without conv 3, 4", "without dense 1, 2", "without both"
+
+QUICK = (
+    "conv 8 3x3 pad=1, relu, maxpool 2x2, conv 16 3x3 pad=1, relu, maxpool 2x2, {c}conv 16 3x3 pad=1, relu, "
+    "maxpool 2x2, {d}dense {{classes}}"
+)
+
+FULL = (
+    "conv 64 5x5 pad=2, relu, maxpool 2x2, conv 128 3x3 pad=1, relu, maxpool 2x2, {c}conv 128 3x3 pad=1, relu, "
+    "maxpool 2x2, {d}dense {{classes}}"
+)
+
+CONVS = {"quick": "(conv 16 3x3 pad=1, relu) x2, ", "full": "(conv 192 3x3 pad=1, relu) x2, "}
+DENSES = {"quick": "(dense 64, relu) x2, ", "full": "(dense 1024, relu, dropout 0.5) x2, "}
+
+BOTH = "both gone, error added"
+OF_CONV, OF_DENSE = "both gone beyond the convolutions alone", "both gone beyond the dense layers alone"
+
+
+def study(setting: Setting) -> Outcome:
+    """Trains the whole network, without either pair, and without both."""
+    quick = setting.scale == "quick"
+    plain = recipe(epochs=10 if quick else 40)
+    text, c, d = (QUICK if quick else FULL), CONVS[setting.scale], DENSES[setting.scale]
+    texts = {WHOLE: (c, d), NO_CONV: ("", d), NO_DENSE: (c, ""), NEITHER: ("", "")}
+    variants = [setting.variant(name, text.format(c=a, d=b), plain) for name, (a, b) in texts.items()]
+    found = setting.compare(variants, 6, ERROR, (0.001, 0.003, 0.01))
+    judged = contrasts(_sets(found), ERROR)
+    verdict, because = decide(found, judged)
+    headings, rows = table(found)
+    figures = (value_bars(found, "Test error"), learning_curves(found))
+    numbers = found.as_json() | {"contrasts": contrast_json(judged)}
+    return Outcome(verdict, because, headings, rows, figures, numbers, found.seeds)
+
+
+def _sets(found: Comparison) -> dict[str, list[float]]:
+    """Per seed: the error that losing both adds, and how much more that is than losing either."""
+    whole, conv, dense, neither = (found.of(name).values for name in (WHOLE, NO_CONV, NO_DENSE, NEITHER))
+    return {
+        BOTH: [b - a for a, b in zip(whole, neither, strict=True)],
+        OF_CONV: [b - a for a, b in zip(conv, neither, strict=True)],
+        OF_DENSE: [b - a for a, b in zip(dense, neither, strict=True)],
+    }
+
+
+def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
+    """The rule. For errors `worse` means that something is added."""
+    why = untaught(found.measured)
+    if why:
+        return "not applicable", (why,)
+    singles = [found.pair(WHOLE, NO_CONV), found.pair(WHOLE, NO_DENSE)]
+    said = (*(pair.sentence for pair in singles), *(one.sentence for one in judged.values()))
+    both = judged[BOTH].found.mean
+    little = all(pair.found.mean < both / 2 for pair in singles)
+    if all(one.worse for one in judged.values()) and little:
+        return "supported", said
+    refuted = any(one.none or one.better for one in judged.values()) or (judged[BOTH].worse and not little)
+    return "contradicted" if refuted else "inconclusive", said
+
+
+CLAIM = Claim(
+    number=13,
+    name="removal",
+    sentence="Either pair of layers can go, both cannot: depth matters, not any one layer.",
+    source="Zeiler & Fergus 2014, section 5.1 and table 3",
+    varied="whether the middle pair of convolutions, the pair of hidden fully connected layers, or both are taken out",
+    held="all other layers, recipe, first weights where names and shapes agree, order of images",
+    metric="test error",
+    supported="without both the error is larger than of the whole network and than without either pair, each at "
+    "p < 0.05 after Holm's correction; and either pair alone adds less than half of what both add",
+    contradicted="losing both adds no more than 0.5 points, or no more than losing one pair; or one pair alone adds "
+    "half of it or more",
+    published="cifar10",
+    study=study,
+)
