@@ -30,6 +30,8 @@ from striate.errors import UserError
 from striate.notation import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from striate.data import DataSet
 
 CLAIMS: tuple[Claim, ...] = (
@@ -108,9 +110,19 @@ def run(
 
 
 def conducted(
-    found: Claim, trials: Trials, scale: Scale, *, network: str = "vanilla", view: View | None = None
+    found: Claim,
+    trials: Trials,
+    scale: Scale,
+    *,
+    network: str = "vanilla",
+    view: View | None = None,
+    source: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
-    """`run` on trials that several claims share, so that worker processes begin once."""
+    """`run` on trials that several claims share, so that worker processes begin once.
+
+    Arguments:
+        source: what gives the data again, kept in the result for the page's command.
+    """
     began, before = time.perf_counter(), trials.conducted
     data = trials.data
     if not data.classes or len(data.shape) != 3:
@@ -122,6 +134,7 @@ def conducted(
         "data": _described(data),
         "scale": scale,
         "network": str(setting.network),
+        "source": dict(source) if source else None,
         **outcome.as_json(),
         "seconds": time.perf_counter() - began,
         "trainings": trials.conducted - before,

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from striate.cli.atlas import atlas
+from striate.cli.claims import app as claims
+from striate.cli.compare import compare
 from striate.cli.data import data
 from striate.cli.demo import demo
 from striate.cli.describe import describe
@@ -27,8 +29,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, describe, data, train, evaluate, predict, look, explain, atlas, filters, fields, export):
+for command in (demo, describe, data, train, evaluate, predict, look, explain, atlas, filters, fields, compare, export):
     app.command()(command)
+app.add_typer(claims, name="claims")
 
 
 @app.callback(invoke_without_command=True)

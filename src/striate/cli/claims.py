@@ -1,0 +1,156 @@
+"""`striate claims`: the lecture's claims, listed and put to the test."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from striate.cli import console
+from striate.cli.options import DataRoot, FitOption, JsonOption, SizeOption, size
+from striate.cli.source import Bar, Source
+from striate.errors import UserError
+from striate.report.numbers import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from striate.claims.claim import Claim, Scale
+    from striate.data import DataSet
+
+QUICK_SIDE = 32  # pixels: photographs are brought to it at the quick scale, where nothing else is asked for
+
+SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not applicable": "–"}
+
+app = typer.Typer(help="List the claims of the lecture, or put them to the test.", invoke_without_command=True)
+
+
+@app.callback()
+def claims(context: typer.Context, json: JsonOption = False) -> None:
+    """List the claims of the lecture; `striate claims run` puts them to the test.
+
+    Examples: striate claims | striate claims run relu-converges | striate claims run all --data ~/photos
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from striate.claims import catalogue
+
+    if json:
+        console.show_json([one.as_json() for one in catalogue.CLAIMS])
+        return
+    for one in catalogue.CLAIMS:
+        console.show(f"{one.number:>2}  {one.name:<24}{one.sentence}")
+    console.show("\nto test one, or all: striate claims run NAME|all")
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(metavar="NAME|all", help="A claim's name or number, or all.")],
+    named: Annotated[
+        str | None,
+        typer.Option(
+            "--data", metavar="DATA", help="A data set's name or a folder. Default: digits; full: the source's."
+        ),
+    ] = None,
+    scale: Annotated[
+        Literal["quick", "full"], typer.Option("--scale", help="quick: minutes. full: the published setting.")
+    ] = "quick",
+    net: Annotated[
+        str, typer.Option("--net", metavar="NETWORK", help="What the counted claims and equivariance look at.")
+    ] = "vanilla",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Results and trainings. Default: claims-DATA-SCALE.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Trainings at once. Default: one per core; no effect on results."),
+    ] = None,
+    image_size: SizeOption = None,
+    fit: FitOption = None,
+    data_root: DataRoot = None,
+    json: JsonOption = False,
+) -> None:
+    """Put claims to the test; writes a result each, and claims.html with all that lie in the folder.
+
+    Trainings are kept: an interrupted run goes on with the same command, and none is ever repeated.
+    """
+    from striate.claims import catalogue
+    from striate.report.claims import claims_page
+
+    began = time.perf_counter()
+    chosen = catalogue.CLAIMS if name == "all" else (catalogue.find(name),)
+    results: list[dict[str, Any]] = []
+    folders: list[Path] = []
+    for source, group in _by_data(chosen, named, scale).items():
+        asked = _sized(Source(source, size(image_size), None, fit, data_root), scale)
+        loaded = asked.load()
+        folder = out or Path(f"claims-{_word(loaded.name)}-{scale}")
+        results += _conduct(group, loaded, asked, scale, folder, net, workers, quiet=json)
+        folders += [folder] if folder not in folders else []
+    pages = [claims_page(folder, [one.name for one in catalogue.CLAIMS]) for folder in folders]
+    if json:
+        console.show_json(results)
+        return
+    console.show(f"{seconds(time.perf_counter() - began)} in all")
+    for page in pages:
+        console.show(f"page: {page.resolve().as_uri()}")
+
+
+def _by_data(chosen: Sequence[Claim], named: str | None, scale: str) -> dict[str, list[Claim]]:
+    """Claims by the data they are tested on."""
+    found: dict[str, list[Claim]] = {}
+    for one in chosen:
+        found.setdefault(named or ("digits" if scale == "quick" else one.published), []).append(one)
+    return found
+
+
+def _sized(source: Source, scale: str) -> Source:
+    """The source as it will be loaded: photographs small at the quick scale, unless a size was asked for."""
+    loaded = source.load()
+    if not loaded.classes:
+        raise UserError(f"the claims need labelled images; {loaded.name} has none")
+    if scale == "quick" and source.size is None and max(loaded.shape[1:]) > QUICK_SIDE:
+        console.note(f"images brought to {QUICK_SIDE}x{QUICK_SIDE} for the quick scale (--size for another)")
+        return source.at((QUICK_SIDE, QUICK_SIDE), None)
+    return source
+
+
+def _conduct(
+    chosen: Sequence[Claim],
+    loaded: DataSet,
+    source: Source,
+    scale: Scale,
+    folder: Path,
+    net: str,
+    workers: int | None,
+    *,
+    quiet: bool,
+) -> list[dict[str, Any]]:
+    from striate.claims import catalogue
+    from striate.claims.trials import Trials, cores
+
+    results: list[dict[str, Any]] = []
+    held = source.as_json() | {"net": net if net != "vanilla" else None}
+    with Trials(loaded, folder, workers or cores()) as trials:
+        for one in chosen:
+            with Bar() as bar:
+                trials.watch = lambda what, done, total, bar=bar, one=one: bar(f"{one.name}: {what}", done, total)
+                results.append(catalogue.conducted(one, trials, scale, network=net, source=held))
+            if not quiet:
+                _print(results[-1])
+    return results
+
+
+def _print(result: dict[str, Any]) -> None:
+    claim, word = result["claim"], result["verdict"]
+    console.show(f"{claim['number']}. {claim['sentence']}")
+    took = f"{seconds(result['seconds'])}, {result['trainings']} trainings"
+    console.show(f"   {SYMBOLS[word]} {word}  ({took}; n = {result['n'] or 'counted'})")
+    for sentence in result["because"]:
+        console.show(f"   {sentence}")
+
+
+def _word(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(text).name)[:40] or "data"

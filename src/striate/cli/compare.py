@@ -1,0 +1,132 @@
+"""`striate compare`: a controlled experiment between networks or recipes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from striate.cli import console
+from striate.cli.options import DataRoot, FitOption, JsonOption, SizeOption, size
+from striate.cli.source import Bar, Source
+from striate.errors import UserError
+from striate.report.numbers import seconds
+
+if TYPE_CHECKING:
+    from striate.claims import Comparison, Variant
+    from striate.data import DataSet
+    from striate.train import Recipe
+
+RATES = "0.1, 0.3, 1 and 3 times the recipe's"
+
+
+def compare(
+    variants: Annotated[
+        list[str],
+        typer.Argument(metavar="A B ...", help="Networks (presets, files, text), or recipes (.toml files) with --net."),
+    ],
+    named: Annotated[str, typer.Option("--data", metavar="DATA", help="A data set's name or a folder.")] = "digits",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option("--vary", metavar="OLD=NEW", help="Add the first network with this changed, such as relu=tanh."),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=2, max=1000, help="Trainings of every variant.")] = 5,
+    metric: Annotated[
+        str, typer.Option("--metric", help="accuracy, error, gap (train minus test), steps-N (to N% training error).")
+    ] = "accuracy",
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", metavar="FILE.toml", help="How to train the networks.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")] = None,
+    rates: Annotated[
+        str | None,
+        typer.Option("--rates", metavar="R,R,...", help=f"Learning rates to choose from. Default: {RATES}."),
+    ] = None,
+    net: Annotated[
+        str | None, typer.Option("--net", metavar="NETWORK", help="The network of the recipes that are compared.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Where trainings are kept. Default: comparisons.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Trainings at once. Default: one per core; no effect on results."),
+    ] = None,
+    image_size: SizeOption = None,
+    fit: FitOption = None,
+    data_root: DataRoot = None,
+    json: JsonOption = False,
+) -> None:
+    """Train variants with the same seeds and say what differs, and how sure that is.
+
+    The learning rate is tuned for every variant apart, with the same budget, on the validation images. Trainings are
+    kept: an interrupted comparison goes on with the same command, and none is ever repeated.
+
+    Examples: striate compare vanilla lenet5 | striate compare vanilla --vary relu=tanh --metric steps-25 --seeds 8
+    """
+    from striate import claims, files
+    from striate.claims.trials import cores
+
+    began = time.perf_counter()
+    loaded = Source(named, size(image_size), None, fit, data_root).load()
+    chosen = _variants(variants, vary or [], loaded, _recipe(recipe, epochs), net)
+    folder = out or Path("comparisons")
+    with Bar() as bar:
+        found = claims.compare(
+            chosen,
+            loaded,
+            seeds=seeds,
+            metric=metric,
+            rates=_rates(rates),
+            out=folder,
+            workers=workers or cores(),
+            watch=bar,
+        )
+    result = found.as_json() | {"data": loaded.name, "fingerprint": loaded.fingerprint}
+    files.write_json(folder / "comparison.json", result)
+    if json:
+        console.show_json(result)
+        return
+    _print(found)
+    console.show(f"{seconds(time.perf_counter() - began)} in all; every number: {folder / 'comparison.json'}")
+
+
+def _variants(named: list[str], changes: list[str], loaded: DataSet, recipe: Recipe, net: str | None) -> list[Variant]:
+    from striate import claims
+    from striate.claims.variants import fitted
+
+    network = fitted(net, loaded) if net is not None else None
+    read = [claims.variant(text, loaded, recipe, network=network) for text in named]
+    return [*read, *(claims.vary(read[0], change) for change in changes)]
+
+
+def _recipe(path: Path | None, epochs: int | None) -> Recipe:
+    from striate.train.recipe import Recipe
+
+    start = Recipe.read(path) if path is not None else Recipe()
+    return start if epochs is None else start.changed(epochs=epochs)
+
+
+def _rates(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) <= 0 or len(set(found)) < len(found):
+        raise UserError(f"--rates must be different numbers above 0 with commas between, found {text!r}")
+    return found
+
+
+def _print(found: Comparison) -> None:
+    from striate.claims.claim import table
+
+    headings, rows = table(found)
+    console.table(headings, rows, left=1, spare=(3, 5))
+    for pair in found.pairs:
+        console.show(pair.sentence)
+    if any(one.tuned.at_edge for one in found.measured):
+        console.show("a learning rate at the edge of the grid: a better one may lie beyond it (--rates)")

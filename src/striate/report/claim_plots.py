@@ -1,0 +1,154 @@
+"""The plots of claims and comparisons: lines over linear or logarithmic axes, and values with their intervals.
+
+Drawn from the figures that a result's JSON holds, in the style of all plots.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from striate.report import numbers
+from striate.report.plots import INK, MUTED, PAPER, STYLE, WIDTH, Plot, spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LABELS = 0.3
+"""Share of the width that names beside the lines take."""
+
+MOST_NAMED = 4
+"""Lines up to which each has its name at its end; beyond, a legend."""
+
+
+def drawn(name: str, figure: Mapping[str, Any]) -> Plot:
+    """One figure of a result.
+
+    Arguments:
+        name: for ids in the page and for files.
+        figure: kind, title, x, y, lines, percent, log, note, as `claims.claim.Figure` has them.
+    """
+    with mpl.rc_context(fname=STYLE):
+        return _curves(name, figure) if figure["kind"] == "curves" else _intervals(name, figure)
+
+
+def _curves(name: str, figure: Mapping[str, Any]) -> Plot:
+    canvas = Figure(figsize=(WIDTH, 2.6))
+    axes = canvas.add_subplot()
+    axes.set_title(figure["title"])
+    axes.set_xlabel(figure["x"])
+    axes.set_ylabel(figure["y"])
+    for direction in figure["log"]:
+        (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
+    for line in figure["lines"]:
+        _line(axes, line)
+    _ticks(axes, figure)
+    _name_lines(axes, figure["lines"])
+    ends = "; ".join(f"{line['name']} ends at {_value(_last(line), figure)}" for line in figure["lines"])
+    return _finished(name, canvas, figure, f"{figure['title']}. {ends}.")
+
+
+def _line(axes: Axes, line: Mapping[str, Any]) -> None:
+    y = _numbers(line["y"])
+    (shown,) = axes.plot(line["x"], y, marker="o" if len(y) < 25 else "")
+    if line.get("low"):
+        low, high = _numbers(line["low"]), _numbers(line["high"])
+        axes.fill_between(line["x"], low, high, color=shown.get_color(), alpha=0.15, linewidth=0)
+
+
+def _ticks(axes: Axes, figure: Mapping[str, Any]) -> None:
+    axes.yaxis.set_major_formatter(_formatter(figure))
+    if "y" in figure["log"]:
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if "x" in figure["log"]:
+        axes.xaxis.set_major_formatter(_formatter({"percent": False}))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    elif all(float(x).is_integer() for line in figure["lines"] for x in line["x"]):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+
+
+def _name_lines(axes: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
+    if len(lines) < 2:
+        return
+    if len(lines) > MOST_NAMED:
+        axes.legend([line["name"] for line in lines])
+        return
+    to_axes = axes.transData + axes.transAxes.inverted()
+    axes.get_figure().draw_without_rendering()  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+    heights = [float(to_axes.transform((line["x"][-1], _last(line)))[1]) for line in lines]
+    finite = [height if math.isfinite(height) else 0.0 for height in heights]
+    for line, shown, height in zip(lines, axes.get_lines(), spread(finite, apart=0.085), strict=True):
+        axes.annotate(
+            line["name"],
+            (1, height),
+            (6, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="center",
+            color=shown.get_color(),
+            annotation_clip=False,
+        )
+
+
+def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
+    """A dot and a line per variant. The axis need not begin at zero: places are compared, not lengths."""
+    rows: Sequence[Mapping[str, Any]] = figure["lines"]
+    canvas = Figure(figsize=(WIDTH, 0.9 + 0.3 * len(rows)))
+    axes = canvas.add_subplot()
+    places = np.arange(len(rows))
+    values = _numbers([row["value"] for row in rows])
+    for place, row in zip(places, rows, strict=True):
+        if row.get("low") is not None and row.get("high") is not None:
+            axes.plot([row["low"], row["high"]], [place, place], color=MUTED, linewidth=1.25)
+    axes.scatter(values, places, s=36, zorder=3, edgecolors=PAPER, linewidths=0.75)
+    for place, value in zip(places, values, strict=True):
+        axes.annotate(_value(value, figure), (value, place), (0, 6), textcoords="offset points", ha="center", color=INK)
+    axes.set_yticks(places, [row["name"] for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.7)
+    axes.grid(visible=False)
+    axes.margins(x=0.15)
+    axes.set_title(figure["title"])
+    axes.set_xlabel(figure["x"])
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(_formatter(figure))
+    said = ", ".join(f"{row['name']} {_value(value, figure)}" for row, value in zip(rows, values, strict=True))
+    return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
+
+
+def _finished(name: str, canvas: Figure, figure: Mapping[str, Any], text: str) -> Plot:
+    svg, png = io.BytesIO(), io.BytesIO()
+    canvas.savefig(png, format="png", dpi=192, metadata={"Software": None})
+    canvas.patch.set_alpha(0)
+    canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return Plot(name, svg.getvalue().decode(), png.getvalue(), dict(figure), text)
+
+
+def _formatter(figure: Mapping[str, Any]) -> FuncFormatter:
+    def write(value: float, place: int | None) -> str:
+        del place
+        return _value(value, figure)
+
+    return FuncFormatter(write)
+
+
+def _value(value: float, figure: Mapping[str, Any]) -> str:
+    if figure["percent"]:
+        return f"{100 * value:.4g}%".replace("-", numbers.MINUS)
+    return numbers.number(value)
+
+
+def _last(line: Mapping[str, Any]) -> float:
+    return float(_numbers(line["y"])[-1])
+
+
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    """null is NaN again."""
+    return np.array([math.nan if value is None else value for value in values], float)

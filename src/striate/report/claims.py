@@ -1,0 +1,86 @@
+"""The page of the claims: a card each with the sentence, the verdict, its numbers, plots, and how to repeat it.
+
+It reads the results that lie in a folder as JSON, so that claims tested one at a time come together on one page.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from striate import files
+from striate.report.claim_plots import drawn
+from striate.report.page import render
+
+SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not applicable": "–"}
+"""A verdict is a word and a symbol; colour only repeats it."""
+
+
+def claims_page(folder: Path | str, names: Sequence[str]) -> Path:
+    """Writes FOLDER/claims.html from the results FOLDER/NAME.json that are there, and the plots beside it.
+
+    Arguments:
+        folder: where the results lie.
+        names: the claims in the order of the page.
+
+    Returns: the path of claims.html.
+    """
+    place = Path(folder)
+    results = [found for name in names if (found := _read(place / f"{name}.json")) is not None]
+    cards = [_card(result, place) for result in results]
+    counts = {word: sum(r["verdict"] == word for r in results) for word in SYMBOLS}
+    text = render(
+        "claims.html",
+        cards=cards,
+        data=results[0]["data"] if results else None,
+        scales=sorted({result["scale"] for result in results}),
+        counts=[(SYMBOLS[word], word, n) for word, n in counts.items() if n],
+        total=len(results),
+    )
+    files.write_text(place / "claims.html", text)
+    return place / "claims.html"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _card(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    claim = result["claim"]
+    plots = [drawn(f"{claim['name']}-{at}", figure) for at, figure in enumerate(result["figures"], 1)]
+    for plot in plots:
+        plot.save_svg(folder / "plots")
+    return {
+        "claim": claim,
+        "verdict": result["verdict"],
+        "symbol": SYMBOLS[result["verdict"]],
+        "kind": result["verdict"].replace(" ", "-"),
+        "because": result["because"],
+        "headings": result["headings"],
+        "rows": result["rows"],
+        "plots": [(plot, figure["note"]) for plot, figure in zip(plots, result["figures"], strict=True)],
+        "n": result["n"],
+        "seconds": result["seconds"],
+        "trainings": result["trainings"],
+        "command": _command(result),
+        "data": result["data"],
+        "scale": result["scale"],
+    }
+
+
+def _command(result: Mapping[str, Any]) -> str:
+    words = ["striate", "claims", "run", result["claim"]["name"], "--scale", result["scale"]]
+    source = result.get("source") or {"name_or_path": result["data"]["name"]}
+    words += ["--data", str(source["name_or_path"])]
+    if source.get("size"):
+        words += ["--size", "x".join(map(str, source["size"]))]
+    for name, option in (("fit", "--fit"), ("root", "--data-root"), ("net", "--net")):
+        if source.get(name):
+            words += [option, str(source[name])]
+    return shlex.join(words)
