@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from striate.model import Model, Preprocessing
     from striate.network import Network
 
-FOLLOWED = 200
-"""About how many explanations one call nests before it follows the largest terms alone."""
+FOLLOWED = 60
+"""How many numbers one call explains with several terms of each; below these it follows the largest term alone."""
 
 
 def explain(
@@ -48,8 +48,8 @@ def explain(
         unit: number of the feature map, or of the feature of a vector.
         position: row and column on the feature map; None for its maximum, the first in reading order among equals.
         depth: how many layers down the largest terms are followed; `input`: to the pixels.
-        follow: how many terms of each number are followed. About 200 explanations are nested at most; beyond, only the
-            largest term of each.
+        follow: how many terms of each number are followed; below the first 60 numbers or so, where the way down would
+            branch into thousands, only the largest of each.
 
     Returns:
         An `Explanation`. Flattening is passed through: a dense layer's terms go on to the maps before it.
@@ -70,7 +70,7 @@ def explain(
     module, images = _opened(subject, shown)
     named_layer(module, layer)
     with undisturbed(module) as still:
-        passed = passage(still, as_input(still, images))
+        passed = passage(still, as_input(still, images).clone())  # a module may overwrite what it is given
     step = passed.of(layer)
     at = _place(step, layer, unit, position)
     raw = shown[0].numpy() if shown.dtype == torch.uint8 else None
@@ -138,7 +138,7 @@ class _Descent:
         terms = step.terms(at)
         followed = _inside(step, terms)[: self.follow] if depth else []
         # What is left is shared out, and the largest term is always followed, so that the pixels are reached.
-        share = (budget - 1) // max(len(followed), 1)
+        share = max(budget - 1, 0) // max(len(followed), 1)
         followed = followed if share else followed[:1]
         below = tuple(
             Below(source, self._found(step.origins[source.branch], source, depth, share)) for source in followed

@@ -31,7 +31,15 @@ Line = tuple[Span, ...]
 
 def lines(explanation: Explanation, width: int, most: int) -> list[Line]:
     """The lines of `Explanation.text`."""
-    return list(_all(explanation, "", max(width, 20), max(most, 1)))
+    found = list(_all(explanation, "", max(width, 20), max(most, 1)))
+    exact = isinstance(explanation.terms, Products) and _whole(explanation.terms)
+    note = "" if exact else "Tables are rounded; sums and values are worked out from the unrounded numbers."
+    return [*found, *_wrapped(note, width, "muted")]
+
+
+def _whole(terms: Products) -> bool:
+    """Whether all numbers are whole, so that none is rounded."""
+    return all(bool(np.all(part == np.round(part))) for part in (terms.x, terms.W, np.array(terms.b or 0.0)))
 
 
 def _all(explanation: Explanation, number: str, width: int, most: int) -> Iterator[Line]:
@@ -129,14 +137,12 @@ def _blocks(terms: Products, shown: Sequence[int], channels: Sequence[int], widt
     products = terms.products
     for figures in (4, 3, 2):
         x, W = aligned(terms.x[shown], figures), aligned(terms.W[shown], figures)
-        xW = aligned(np.append(products[shown].ravel(), terms.sums[shown]), figures)
-        sums = xW[products[shown].size :]
-        xW = xW[: products[shown].size].reshape(x.shape)
+        xW = aligned(products[shown], figures)
         grids = [
             (
                 _grid(f"channel {channels[c]}", x[k], ~terms.inside[c]),
                 _grid("filter", W[k]),
-                _sum_below(_grid("products", xW[k], ~terms.inside[c]), sums[k]),
+                _sum_below(_grid("products", xW[k], ~terms.inside[c]), figure(float(terms.sums[c]))),
             )
             for k, c in enumerate(shown)
         ]
@@ -163,7 +169,7 @@ def _grid(title: str, cells: np.ndarray, muted: np.ndarray | None = None) -> Blo
 
 def _sum_below(block: Block, total: str) -> Block:
     """A grid, and under it, at its right, its sum."""
-    words = f"Σ = {total.strip()}"
+    words = f"Σ = {total}"
     width = max(_width(block), len(words) + 2)
     return _padded([*block, (Span(words.rjust(width), "strong"),)])
 
