@@ -1,0 +1,135 @@
+// The units of a layer as a grid of plates. Only those near the window are in the page, so thousands cost no more than dozens.
+
+import { className } from "./atlas.js";
+import { make } from "./elements.js";
+import { measured, percentage, shortened } from "./numbers.js";
+import { cellSize, plateOf, plateSize } from "./plate.js";
+
+const CAPTION = 24;
+const GAP = { x: 16, y: 20 };
+const WIDEST_GAP = 40;
+const RIM = 8; // room for the mark around a chosen plate
+
+/** A grid inside `scroller`, in the element `list`, partly under `lid`; `addressFor(unit)` is where a plate leads. */
+export function makeGrid(scroller, list, lid, addressFor) {
+  let view = null;
+  let items = new Map();
+  let waiting = false;
+
+  function draw() {
+    waiting = false;
+    if (!view) return;
+    const { columns, pitch, units } = view;
+    const top = scroller.scrollTop - list.offsetTop;
+    const first = Math.max(0, Math.floor((top - scroller.clientHeight / 2) / pitch.y));
+    const last = Math.ceil((top + 1.5 * scroller.clientHeight) / pitch.y);
+    const kept = new Map();
+    const added = [];
+    for (let place = first * columns; place < Math.min(last * columns, units.length); place++) {
+      const unit = units[place];
+      const item = items.get(unit) ?? itemOf(view, unit, addressFor(unit));
+      item.style.transform = `translate(${(place % columns) * pitch.x}px, ${Math.floor(place / columns) * pitch.y}px)`;
+      item.setAttribute("aria-posinset", place + 1);
+      item.setAttribute("aria-setsize", units.length);
+      mark(item, unit === view.state.unit);
+      if (!items.has(unit)) added.push(item);
+      kept.set(unit, item);
+    }
+    for (const [unit, item] of items) if (!kept.has(unit)) item.remove();
+    list.append(...added);
+    items = kept;
+  }
+
+  function drawSoon() {
+    if (!waiting) requestAnimationFrame(draw);
+    waiting = true;
+  }
+
+  scroller.addEventListener("scroll", drawSoon, { passive: true });
+
+  return {
+    /** Shows these units of a layer. */
+    show(layer, contents, units, state) {
+      const same = view && view.layer === layer && view.state.scale === state.scale && view.state.sort === state.sort;
+      const anew = !view || view.layer !== layer || !alike(view.units, units);
+      if (!same) empty();
+      view = { layer, contents, units, state, ...arranged(layer, list.clientWidth) };
+      list.style.height = `${Math.ceil(units.length / view.columns) * view.pitch.y}px`;
+      if (anew) scroller.scrollTop = 0;
+      for (const [unit, item] of items) item.firstChild.href = addressFor(unit);
+      draw();
+    },
+    /** Brings a unit into the window, if it is among those shown. */
+    reveal(unit) {
+      const place = view ? view.units.indexOf(unit) : -1;
+      if (place < 0) return;
+      const top = list.offsetTop + Math.floor(place / view.columns) * view.pitch.y;
+      const covered = getComputedStyle(lid).position === "sticky" ? lid.offsetHeight + RIM : 0;
+      const above = top - scroller.scrollTop - covered;
+      const free = scroller.clientHeight - covered;
+      if (above < 0 || above + view.pitch.y > free) scroller.scrollTop = top - covered - Math.max(0, (free - view.pitch.y) / 2);
+      draw();
+    },
+    /** Units in a row. */
+    columns: () => view?.columns ?? 1,
+    clear() {
+      empty();
+      view = null;
+      list.style.height = "0";
+    },
+  };
+
+  function empty() {
+    for (const item of items.values()) item.remove();
+    items = new Map();
+  }
+}
+
+function arranged(layer, width) {
+  const size = cellSize(layer);
+  const plate = plateSize(size);
+  const columns = Math.max(1, Math.floor((width + GAP.x) / (plate.width + GAP.x)));
+  const spare = columns > 1 ? (width - columns * plate.width) / (columns - 1) : 0;
+  return { size, columns, pitch: { x: plate.width + Math.min(spare, WIDEST_GAP), y: plate.height + CAPTION + GAP.y }, plate };
+}
+
+function itemOf(view, unit, address) {
+  const { layer, contents, state, size, plate } = view;
+  const cell = (place) => make("i", "cell", { "data-place": place });
+  const link = make(
+    "a", "unit", { href: address, "data-unit": unit, "aria-label": words(layer, contents, unit), style: `width:${plate.width}px`, draggable: "false" },
+    plateOf(layer, contents, unit, state, size, cell), caption(contents, unit, state, plate.width),
+  );
+  return make("li", "", {}, link);
+}
+
+function mark(item, chosen) {
+  if (chosen) item.firstChild.setAttribute("aria-current", "true");
+  else item.firstChild.removeAttribute("aria-current");
+}
+
+/** One line: the number, and what the units are sorted by. */
+function caption(contents, unit, state, width) {
+  const room = Math.floor(width / 8) - String(unit).length - 1;
+  return make("span", "caption", {}, make("span", "number", {}, String(unit)), make("span", "", {}, sortValue(contents, unit, state.sort, room)));
+}
+
+function sortValue(contents, unit, sort, room) {
+  const { maximum, mean, zeros, selectivity, favours } = contents.units;
+  if (sort === "zeros") return percentage(zeros[unit]);
+  if (sort === "mean") return measured(mean[unit]);
+  if (sort !== "selectivity") return contents.units.dead[unit] ? "" : measured(maximum[unit]);
+  if (selectivity[unit] === null) return "–";
+  return shortened(`${measured(selectivity[unit])} ${className(favours[unit])}`, room);
+}
+
+function words(layer, contents, unit) {
+  const { dead, maximum, favours } = contents.units;
+  if (dead[unit]) return `${layer.name} unit ${unit}, dead`;
+  const favoured = favours[unit] < 0 ? "" : `, favours ${className(favours[unit])}`;
+  return `${layer.name} unit ${unit}, maximum ${measured(maximum[unit])}${favoured}`;
+}
+
+function alike(a, b) {
+  return a.length === b.length && a.every((unit, place) => unit === b[place]);
+}
