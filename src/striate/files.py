@@ -31,18 +31,22 @@ def replacing(path: Path) -> Generator[Path]:
         >>> target.read_text()
         'done'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    draft = Path(name)
+    draft: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        draft = Path(name)
         yield draft
         _flush(draft)
         draft.chmod(0o666 & ~_umask())
         draft.replace(path)
         _flush(path.parent)
+    except OSError as fault:
+        raise _of(path, draft, fault) from None
     finally:
-        draft.unlink(missing_ok=True)
+        if draft is not None:
+            draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -60,6 +64,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """Writes `value` as indented JSON to `path` atomically; NaN and infinities are refused, as JSON has none."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _of(path: Path, draft: Path | None, fault: OSError) -> OSError:
+    """The fault of writing `path`, under that name: nobody knows the draft's, and a full disk comes without a name."""
+    if fault.errno is None or (draft is not None and fault.filename not in (None, str(draft))):
+        return fault
+    return OSError(fault.errno, fault.strerror, str(path))
 
 
 def _flush(path: Path) -> None:

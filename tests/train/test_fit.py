@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_a_run_is_never_written_over(whole: Run, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(UserError, match="is not an empty folder"):
         fit(NETWORK, DATA, recipe(), out=tmp_path)
-    with pytest.raises(UserError, match="is not a folder"):
+    with pytest.raises(UserError, match="there is no run at"):
         Run.open(tmp_path / "nowhere")
 
 
@@ -234,6 +235,20 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_stays(
     monkeypatch.undo()
     assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
     assert tensors_equal(run_on(tmp_path / "run", DATA), whole)
+
+
+def test_the_systems_refusal_to_write_a_checkpoint_is_told(tmp_path: Path) -> None:
+    """No stand-in here: safetensors' own writer meets the system's limit."""
+    events = fit(NETWORK, DATA, recipe(), out=tmp_path / "run", engine=ENGINE)
+    next(events)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(Failure, match=r"could not be written .*File too large.*kept up to epoch 1, step 0"):
+            list(events)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
 
 
 def test_checkpoints_are_taken_inside_an_epoch_by_the_clock(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     assert len(lines) == 4
     assert "5,000 images, 1,234 parameters, 2 epochs" in lines[0]
     assert lines[2] == "epoch 1/2: training loss 0.4, validation accuracy 98.70%, best so far; 12.5 s, 9,000 images/s"
-    assert lines[3] == "all epochs done: test accuracy 98.76% with the weights of epoch 1, 25.0 s of training"
+    assert lines[3] == "all epochs done: test accuracy 98.76% with the weights of epoch 1; 25.0 s of training"
 
 
 def test_one_bar_with_loss_accuracy_speed_and_time_left() -> None:
@@ -66,6 +66,19 @@ def test_drawing_costs_under_one_percent_of_the_time_it_shows() -> None:
 def test_a_resumed_run_says_where_it_goes_on() -> None:
     begun = Started(OUT, 5, 100, 10, 10, "cpu", epoch=3, step=40, resumed=True)
     assert "going on at epoch 3, step 40" in shown([begun], terminal=False)[0]
+
+
+def test_a_finished_run_has_nothing_to_go_on_with() -> None:
+    begun = Started(OUT, 1, 100, 10, 10, "cpu", epoch=2, step=0, resumed=True)
+    text = shown([begun], terminal=True)[0]
+    assert "1 epoch\n" in text
+    assert "nothing is left to train" in text
+    assert "epoch 2" not in text
+
+
+def test_without_test_images_there_is_no_score() -> None:
+    text = shown([Finished(OUT, "all epochs done", 2, 1, None, None, 2.0)], terminal=False)[0]
+    assert "the weights of epoch 1 are kept, and no test images to score them on" in text
 
 
 def test_regression_has_no_accuracy() -> None:

@@ -7,7 +7,10 @@ the last recorded step. The metadata's one entry holds `State` as JSON. Nothing 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
@@ -19,6 +22,7 @@ from striate import files
 from striate.errors import Failure, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from torch import Tensor
@@ -79,13 +83,26 @@ def save(path: Path, bench: Workbench, state: State) -> None:
 
     Raises:
         NotFinite: a weight is not finite; what lies at `path` stays.
+        OSError: it could not be written, a full disk for one; what lies at `path` stays.
     """
     tensors = _tensors(bench)
     broken = [name for name, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]
     if broken:
         raise NotFinite(f"{broken[0]} holds a number that is infinite or not a number")
-    with files.replacing(path) as draft:
+    with files.replacing(path) as draft, _system_faults():
         save_file(tensors, draft, {METADATA: json.dumps(asdict(state))})
+
+
+@contextlib.contextmanager
+def _system_faults() -> Generator[None]:
+    """Gives what the system refused its own class again: safetensors tells a full disk in words only."""
+    try:
+        yield
+    except SafetensorError as cause:
+        number = re.search(r"os error (\d+)", str(cause))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
 
 
 def restore(path: Path, bench: Workbench) -> State:

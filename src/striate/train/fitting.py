@@ -13,7 +13,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.data import load
+from striate.data import FITS, load
 from striate.errors import DataError, UserError
 from striate.train import checkpoint
 from striate.train.engine import Engine
@@ -25,7 +25,7 @@ from striate.train.workbench import matching, preprocessing, set_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from striate.data import DataSet
+    from striate.data import DataSet, Fit
     from striate.network import Network
     from striate.train.events import Event
 
@@ -60,8 +60,7 @@ def fit(
     network = matching(network, data)
     engine = engine or engine_for(recipe)
     refuse_occupied(out)
-    fitted = str((source or {}).get("fit") or "crop")
-    bench = set_up(network, data, recipe, engine, preprocessing(data, fitted))
+    bench = set_up(network, data, recipe, engine, preprocessing(data, _fit_of(source)))
     state = checkpoint.State()
     with new_run(
         out,
@@ -139,6 +138,15 @@ def engine_for(recipe: Recipe) -> Engine:
     """The engine this machine gets for a recipe; regression stays in float32, as its outputs need more than 8 bits."""
     exact = recipe.precision == "auto" and recipe.loss == "mean-squared-error"
     return Engine.choose(precision="float32" if exact else recipe.precision)
+
+
+def _fit_of(source: Mapping[str, object] | None) -> Fit:
+    """How the images were brought to their size, which `predict` must do in the same way. Raises DataError."""
+    named = (source or {}).get("fit") or "crop"
+    for known in FITS:
+        if named == known:
+            return known
+    raise DataError(f"fit must be one of {', '.join(FITS)}, found {named}")
 
 
 def _load_again(run: Run) -> DataSet:

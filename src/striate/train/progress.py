@@ -65,10 +65,12 @@ class Progress:
 
     def _begin(self, event: Started) -> None:
         self._started = event
-        again = f", going on at epoch {event.epoch}, step {event.step}" if event.resumed else ""
-        self._say(f"{event.images:,} images, {event.parameters:,} parameters, {event.epochs} epochs{again}")
-        self._say(f"engine: {event.engine}")
-        if self.console.is_terminal:
+        over = event.epoch > event.epochs
+        again = f", going on at epoch {event.epoch}, step {event.step}" if event.resumed and not over else ""
+        epochs = "1 epoch" if event.epochs == 1 else f"{event.epochs} epochs"
+        self._say(f"{event.images:,} images, {event.parameters:,} parameters, {epochs}{again}")
+        self._say("nothing is left to train" if over else f"engine: {event.engine}")
+        if self.console.is_terminal and not over:
             self._open(event)
 
     def _open(self, event: Started) -> None:
@@ -116,10 +118,10 @@ class Progress:
         if event.accuracy is not None:
             score = f"test accuracy {event.accuracy:.2%}"
         else:
-            score = f"test error {event.loss:.4g}" if event.loss is not None else "no test split"
-        self._say(
-            f"{event.reason}: {score} with the weights of epoch {event.best_epoch}, {event.seconds:.1f} s of training"
-        )
+            score = f"test error {event.loss:.4g}" if event.loss is not None else ""
+        kept = f"weights of epoch {event.best_epoch}"
+        said = f"{score} with the {kept}" if score else f"the {kept} are kept, and no test images to score them on"
+        self._say(f"{event.reason}: {said}; {event.seconds:.1f} s of training")
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)

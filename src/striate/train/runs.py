@@ -50,7 +50,9 @@ class Run:
         needed = ("network.txt", "recipe.toml", "environment.json", "data.json")
         missing = [name for name in needed if not (run.path / name).is_file()]
         if missing:
-            what = "is not a folder" if not run.path.is_dir() else f"holds no run: {', '.join(missing)} missing"
+            if not run.path.exists():
+                raise UserError(f"there is no run at {path}")
+            what = f"holds no run: {', '.join(missing)} missing" if run.path.is_dir() else "is not a folder"
             raise UserError(f"{path} {what}")
         return run
 
@@ -147,8 +149,7 @@ def new_run(
         UserError: `out` holds something already.
     """
     refuse_occupied(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
+    draft = _draft(out)
     try:
         draft.chmod(0o777 & ~_umask())
         files.write_text(draft / "network.txt", f"{network}\n")
@@ -162,6 +163,14 @@ def new_run(
         draft.rename(out)
     finally:
         _remove(draft)
+
+
+def _draft(out: Path) -> Path:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
+    except OSError as cause:
+        raise Failure(f"the run's folder {out} cannot be made: {cause.strerror}; choose another with --out") from None
 
 
 def refuse_occupied(out: Path) -> None:

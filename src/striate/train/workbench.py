@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import torch
 
 from striate.data import statistics
-from striate.errors import DataError, NetworkError
+from striate.errors import DataError, NetworkError, RecipeError
 from striate.model import Preprocessing, ends_in_softmax
 from striate.train.faster import make_faster
 from striate.train.optimizer import optimizer, training_loss
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from striate.data import DataSet
+    from striate.data import DataSet, Fit
     from striate.network import Network
     from striate.train.engine import Engine
     from striate.train.recipe import Recipe
@@ -67,7 +68,7 @@ def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, prep
     """The workbench of a training's first step.
 
     Raises:
-        RecipeError: the loss does not suit the data.
+        RecipeError: the loss does not suit the data, or batches of one image do not suit batch normalization.
         DataError: a split that training needs is empty.
     """
     for name, split in (("train", data.train), ("validation", data.validation)):
@@ -75,6 +76,7 @@ def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, prep
             raise DataError(
                 f"training needs images to train on and to validate on; the {name} split of {data.name} is empty"
             )
+    _refuse_batches_of_one(network, len(data.train), recipe.batch_size)
     device = torch.device(engine.device)
     module = network.build(recipe.seed).train()
     make_faster(module)
@@ -91,6 +93,19 @@ def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, prep
         recipe=recipe,
         steps=steps_per_epoch(len(data.train), recipe.batch_size),
     )
+
+
+def _refuse_batches_of_one(network: Network, images: int, batch_size: int) -> None:
+    """Raises RecipeError where batch normalization would take the variance of a single number."""
+    if min(images, batch_size) > 1:
+        return
+    for row in network.describe().rows:
+        if row.text.startswith("batchnorm") and math.prod(row.output[1:]) == 1:
+            found = f"batch_size {batch_size}" if batch_size == 1 else f"{images} training image"
+            raise RecipeError(
+                f"{row.name} normalizes every number over the images of a batch, so a batch needs at least 2; "
+                f"found {found}"
+            )
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -124,7 +139,7 @@ def matching(network: Network, data: DataSet) -> Network:
     return network
 
 
-def preprocessing(data: DataSet, fit: str) -> Preprocessing:
+def preprocessing(data: DataSet, fit: Fit) -> Preprocessing:
     """Every channel to mean 0 and standard deviation 1 over the training split; a constant channel to 0."""
     mean, std = statistics(data.train)
     return Preprocessing(data.shape, mean, tuple(s if s > 0 else 1.0 for s in std), fit)
