@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -72,11 +73,12 @@ def explain(
         return
     if image is None or layer is None or unit is None:
         raise UserError("say which number: striate explain RUN IMAGE --layer conv2 --unit 3 --at 4,5")
+    down = _depth(depth)
     from striate import inside
 
     subject = Subject.named(run, Foreign())
     (picture,) = shown(subject, [image], named, data_root)
-    found = inside.explain(subject.model, picture.pixels, layer, unit, position, depth=_depth(depth), follow=follow)
+    found = inside.explain(subject.model, picture.pixels, layer, unit, position, depth=down, follow=follow)
     if json:
         console.show_json(found.as_json() | {"image": image})
         return
@@ -130,16 +132,18 @@ def _show_demo(seed: int, unit: int | None, position: Pair | None, step: bool, w
         console.show_json(kept | {"outputs": [each.as_json() for each in found]})
         return
     first, *rest = found
-    _introduce(demo, seed)
+    _introduce(demo, seed, width)
     waits = step and sys.stdin.isatty() and sys.stdout.isatty()
     shown = _each(first, rest, width, waits)
     _conclude(shown)
 
 
-def _introduce(demo: ConvolutionDemo, seed: int) -> None:
+def _introduce(demo: ConvolutionDemo, seed: int, width: int) -> None:
     from striate.inside.figures import aligned, figure
 
-    console.show(f"input 5x5x3 (seed {seed}), with a border of one 0; two filters 3x3x3, stride 2; output 3x3x2")
+    words = f"input 5x5x3 (seed {seed}), with a border of one 0; two filters 3x3x3, stride 2; output 3x3x2"
+    for line in textwrap.wrap(words, width):
+        console.show(line)
     channels = aligned(demo.x, 4)
     console.show("\n  " + "    ".join(f"channel {c}" for c in range(len(channels))))
     for rows in zip(*channels, strict=True):
