@@ -71,6 +71,21 @@ def test_seeds_needed_agree_with_the_textbook() -> None:
     assert statistics.seeds_needed(deviation=1000.0, smallest=1.0) is None
 
 
+@pytest.mark.parametrize("ratio", [0.3, 1.0, 3.0, 7.0])
+def test_seeds_needed_are_the_fewest_with_enough_power(ratio: float) -> None:
+    found = statistics.seeds_needed(deviation=ratio, smallest=1.0)
+    assert found is not None
+    rng = np.random.default_rng(6)
+
+    def share_found(n: int) -> float:
+        d = rng.normal(1, ratio, (3000, n))
+        t = d.mean(1) / d.std(1, ddof=1) * math.sqrt(n)
+        return float(np.mean(np.abs(t) > stats.t.ppf(0.975, n - 1)))
+
+    assert share_found(found) > 0.77
+    assert found == 3 or share_found(found - 1) < 0.83
+
+
 @pytest.mark.parametrize("kind", ["normal", "accuracies"])
 def test_a_against_a_finds_a_difference_in_about_one_of_twenty(kind: str) -> None:
     rng = np.random.default_rng(4)

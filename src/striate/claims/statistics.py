@@ -236,6 +236,8 @@ def power(n: int, deviation: float, difference: float) -> float:
 
     shift = math.sqrt(n) * difference / deviation
     critical = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
+    if n > 30 and shift > critical + 6:
+        return 1.0  # to nine digits; scipy's noncentral t is not a number from about here on
     return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
 
 

@@ -228,7 +228,7 @@ def points(steps: int) -> list[int]:
 
     Example:
         >>> points(20)
-        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 17, 20]
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 17, 19, 20]
     """
     found = [0]
     while found[-1] < steps:

@@ -1,0 +1,110 @@
+"""Comparisons: pairs share draws, the test decides nothing, A against A finds nothing, the same twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from striate.claims import compare, variant, vary
+from striate.claims.comparison import TUNING_SEED
+from striate.claims.metrics import metric
+from striate.claims.variants import Variant, replaced
+from striate.errors import NetworkError, RecipeError, UserError
+from striate.network import Network
+from striate.train import Recipe
+
+from .stripes import stripes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = "conv 4 3x3, relu, maxpool 2x2, dense 3"
+RECIPE = Recipe(epochs=2, batch_size=30, learning_rate=0.01)
+
+
+def _base() -> Variant:
+    return variant(TEXT, stripes(), RECIPE)
+
+
+def test_variants_share_first_draws_where_names_and_shapes_agree() -> None:
+    a, b = _base(), vary(_base(), "relu=tanh")
+    drawn = [one.network.build(5).state_dict() for one in (a, b)]
+    assert drawn[0].keys() == drawn[1].keys()
+    assert all(torch.equal(drawn[0][name], drawn[1][name]) for name in drawn[0])
+
+
+def test_a_against_a_is_no_difference_at_all(tmp_path: Path) -> None:
+    a = _base()
+    found = compare([a, Variant("again", a.network, a.recipe)], stripes(), seeds=3, out=tmp_path)
+    pair = found.pairs[0]
+    assert pair.found.differences == (0, 0, 0)
+    assert pair.verdict.word == "no difference larger than"
+    assert pair.verdict.largest == 0
+
+
+def test_a_comparison_is_the_same_twice_and_tells_all(tmp_path: Path) -> None:
+    asked = [TEXT, "dense 3"]
+    first = compare(asked, stripes(), RECIPE, seeds=3, metric="steps-30", rates=(0.003, 0.03), out=tmp_path / "a")
+    again = compare(asked, stripes(), RECIPE, seeds=3, metric="steps-30", rates=(0.003, 0.03), out=tmp_path / "b")
+    assert first.as_json() == again.as_json()
+    told = first.as_json()
+    assert [one["tuned"]["rates"] for one in told["variants"]] == [(0.003, 0.03)] * 2
+    assert all(len(one["values"]) == 3 for one in told["variants"])
+    assert told["curves"][0]["n"] == 3
+    assert "n = 3" in told["pairs"][0]["sentence"]
+
+
+def test_tuning_uses_its_own_seed_and_no_test_images(tmp_path: Path) -> None:
+    import json
+
+    compare([TEXT, "dense 3"], stripes(), RECIPE, seeds=2, rates=(0.003, 0.03), out=tmp_path)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "trials").iterdir()]
+    tuning = [record for record in records if record["trial"]["tuning"]]
+    assert len(tuning) == 4
+    assert {record["trial"]["recipe"]["seed"] for record in tuning} == {TUNING_SEED}
+    assert all(record["test"] is None for record in tuning)
+    assert all(record["test"]["count"] == 150 for record in records if not record["trial"]["tuning"])
+
+
+def test_text_is_replaced_as_whole_words() -> None:
+    assert replaced("relu\nprelu\nconv 16 3x3", "relu", "tanh") == "tanh\nprelu\nconv 16 3x3"
+    assert replaced("conv 6 3x3\nconv 16 3x3", "6", "8") == "conv 8 3x3\nconv 16 3x3"
+    assert replaced("maxpool  2x2", "maxpool 2x2", "avgpool 2x2") == "avgpool 2x2"
+    assert replaced("conv 4 3x3\nrelu\ndense 3", "relu", "") == "conv 4 3x3\ndense 3"
+    assert replaced("relu", "tanh", "x") is None
+
+
+def test_variations_of_networks_and_recipes() -> None:
+    assert vary(_base(), "maxpool 2x2=").network.names == ("conv1", "relu1", "dense1")
+    assert vary(_base(), "optimizer=sgd").recipe.optimizer == "sgd"
+    for change, error in (("gelu=tanh", NetworkError), ("relu", UserError), ("epochs=0", RecipeError)):
+        with pytest.raises(error):
+            vary(_base(), change)
+
+
+def test_recipes_can_be_compared(tmp_path: Path) -> None:
+    RECIPE.changed(epochs=1).write(tmp_path / "short.toml")
+    network = Network.parse(TEXT, input=(1, 16, 16))
+    found = variant(str(tmp_path / "short.toml"), stripes(), RECIPE, network=network)
+    assert (found.name, found.recipe.epochs) == ("short", 1)
+    with pytest.raises(UserError, match="--net"):
+        variant(str(tmp_path / "short.toml"), stripes(), RECIPE)
+
+
+@pytest.mark.parametrize("seeds", [1, [0], [0, 0], [0, TUNING_SEED], [-1, 0]])
+def test_bad_seeds_are_refused(seeds: int | list[int], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="two or more different seeds"):
+        compare([TEXT, "dense 3"], stripes(), RECIPE, seeds=seeds, out=tmp_path)
+
+
+def test_bad_questions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least two variants"):
+        compare([TEXT], stripes(), RECIPE, out=tmp_path)
+    with pytest.raises(UserError, match="different names"):
+        compare([TEXT, TEXT], stripes(), RECIPE, out=tmp_path)
+    with pytest.raises(NetworkError, match="4 outputs and stripes has 3"):
+        compare([TEXT, "dense 4"], stripes(), RECIPE, out=tmp_path)
+    with pytest.raises(UserError, match="metric must be one of"):
+        metric("speed")
