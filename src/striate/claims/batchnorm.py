@@ -51,7 +51,7 @@ def study(setting: Setting) -> Outcome:
         [setting.variant(name, text, plain) for name, text in texts.items()],
         6,
         steps_metric(),
-        (0.01, 0.03, 0.1, 0.3),
+        (0.03, 0.1, 0.3, 1.0),
         tune_by=steps_metric(which="validation_error"),
         probes=("gradients",),
     )

@@ -186,7 +186,8 @@ def contrasts(sets: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
     for name, one in zip(sets, found, strict=True):
         said = verdict(one, smallest=metric.smallest, higher=metric.higher)
         evidence = f"95% interval {words.span(one, metric)}, n = {one.n}, p = {words.probability(one.p_corrected)}"
-        judged[name] = Contrast(name, one, said, f"{name}: {words.change(one.mean, metric)} ({evidence})")
+        spoken = f"{name}: {words.change(one.mean, metric)}, {words.judged(said, metric)} ({evidence})"
+        judged[name] = Contrast(name, one, said, spoken)
     return judged
 
 

@@ -54,9 +54,7 @@ def study(setting: Setting) -> Outcome:
     quick = setting.scale == "quick"
     plain = recipe(epochs=10 if quick else 30)
     one = setting.variant("network", QUICK if quick else FULL, plain)
-    measured = measure(
-        [one], setting.trials, seeds=SEEDS, metric=ACCURACY, rates=(0.001, 0.003, 0.01), probes=("path",)
-    )
+    measured = measure([one], setting.trials, seeds=SEEDS, metric=ACCURACY, rates=(0.003, 0.01, 0.03), probes=("path",))
     judged = contrasts({INVARIANT: _closer(measured[0])}, MOVED) | contrasts({CONVERGED: _later(measured[0])}, LATE)
     verdict, because = decide(measured, judged)
     return Outcome(

@@ -44,7 +44,7 @@ def study(setting: Setting) -> Outcome:
     plain = recipe(epochs=8 if quick else 40)
     text = QUICK if quick else FULL
     variants = [setting.variant(kind, network(kind, text), plain) for kind in (AVERAGE, STRIDE, OVERLAP, MAX)]
-    found = setting.compare(variants, 6, ACCURACY, (0.001, 0.003, 0.01))
+    found = setting.compare(variants, 6, ACCURACY, (0.003, 0.01, 0.03))
     verdict, because = decide(found)
     headings, rows = table(found)
     figures = (value_bars(found, "Test accuracy"), learning_curves(found))

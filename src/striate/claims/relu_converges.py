@@ -48,7 +48,7 @@ def study(setting: Setting) -> Outcome:
         variants,
         5,
         steps_metric(),
-        (0.003, 0.01, 0.03, 0.1, 0.3),
+        (0.01, 0.03, 0.1, 0.3, 1.0),
         tune_by=steps_metric(which="validation_error"),
     )
     verdict, because = decide(found)

@@ -49,7 +49,7 @@ def study(setting: Setting) -> Outcome:
     text, c, d = (QUICK if quick else FULL), CONVS[setting.scale], DENSES[setting.scale]
     texts = {WHOLE: (c, d), NO_CONV: ("", d), NO_DENSE: (c, ""), NEITHER: ("", "")}
     variants = [setting.variant(name, text.format(c=a, d=b), plain) for name, (a, b) in texts.items()]
-    found = setting.compare(variants, 6, ERROR, (0.001, 0.003, 0.01))
+    found = setting.compare(variants, 6, ERROR, (0.003, 0.01, 0.03))
     judged = contrasts(_sets(found), ERROR)
     verdict, because = decide(found, judged)
     headings, rows = table(found)

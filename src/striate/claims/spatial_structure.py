@@ -55,7 +55,7 @@ def study(setting: Setting) -> Outcome:
             (ANN_SHUFFLED, ANN, shuffled),
         )
     ]
-    found = setting.compare(variants, 5, ACCURACY, (0.001, 0.003, 0.01))
+    found = setting.compare(variants, 5, ACCURACY, (0.003, 0.01, 0.03))
     judged = contrasts(_sets(found), LOSS)
     verdict, because = decide(found, judged)
     headings, rows = table(found)

@@ -25,6 +25,13 @@ def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) ->
     )
 
 
+def judged(verdict: Verdict, metric: Metric) -> str:
+    """A verdict in a few words."""
+    if verdict.largest is not None:
+        return f"no difference larger than {size(verdict.largest, metric)}"
+    return verdict.word
+
+
 def change(difference: float, metric: Metric) -> str:
     """A difference on the metric's scale, with its sign: points for shares, a factor for steps."""
     if metric.unit == "steps":
