@@ -85,6 +85,24 @@ def test_probabilities_are_not_softmaxed_twice(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, model.module(scaled).detach().numpy(), atol=1e-6)
 
 
+class HiddenSoftmax(nn.Module):
+    """A softmax that is a function call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(self.dense(x.flatten(1)), 1)
+
+
+def test_a_foreign_softmax_is_exported_as_it_is(tmp_path: Path) -> None:
+    model = Model.foreign(HiddenSoftmax().eval(), (1, 4, 4), classes=("a", "b", "c"))
+    images = photos(4, (1, 4, 4))
+    found = run(export.to_onnx(model, tmp_path / "model.onnx", images).path, images)
+    np.testing.assert_allclose(found, model.module(torch.from_numpy(images / 255).float()).detach(), atol=1e-6)
+
+
 def test_regression_on_vectors_keeps_its_numbers(tmp_path: Path) -> None:
     model = model_of("input 3, dense 4, sigmoid, dense 1", ())
     vectors = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)

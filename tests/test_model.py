@@ -71,6 +71,38 @@ def test_predicting_gives_probabilities_whatever_the_batch_and_leaves_the_modes(
     assert mine.predict(images(0)).shape == (0, 4)
 
 
+class HiddenSoftmax(nn.Module):
+    """A softmax that is a function call, as in many a model from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(self.dense(x), 1)
+
+
+def test_a_softmax_that_nobody_sees_is_not_taken_twice() -> None:
+    module = HiddenSoftmax()
+    x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    once = module(torch.from_numpy(x)).detach().numpy()
+    foreign = Model.foreign(module, (4,), classes=("a", "b", "c"))
+    np.testing.assert_allclose(foreign.predict(x, batch=3), once, atol=1e-6)
+    scores = Model.foreign(module.dense, (4,), classes=("a", "b", "c"))
+    np.testing.assert_allclose(scores.predict(x), once, atol=1e-6)
+
+
+def test_of_a_network_of_ours_the_last_layer_says_what_comes_out() -> None:
+    network = Network.parse("input 2, dense 2")
+    module = network.build()
+    with torch.no_grad():
+        module[0].weight.zero_()  # pyright: ignore[reportIndexIssue, reportCallIssue]
+        module[0].bias.copy_(torch.tensor([1.0, 0.0]))  # pyright: ignore[reportIndexIssue, reportCallIssue]
+    mine = Model(module, Preprocessing((2,), (0.0, 0.0), (1.0, 1.0)), ("a", "b"), network)
+    expected = 1 / (1 + np.exp(-1.0))  # logits of 1 and 0, although they look like probabilities
+    np.testing.assert_allclose(mine.predict(np.zeros((1, 2), np.float32))[0, 0], expected, rtol=1e-6)
+
+
 def test_modes_are_put_back_after_an_exception() -> None:
     class Broken(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -122,14 +122,17 @@ def _names(model: Model) -> tuple[str, str]:
 class _Whole(nn.Module):
     """Everything from the image to the probabilities, as one module."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, example: Tensor) -> None:
         super().__init__()
         self.module = model.module
-        self.model = model
+        self.preprocessing = model.preprocessing
+        with torch.inference_mode():
+            outputs = self.module(self.preprocessing.normalize(example))
+        self.softmax = bool(model.classes) and not model.gives_probabilities(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        outputs = self.module(self.model.preprocessing.normalize(x))
-        return self.model.probabilities(outputs)
+        outputs = self.module(self.preprocessing.normalize(x))
+        return outputs.softmax(1) if self.softmax else outputs
 
 
 def _translated(model: Model, images: np.ndarray, input: str, output: str) -> onnx.ModelProto:
@@ -141,7 +144,7 @@ def _translated(model: Model, images: np.ndarray, input: str, output: str) -> on
     try:
         with _quiet():
             program = torch.onnx.export(
-                _Whole(model).eval(),
+                _Whole(model, example).eval(),
                 (example,),
                 dynamo=True,
                 verbose=False,

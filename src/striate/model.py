@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 METADATA = "striate"
 """The key of a .safetensors file's metadata under which our JSON stands."""
 
+ROUNDING = 1e-5
+"""How far from 1 the sum of a softmax in float32 may be."""
+
 VERSION = 1
 """Version of that JSON; raised when an older program could misread it."""
 
@@ -238,7 +241,15 @@ class Model:
 
     def probabilities(self, outputs: Float32[Tensor, "n outputs"]) -> Float32[Tensor, "n outputs"]:
         """Softmax of the module's outputs, unless they are probabilities already, or numbers (regression)."""
-        return outputs.softmax(1) if self.classes and not ends_in_softmax(self.module) else outputs
+        return outputs.softmax(1) if self.classes and not self.gives_probabilities(outputs) else outputs
+
+    def gives_probabilities(self, outputs: Float32[Tensor, "n outputs"]) -> bool:
+        """Whether these outputs of the module are probabilities.
+
+        Of a network of ours the last layer says it. A module from elsewhere may compute its softmax where nobody sees
+        it: there they are, where every row is non-negative and sums to 1 within rounding.
+        """
+        return ends_in_softmax(self.module) or (self.network is None and _are_probabilities(outputs))
 
     def _check(self, images: np.ndarray) -> None:
         shape = self.preprocessing.shape
@@ -272,6 +283,12 @@ def ends_in_softmax(module: nn.Module) -> bool:
     from torch import nn
 
     return isinstance(module, nn.Sequential) and len(module) > 0 and isinstance(module[-1], nn.Softmax)
+
+
+def _are_probabilities(outputs: Tensor) -> bool:
+    if outputs.dim() != 2 or not len(outputs) or outputs.shape[1] < 2:
+        return False
+    return bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() <= ROUNDING).all())
 
 
 def _safetensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:

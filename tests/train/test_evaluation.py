@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from squares import ENGINE, NETWORK, squares
-from torch import nn
+from torch import Tensor, nn
 
 from striate.data import Split
 from striate.errors import DataError, ModelError
@@ -107,6 +108,21 @@ def test_a_module_that_ends_in_softmax_gives_probabilities_already() -> None:
     np.testing.assert_allclose(
         model(plain).predict(DATA.test.images), model(ended).predict(DATA.test.images), atol=1e-6
     )
+
+
+class HiddenSoftmax(nn.Module):
+    def __init__(self, scores: nn.Module) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(self.scores(x), 1)
+
+
+def test_a_foreign_softmax_is_seen_by_its_outputs() -> None:
+    plain = NETWORK.build(1)
+    hidden = replace(model(plain), module=HiddenSoftmax(plain), network=None)
+    assert evaluate(hidden, DATA.test).loss == pytest.approx(evaluate(model(plain), DATA.test).loss, rel=1e-5)
 
 
 def test_regression_scores() -> None:

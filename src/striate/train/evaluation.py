@@ -163,7 +163,7 @@ def evaluate(model: Model, split: Split, batch: int = 512) -> Evaluation:
     """
     if not model.classes:
         raise ModelError(f"{model.name} has no classes, so that nothing can be right or wrong; use evaluate_regression")
-    logarithms = np.concatenate([_log_probabilities(model.module, x) for x, _ in _outputs(model, split, batch)])
+    logarithms = np.concatenate([_log_probabilities(model, x) for x, _ in _outputs(model, split, batch)])
     if logarithms.shape[1:] != (len(model.classes),):
         raise ModelError(f"{model.name} has {logarithms.shape[1:]} outputs for {len(model.classes)} classes")
     return summarize(logarithms, np.asarray(split.labels, np.int64), model.classes)
@@ -217,11 +217,12 @@ def score(
     """Mean loss and accuracy on a split, in the engine's precision; for regression the mean squared error."""
     loss = torch.zeros((), device=engine.device)
     right = torch.zeros((), dtype=torch.int64, device=engine.device)
+    given = ends_in_softmax(module)
     for outputs, labels in _batched(module, preprocessing, split, batch, engine):
         if regression:
             loss += ((outputs - labels) ** 2).mean(1).sum()
         else:
-            logarithms = _logarithms(module, outputs)
+            logarithms = _logarithms(outputs, given=given)
             loss -= logarithms.gather(1, labels[:, None]).sum()
             right += (logarithms.argmax(1) == labels).sum()
     return Score(loss.item() / len(split), None if regression else right.item() / len(split))
@@ -247,12 +248,13 @@ def _batched(
             yield module(arranged).float(), labels
 
 
-def _logarithms(module: nn.Module, outputs: Tensor) -> Tensor:
-    return outputs.clamp_min(EPSILON).log() if ends_in_softmax(module) else outputs.log_softmax(1)
+def _logarithms(outputs: Tensor, *, given: bool) -> Tensor:
+    """Log probabilities; `given`: the outputs are probabilities already."""
+    return outputs.clamp_min(EPSILON).log() if given else outputs.log_softmax(1)
 
 
-def _log_probabilities(module: nn.Module, outputs: Tensor) -> Float32[np.ndarray, "n k"]:
-    return _logarithms(module, outputs).cpu().numpy()
+def _log_probabilities(model: Model, outputs: Tensor) -> Float32[np.ndarray, "n k"]:
+    return _logarithms(outputs, given=model.gives_probabilities(outputs)).cpu().numpy()
 
 
 def _class_score(name: str, k: int, confusion: Int64[np.ndarray, "k k"]) -> ClassScore:
