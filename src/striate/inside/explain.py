@@ -6,7 +6,9 @@ float64, what the number is made of; its value is set beside the one that the mo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
@@ -136,7 +138,7 @@ class _Descent:
     def explanation(self, step: Step, name: str, at: Spot, depth: int, budget: int) -> Explanation:
         """The number at `at` of a step's output, and `depth` layers below it; -1 for all."""
         terms = step.terms(at)
-        followed = _inside(step, terms)[: self.follow] if depth else []
+        followed = list(islice(_inside(step, terms), self.follow)) if depth else []
         # What is left is shared out, and the largest term is always followed, so that the pixels are reached.
         share = max(budget - 1, 0) // max(len(followed), 1)
         followed = followed if share else followed[:1]
@@ -168,15 +170,15 @@ class _Descent:
         return Pixel(at[0], position, value, int(self.raw[at]), mean, std)
 
 
-def _inside(step: Step, terms: Terms) -> list[Source]:
+def _inside(step: Step, terms: Terms) -> Iterator[Source]:
     """The sources to follow, at their places in what reached the step: those that add something, or the first."""
-    found: list[Source] = []
+    first = True
     for source in terms.sources:
         at = source.at
         if any(step.border):
             at = (at[0], at[1] - step.border[0], at[2] - step.border[1])
             if not (0 <= at[1] < step.input[1] and 0 <= at[2] < step.input[2]):
                 continue
-        if source.adds != 0 or not found:
-            found.append(Source(at, source.x, source.adds, source.branch))
-    return found
+        if source.adds != 0 or first:
+            yield Source(at, source.x, source.adds, source.branch)
+        first = False

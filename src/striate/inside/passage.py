@@ -356,7 +356,7 @@ def _with_padding(found: Translated, reached: _Reached) -> tuple[Translated, _Re
         whole = Conv(*options, pad, layer.dilation, layer.groups, layer.bias)
         window = whole.window(padding.reached.x.shape)
         if (window.before, window.after) == ((top, left), (bottom, right)):
-            return Translated(whole, found.theta), padding.reached
+            return Translated(whole, found.held), padding.reached
     return found, reached
 
 

@@ -5,8 +5,9 @@ Only what the equation says exactly is translated; everything else is refused by
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, final
 
 import torch
@@ -37,16 +38,21 @@ class Translated:
 
     Attributes:
         layer: the layer.
-        theta: its numbers in float64.
+        held: the module's tensors, by their names in the layer's equation.
         border: zeros that the module puts around its input and counts as pixels: rows above and below, columns left
             and right.
         training: whether it computes as in training even in evaluation mode: a batch norm without running statistics.
     """
 
     layer: Layer
-    theta: Parameters = field(default_factory=dict[str, Array])
+    held: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     border: Pair = (0, 0)
     training: bool = False
+
+    @cached_property
+    def theta(self) -> Parameters:
+        """Its numbers in float64: made when first asked for, since most layers of a pass are never explained."""
+        return {name: numbers(tensor) for name, tensor in self.held.items()}
 
 
 def translated(part: nn.Module, input: Shape) -> Translated | None:
@@ -80,13 +86,13 @@ def known_kinds() -> str:
 
 def numbers(tensor: Tensor) -> Array:
     """A tensor as float64 NumPy."""
-    return tensor.detach().to("cpu", torch.float64).numpy().copy()
+    return tensor.detach().to("cpu", torch.float64, copy=True).numpy()
 
 
 def _convolution(part: nn.Conv2d, input: Shape) -> Translated:
     _require(part.padding_mode == "zeros", f"padding_mode={part.padding_mode!r}; explained is 'zeros'")
     pad = {"valid": (0, 0)}.get(part.padding, part.padding) if isinstance(part.padding, str) else part.padding
-    theta = _theta(part)
+    held = _held(part)
     layer = Conv(
         part.out_channels,
         _pair(part.kernel_size),
@@ -94,15 +100,15 @@ def _convolution(part: nn.Conv2d, input: Shape) -> Translated:
         pad if isinstance(pad, str) else _pair(pad),
         _pair(part.dilation),
         part.groups,
-        "bias" in theta,
+        "bias" in held,
     )
-    return Translated(layer, theta)
+    return Translated(layer, held)
 
 
 def _dense(part: nn.Linear, input: Shape) -> Translated:
     _require(len(input) == 1, f"an input of {len(input)} dimensions; explained is a vector of features")
-    theta = _theta(part)
-    return Translated(Dense(part.out_features, "bias" in theta), theta)
+    held = _held(part)
+    return Translated(Dense(part.out_features, "bias" in held), held)
 
 
 def _maximum(part: nn.MaxPool2d, input: Shape) -> Translated:
@@ -138,10 +144,8 @@ def _global_mean(part: nn.Sequential, input: Shape) -> Translated | None:
 
 def _batch_norm(part: nn.BatchNorm1d | nn.BatchNorm2d, input: Shape) -> Translated:
     _require(len(input) in (1, 3), f"an input of {len(input)} dimensions; explained are maps and vectors")
-    theta = _theta(part)
-    if not part.affine:
-        theta |= {"weight": numbers(torch.ones(input[0])), "bias": numbers(torch.zeros(input[0]))}
-    return Translated(BatchNorm(part.eps), theta, training=part.running_mean is None)
+    plain = {"weight": torch.ones(input[0]), "bias": torch.zeros(input[0])}
+    return Translated(BatchNorm(part.eps), plain | _held(part), training=part.running_mean is None)
 
 
 def _lrn(part: nn.LocalResponseNorm, input: Shape) -> Translated:
@@ -205,9 +209,10 @@ _KINDS: dict[type[nn.Module], Callable[[Any, Shape], Translated | None]] = {
 """How each kind of module is translated. Exact types: a subclass may compute something else."""
 
 
-def _theta(part: nn.Module) -> Parameters:
-    tensors = {**dict(part.named_parameters(recurse=False)), **dict(part.named_buffers(recurse=False))}
-    return {name: numbers(tensor) for name, tensor in tensors.items() if tensor.is_floating_point()}
+def _held(part: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a module that equations name, whether parameters, buffers or made of others by weight norm."""
+    tensors = {name: getattr(part, name, None) for name in ("weight", "bias", "running_mean", "running_var")}
+    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
 
 
 def _pair(value: int | tuple[int, ...]) -> Pair:

@@ -250,6 +250,8 @@ def _by_size(
     places: Int[np.ndarray, "*window axes"], x: Array, adds: Array, taken: Bool[np.ndarray, "*window"]
 ) -> tuple[Source, ...]:
     """Those taken as sources, by the size of what they add; equal ones in reading order."""
-    order = [k for k in np.argsort(-np.abs(adds), axis=None, kind="stable").tolist() if taken.flat[k]]
-    spots = places.reshape(-1, places.shape[-1])
-    return tuple(Source(tuple(spots[k].tolist()), float(x.flat[k]), float(adds.flat[k])) for k in order)
+    order = np.argsort(-np.abs(adds), axis=None, kind="stable")
+    order = order[taken.ravel()[order]]
+    spots = places.reshape(-1, places.shape[-1])[order].tolist()
+    values = zip(spots, x.ravel()[order].tolist(), adds.ravel()[order].tolist(), strict=True)
+    return tuple(Source(tuple(spot), value, share) for spot, value, share in values)
