@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def test_the_systems_refusal_names_the_path_and_not_the_draft(tmp_path: Path) ->
     with pytest.raises(OSError, match=r"File exists|Not a directory") as told:
         files.write_text(tmp_path / "file" / "note.txt", "")
     assert ".part" not in str(told.value)
+
+
+def test_json_holds_paths_that_are_no_utf8(tmp_path: Path) -> None:
+    value = {"path": os.fsdecode(b"caf\xe9"), "name": "Käfer"}
+    files.write_json(tmp_path / "held.json", value)
+    assert json.loads((tmp_path / "held.json").read_text(encoding="utf-8")) == value
 
 
 def test_another_files_fault_keeps_its_name(tmp_path: Path) -> None:

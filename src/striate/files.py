@@ -62,8 +62,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes `value` as indented JSON to `path` atomically; NaN and infinities are refused, as JSON has none."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Writes `value` as indented JSON to `path` atomically; NaN and infinities are refused, as JSON has none.
+
+    A path with bytes that are not UTF-8 comes back as it was: JSON's own escapes hold it.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def _of(path: Path, draft: Path | None, fault: OSError) -> OSError:

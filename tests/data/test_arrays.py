@@ -101,7 +101,7 @@ def test_npz_with_words_names_resizing_and_one_channel(tmp_path: Path) -> None:
 
 def test_npz_never_unpickles(tmp_path: Path) -> None:
     np.savez(tmp_path / "evil.npz", images=np.array([{"a": 1}], object), labels=np.array([0]))
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="Python objects, which are never unpickled"):
         data.load(tmp_path / "evil.npz", cache=tmp_path / "cache")
 
 
@@ -132,7 +132,7 @@ def test_a_file_that_is_no_npz_and_a_place_that_is_nothing(tmp_path: Path) -> No
     (tmp_path / "bad.npz").write_bytes(b"nothing")
     (tmp_path / "bad.csv").write_bytes(b"nothing")
     for name, words in (
-        ("bad.npz", "cannot be read"),
+        ("bad.npz", "cannot be read as .npz: it is no archive"),
         ("bad.csv", "folder or a .npz"),
         ("none", "there is no data set"),
     ):

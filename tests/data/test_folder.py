@@ -203,7 +203,7 @@ def test_files_that_break_while_decoding_are_left_out_once_and_for_all(
     path.write_bytes(path.read_bytes()[:1500])
     pets = load(top)
     (bad,) = pets.findings.unreadable
-    assert bad.source == str(path)
+    assert bad.source == "cat/cut.jpg"
     assert "truncated" in bad.reason
     for pixels, source in zip(pets.train.images, pets.train.sources, strict=True):
         assert np.array_equal(pixels.transpose(1, 2, 0), np.asarray(Image.open(source)))
@@ -249,6 +249,47 @@ def test_names_that_are_no_utf8_work(top: Path, load: Any) -> None:
     assert found.images == 31
     assert "caf\\xe9.png" in json.dumps(found.as_json()).replace("\\\\", "\\")
     found.text().encode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_classes_and_folders_that_are_no_utf8_get_names_that_files_can_hold(tmp_path: Path, load: Any) -> None:
+    top = classes_in(
+        tmp_path / os.fsdecode(b"b\xfccher"), {os.fsdecode(b"caf\xe9"): 5, os.fsdecode(b"caf\xe8"): 5, "x": 5}
+    )
+    books = load(top)
+    assert books.classes == ("caf\\xe8", "caf\\xe9", "x")
+    assert books.name == "b\\xfccher"
+    assert books.findings.images == 15
+    for label, source in zip(books.train.labels, books.train.sources, strict=True):
+        assert os.fsencode(Path(source).parent.name).decode(errors="backslashreplace") == books.classes[label]
+
+
+@pytest.mark.parametrize("here", [".", "../pets", "../pets/cat/.."])
+def test_findings_name_files_below_the_folder_however_it_is_reached(
+    here: str, top: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (top / "cat" / "bad.png").write_bytes(b"x")
+    (top / "cat" / ".hidden").write_bytes(b"x")
+    (top / "dog" / "notes.txt").write_bytes(b"x")
+    shutil.copy(top / "cat" / "000.png", top / "cat" / "copy.png")
+    image(5, (500, 500)).save(top / "dog" / "large.png")
+    monkeypatch.chdir(top)
+    found = load(Path(here))
+    assert found.name == "pets"
+    assert [bad.source for bad in found.findings.unreadable] == ["cat/bad.png"]
+    assert [stray.source for stray in found.findings.strays] == ["dog/large.png"]
+    assert found.findings.hidden == ("cat/.hidden",)
+    assert found.findings.other == ("dog/notes.txt",)
+    (pair,) = found.findings.duplicates
+    assert sorted(pair.sources) == ["cat/000.png", "cat/copy.png"]
+
+
+def test_a_folder_in_which_every_file_is_broken(tmp_path: Path, load: Any) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "bad" / name).mkdir(parents=True)
+        (tmp_path / "bad" / name / "x.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"none of the 2 images can be read: no image format that can be read \(2\)$"):
+        load(tmp_path / "bad", max_bad=1.0)
 
 
 def test_two_first_starts_at_once_agree(top: Path, load: Any) -> None:

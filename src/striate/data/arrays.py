@@ -65,7 +65,12 @@ def read_npz(path: Path) -> Source:
             classes = tuple(map(str, archive[names].ravel())) if names else ()
             found = [Part(s, laid_out(archive[x], x), whole_labels(archive[y], y)) for s, (x, y) in named.items()]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as fault:
-        raise fault if isinstance(fault, DataError) else DataError(f"{path} cannot be read as .npz: {fault}") from None
+        if isinstance(fault, DataError):
+            raise
+        # NumPy takes any file that is no archive for pickled objects.
+        pickled = "it holds Python objects, which are never unpickled here"
+        reason = fault if "pickle" not in str(fault) else pickled if zipfile.is_zipfile(path) else "it is no archive"
+        raise DataError(f"{path} cannot be read as .npz: {reason}") from None
     return Source(found, classes)
 
 

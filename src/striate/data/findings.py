@@ -5,7 +5,8 @@ Values only: whoever meets something odd adds it here; nothing is dropped withou
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import os
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, final
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Stray:
 class Findings:
     """What was met on the way from files to a data set; all but `images` and `notes` are faults or oddities.
 
+    Files of a folder are named by their path below it.
+
     Attributes:
         images: how many images are used.
         unreadable: images that are not used, with the reason.
@@ -100,6 +103,26 @@ class Findings:
             if key != "images":
                 known[key] = tuple(kinds[key](**item) if key in kinds else item for item in items)
         return cls(**known)
+
+    def below(self, top: str) -> Findings:
+        """The same with files named by their path below the folder `top`.
+
+        Example:
+            >>> Findings(hidden=("my/pets/cat/.DS_Store",)).below("my/pets").hidden
+            ('cat/.DS_Store',)
+        """
+
+        def short(source: str) -> str:
+            return source.removeprefix(os.path.join(top, ""))  # noqa: PTH118 - Path would drop the leading ./
+
+        return replace(
+            self,
+            unreadable=tuple(replace(found, source=short(found.source)) for found in self.unreadable),
+            duplicates=tuple(replace(found, sources=tuple(map(short, found.sources))) for found in self.duplicates),
+            strays=tuple(replace(found, source=short(found.source)) for found in self.strays),
+            hidden=tuple(map(short, self.hidden)),
+            other=tuple(map(short, self.other)),
+        )
 
     def text(self) -> str:
         """One line: every kind of finding with its count and its first few names."""

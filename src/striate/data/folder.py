@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from striate.data.dataset import SPLITS
-from striate.data.findings import Findings
+from striate.data.findings import Findings, escaped
 from striate.data.splits import UNDIVIDED
 from striate.errors import DataError
 
@@ -158,8 +158,9 @@ def _list_classes(folder: str, given: int, listing: Listing) -> None:
         if _is_hidden(entry.name):
             listing.hidden.append(entry.path)
         elif _is_folder(entry):
-            listing.classes.add(entry.name)
-            _list_images(entry.path, entry.name, given, listing)
+            name = escaped(entry.name)  # class names go into UTF-8 files: a run's, a model's
+            listing.classes.add(name)
+            _list_images(entry.path, name, given, listing)
         else:
             listing.other.append(entry.path)
 

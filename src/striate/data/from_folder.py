@@ -67,7 +67,7 @@ def folder_data(top: Path, name: str, options: Options) -> DataSet:
         for start, end in zip((0, *plan.ends), plan.ends, strict=False)
     )
     mark = cache.fingerprint(_key(plan, options), plan.labels, plan.ends, plan.classes)
-    return DataSet(name, plan.classes, train, validation, test, plan.findings, mark)
+    return DataSet(name, plan.classes, train, validation, test, plan.findings.below(str(top)), mark)
 
 
 def planned(listing: Listing, seen: list[Seen], options: Options) -> Plan:
@@ -101,11 +101,13 @@ def planned(listing: Listing, seen: list[Seen], options: Options) -> Plan:
 
 def _check(good: int, bad: tuple[Unreadable, ...], classes: tuple[str, ...], max_bad: float) -> None:
     share = Findings(images=good, unreadable=bad).share_unreadable
+    causes = ", ".join(f"{reason} ({n:,})" for reason, n in Counter(u.reason for u in bad).most_common(3))
+    if bad and not good:
+        raise DataError(f"none of the {len(bad):,} images can be read: {causes}")
     if share > max_bad:
-        causes = ", ".join(f"{reason} ({n:,})" for reason, n in Counter(u.reason for u in bad).most_common(3))
         raise DataError(
             f"{len(bad):,} of {good + len(bad):,} images ({share:.1%}) cannot be read: {causes}; allowed are "
-            f"{max_bad:.1%}, and max_bad={share + 0.005:.2f} would go on without them"
+            f"{max_bad:.1%}; --max-bad {share + 0.005:.2f} (in Python max_bad={share + 0.005:.2f}) goes on without them"
         )
     if len(classes) < 2:
         raise DataError(f"at least two classes must hold a readable image, found {', '.join(classes) or 'none'}")

@@ -81,10 +81,14 @@ def pairs(folder: Path) -> list[Pair]:
     """The IDX files of a folder, in pairs. An empty list where it holds none.
 
     Raises:
-        DataError: an images file without labels, or the other way around.
+        DataError: an images file without labels, or the other way around; or the folder cannot be listed.
     """
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as fault:
+        raise DataError(f"the folder {folder} cannot be listed: {fault.strerror}") from None
+    for path in paths:
         match = _NAME.fullmatch(path.name)
         if match and path.is_file():
             found.setdefault(match["stem"].lower(), {}).setdefault(match["what"].lower(), path)

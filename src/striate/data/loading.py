@@ -11,6 +11,7 @@ from striate.data.arrays import Source, read_npz
 from striate.data.cache import file_digest, key
 from striate.data.cache import folder as cache_folder
 from striate.data.download import downloaded
+from striate.data.findings import escaped
 from striate.data.from_arrays import arranged, kept
 from striate.data.from_folder import folder_data
 from striate.data.options import Options
@@ -93,7 +94,7 @@ def _published(known: catalogue.Published, root: Path | None, options: Options) 
 
 
 def _lying_at(path: Path, options: Options) -> DataSet:
-    name = path.name or str(path)
+    name = escaped(path.name if path.name not in ("", "..") else path.resolve().name or str(path))
     if path.is_file():
         if path.suffix.lower() != ".npz":
             raise DataError(

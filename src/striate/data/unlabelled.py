@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from striate.data import cache, oddities
 from striate.data.dataset import DataSet, Split
-from striate.data.findings import Unreadable, merged
+from striate.data.findings import Unreadable, escaped, merged
 from striate.data.folder import Found, Listing, unlabelled
 from striate.data.looks import condemn, looked_at
 from striate.data.options import Options
@@ -72,7 +72,8 @@ def _data(top: Path, listing: Listing, seen: list[Seen], shape: tuple[int, int, 
         strays=oddities.strays([(look.width, look.height) for _, look in good], paths),
     )
     empty = _split(images[:0], ())
-    return DataSet(top.name or str(top), (), empty, empty, _split(images, tuple(paths)), findings, content)
+    name = escaped(top.name or str(top))
+    return DataSet(name, (), empty, empty, _split(images, tuple(paths)), findings.below(str(top)), content)
 
 
 def _first(bad: tuple[Unreadable, ...]) -> str:
