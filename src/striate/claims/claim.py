@@ -185,7 +185,7 @@ def contrasts(sets: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
     judged: dict[str, Contrast] = {}
     for name, one in zip(sets, found, strict=True):
         said = verdict(one, smallest=metric.smallest, higher=metric.higher)
-        evidence = f"95% interval {words.span(one, metric)}, n = {one.n}, p = {words.probability(one.p_corrected)}"
+        evidence = f"95% interval {words.span(one, metric)}, n = {one.n}, {words.probability(one.p_corrected)}"
         spoken = f"{name}: {words.change(one.mean, metric)}, {words.judged(said, metric)} ({evidence})"
         judged[name] = Contrast(name, one, said, spoken)
     return judged
@@ -258,7 +258,7 @@ def learning_curves(comparison: Comparison) -> Figure:
     n = len(comparison.seeds)
     note = f"Mean of {n} seeds and its 95% interval."
     if comparison.metric.curve:
-        lines = [{**line, "x": [max(x, 1) for x in line["x"]]} for line in comparison.curves()]
+        lines = [_without_first(line) for line in comparison.curves()]  # step 0 has no place on a logarithmic axis
         return Figure("curves", "Training error", "steps", "classified wrong", lines, percent=True, log="x", note=note)
     lines = comparison.curves()
     return Figure("curves", "Validation accuracy", "epoch", "classified right", lines, percent=True, note=note)
@@ -276,4 +276,9 @@ def value_bars(comparison: Comparison, title: str) -> Figure:
         lines.append({"name": one.variant.name, "value": shown(mean), "low": shown(low), "high": shown(high)})
     share = comparison.metric.unit == "share"
     note = f"Mean of {len(comparison.seeds)} seeds and its 95% interval."
-    return Figure("bars", title, comparison.metric.name, "", lines, percent=share, note=note)
+    log = "x" if comparison.metric.unit == "steps" else ""
+    return Figure("bars", title, comparison.metric.name, "", lines, percent=share, log=log, note=note)
+
+
+def _without_first(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value[1:] if key in ("x", "y", "low", "high") else value for key, value in line.items()}

@@ -10,11 +10,12 @@ import json
 import math
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
@@ -152,7 +153,16 @@ _held: dict[str, DataSet] = {}
 
 def _begin(data: DataSet) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _held["data"] = data
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed outright cannot stop its workers: they end by themselves."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(trial: Trial) -> dict[str, Any]:

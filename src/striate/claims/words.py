@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) -> str:
     """What a comparison of b with a says, in one sentence."""
-    evidence = f"95% interval {span(found, metric)}, n = {found.n}, p = {probability(found.p_corrected)}"
+    evidence = f"95% interval {span(found, metric)}, n = {found.n}, {probability(found.p_corrected)}"
     if verdict.word in ("better", "worse"):
         return f"{b} is {verdict.word} than {a}: {metric.name} {change(found.mean, metric)} ({evidence})"
     if verdict.largest is not None:
@@ -75,7 +75,7 @@ def _signed(number: float, decimals: int) -> str:
 
 def probability(p: float) -> str:
     """A p value in words."""
-    return "less than 0.001" if p < 0.001 else f"{p:.3f}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def count(number: int) -> str:

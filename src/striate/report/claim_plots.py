@@ -66,10 +66,11 @@ def _line(axes: Axes, line: Mapping[str, Any]) -> None:
 def _ticks(axes: Axes, figure: Mapping[str, Any]) -> None:
     axes.yaxis.set_major_formatter(_formatter(figure))
     if "y" in figure["log"]:
+        axes.yaxis.set_major_formatter(_powers())
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_formatter(NullFormatter())
     if "x" in figure["log"]:
-        axes.xaxis.set_major_formatter(_formatter({"percent": False}))
+        axes.xaxis.set_major_formatter(_powers())
         axes.xaxis.set_minor_formatter(NullFormatter())
     elif all(float(x).is_integer() for line in figure["lines"] for x in line["x"]):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
@@ -117,8 +118,13 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
     axes.margins(x=0.15)
     axes.set_title(figure["title"])
     axes.set_xlabel(figure["x"])
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(_formatter(figure))
+    if figure["log"]:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(_powers())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(_formatter(figure))
     said = ", ".join(f"{row['name']} {_value(value, figure)}" for row, value in zip(rows, values, strict=True))
     return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
 
@@ -135,6 +141,16 @@ def _formatter(figure: Mapping[str, Any]) -> FuncFormatter:
     def write(value: float, place: int | None) -> str:
         del place
         return _value(value, figure)
+
+    return FuncFormatter(write)
+
+
+def _powers() -> FuncFormatter:
+    """1, 10, 100, ... and powers of ten beyond what is easily read."""
+
+    def write(value: float, place: int | None) -> str:
+        del place
+        return numbers.number(value, 1).replace("1×10", "10")
 
     return FuncFormatter(write)
 
