@@ -16,6 +16,13 @@ export function figure(text, whole = null) {
   return make("span", "num", { title: whole === null ? null : String(whole) }, text);
 }
 
+/** Puts other children into `parent`; the focus stays on what has the same `data-key`. */
+export function refill(parent, ...children) {
+  const key = parent.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  parent.replaceChildren(...children);
+  if (key) parent.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+}
+
 /** The element of this id. */
 export function byId(id) {
   return document.getElementById(id);

@@ -1,15 +1,16 @@
 // The right column: a unit's plate, the whole image behind a place, and what the unit does over the data set.
 
 import { className, contentsOf, limitOf, outline, placeOf } from "./atlas.js";
-import { figure, make } from "./elements.js";
+import { figure, make, refill } from "./elements.js";
 import { fieldOf } from "./field.js";
 import { counted, measured, percentage, shortened } from "./numbers.js";
 import { cellSize, enlarged, GUTTER, plateColumns, plateOf, sprites } from "./plate.js";
+import { spread } from "./spread.js";
 
 const SCALES = [
-  ["own", "each", "Each projection on its own scale"],
-  ["unit", "unit", "One scale for each unit's projections"],
-  ["layer", "layer", "One scale for the projections of the layer"],
+  ["own", "each", "Each projection on its own scale", (limit) => `its ${limit}`],
+  ["unit", "unit", "One scale for each unit's projections", (limit) => `the largest of their ${limit}s`],
+  ["layer", "layer", "One scale for the projections of the layer", (limit) => `the largest of their ${limit}s`],
 ];
 
 /** Fills `panel` with a unit; `go(change)` changes the state. */
@@ -19,7 +20,7 @@ export function showUnit(panel, layer, state, go, neighbours) {
   const { paddingLeft, paddingRight } = getComputedStyle(panel);
   const room = panel.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
   const place = placeOf(contents, state.unit, number);
-  panel.replaceChildren(
+  refill(panel,
     heading(layer, contents, state, neighbours),
     plate(layer, contents, state, number, room, go),
     ...(place ? [scales(contents, state, number, go), aboutPlace(layer, contents, state, place, number, room)] : []),
@@ -29,7 +30,8 @@ export function showUnit(panel, layer, state, go, neighbours) {
 
 /** Fills `panel` with what is said of a whole layer, while no unit is chosen. */
 export function showLayer(panel, layer) {
-  panel.replaceChildren(
+  const contents = contentsOf(layer.name);
+  refill(panel,
     make("p", "empty", {}, `Choose a unit of ${layer.name}: its ${outline.top} strongest images, where it looks, and what it does over the data set stand here.`),
     make("dl", "facts", {}, ...rows([
       ["units", figure(counted(layer.units))],
@@ -40,6 +42,8 @@ export function showLayer(panel, layer) {
       ["images", figure(counted(outline.images))],
       ["rule", make("span", "", {}, outline.rule)],
     ])),
+    spread("Share of zeros", "units by the share of their activations that are 0", contents.units.zeros),
+    spread("Selectivity", "units by class: 0 driven by all alike, 1 by one only", contents.units.selectivity),
   );
 }
 
@@ -49,7 +53,7 @@ export function fieldSize(layer) {
 }
 
 function heading(layer, contents, state, { before, after }) {
-  const step = (address, name, sign) => make("a", "step", { href: address, "aria-label": name, "aria-disabled": address === null && "true" }, sign);
+  const step = (address, name, sign) => make("a", "step", { href: address, "aria-label": name, "aria-disabled": address === null && "true", "data-key": name }, sign);
   return make("header", "heading", {},
     make("h2", "", {}, make("span", "num", {}, `${layer.name}/${state.unit}`)),
     contents.units.dead[state.unit] ? make("span", "verdict", {}, "dead") : null,
@@ -60,7 +64,7 @@ function plate(layer, contents, state, number, room, go) {
   const size = largeSize(layer, room);
   const cell = (place) => {
     const button = make("button", "cell", {
-      type: "button", "data-place": place, "aria-pressed": String(place === number), "aria-label": cellWords(contents, state.unit, place),
+      type: "button", "data-key": `place ${place}`, "aria-pressed": String(place === number), "aria-label": cellWords(contents, state.unit, place),
     });
     button.addEventListener("click", () => go({ place: place + 1 }));
     return button;
@@ -85,7 +89,7 @@ function cellWords(contents, unit, place) {
 function scales(contents, state, number, go) {
   const chosen = SCALES.find(([name]) => name === state.scale);
   const buttons = SCALES.map(([name, label, title]) => {
-    const button = make("button", "", { type: "button", title, "aria-pressed": String(name === state.scale) }, label);
+    const button = make("button", "", { type: "button", title, "data-key": `scale ${name}`, "aria-pressed": String(name === state.scale) }, label);
     button.addEventListener("click", () => go({ scale: name }));
     return button;
   });
@@ -93,7 +97,7 @@ function scales(contents, state, number, go) {
   return make("div", "scales", {},
     make("div", "ramp", {}, figure(measured(-limit), -limit), make("i"), figure(measured(limit), limit)),
     make("div", "choice", { role: "group", "aria-label": "Scale of the projections" }, ...buttons),
-    make("p", "note", {}, `${chosen[2]}: gray is 0, black and white the ${outline.percentile}th percentile of its values.`));
+    make("p", "note", {}, `${chosen[2]}: gray is 0, black and white ${chosen[3](`${outline.percentile}th percentile`)}.`));
 }
 
 function aboutPlace(layer, contents, state, place, number, room) {
@@ -109,7 +113,7 @@ function aboutPlace(layer, contents, state, place, number, room) {
       ["source", make("span", "source", { title: source }, shortened(source, 36))],
       ["position", place.position && figure(`row ${place.position[0]}, column ${place.position[1]}`)],
       ["field", figure(`rows ${span(top, bottom)}, columns ${span(left, right)}`)],
-      ["shown at", figure(`${measured(scale)}×`, scale)],
+      ["shown at", figure(`${Number.isInteger(scale) ? scale : measured(scale)}×`, scale)],
     ])));
 }
 

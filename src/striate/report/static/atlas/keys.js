@@ -7,9 +7,10 @@ export function listen(actions) {
   const byKey = new Map(actions.flatMap(([keys, , act]) => keys.map((key) => [key, act])));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const typing = event.target.closest("input, select, textarea");
-    if (typing && event.key !== "Escape") return;
-    if (typing) typing.blur();
+    if (event.target.closest("input, select, textarea")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
     const act = byKey.get(event.key);
     if (!act) return;
     event.preventDefault();

@@ -142,7 +142,9 @@ function stepLayer(by, event) {
   const next = names[Math.min(Math.max(names.indexOf(state.layer) + by, 0), names.length - 1)];
   if (next === state.layer) return;
   const fits = state.unit !== null && state.unit < layerOf(next).units;
+  const along = byId("layers").contains(document.activeElement);
   go({ layer: next, unit: fits ? state.unit : null, place: null }, event.repeat);
+  if (along) document.querySelector("#layers [aria-current]")?.focus();
 }
 
 function cycle(name) {
@@ -151,7 +153,7 @@ function cycle(name) {
 }
 
 function up() {
-  if (!byId("keys").hidden) byId("keys").hidden = true;
+  if (!byId("keys").hidden) showKeys();
   else if (state.place !== null) go({ place: null });
   else if (state.unit !== null) go({ unit: null, tab: "" });
   else go(FILTERS);

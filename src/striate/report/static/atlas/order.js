@@ -1,6 +1,6 @@
 // Which units are shown, and in which order.
 
-import { className } from "./atlas.js";
+import { className, outline } from "./atlas.js";
 
 /** The numbers of the units that a state shows, in its order; equal ones by number. */
 export function shownUnits(contents, state) {
@@ -11,8 +11,13 @@ export function shownUnits(contents, state) {
 function isShown(contents, unit, state) {
   const dead = contents.units.dead[unit] === 1;
   if (state.dead === "only" ? !dead : state.dead === "hidden" && dead) return false;
-  if (state.class && !classesOf(contents, unit).has(state.class)) return false;
+  if (state.class && ![...classesOf(contents, unit)].some((name) => isMeant(name, state.class))) return false;
   return !state.find || isFound(contents, unit, state.find.trim().toLowerCase());
+}
+
+/** A class is meant by its name, or, while that is still being typed, by a part of it. */
+function isMeant(name, words) {
+  return outline.classes.includes(words) ? name === words : name.toLowerCase().includes(words.toLowerCase());
 }
 
 /** The class that a unit favours and those of its images. */

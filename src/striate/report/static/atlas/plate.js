@@ -49,11 +49,10 @@ function pictured(layer, contents, unit, place, state, size, picturesOf) {
   const inset = outside(layer, placeOf(contents, unit, place).shown, full ? 1 : layer.cell.reduced);
   const veil = 1 - strengthOf(contents, unit, place, state.scale, full ? FULL : ON_SHEET);
   return picturesOf(layer, contents, unit, place, size).map(([kind, style]) => {
-    const gray = kind === "projection" && veil > 0 ? `rgb(128 128 128 / ${veil.toFixed(4)})` : null;
-    const image = gray ? `linear-gradient(${gray},${gray}),${style.image}` : style.image;
-    const hard = style.hard ? " hard" : "";
-    return make("b", kind + hard, {
-      style: `background-image:${image};background-position:${style.at};background-size:${style.size};${inset}`,
+    const gray = `rgb(128 128 128 / ${veil.toFixed(4)})`;
+    const over = kind === "projection" && veil > 0 ? `linear-gradient(${gray},${gray}),` : "";
+    return make("b", kind + (style.hard ? " hard" : ""), {
+      style: `background:${over}${style.image} ${style.at} / ${style.size} no-repeat;${inset}`,
     });
   });
 }
