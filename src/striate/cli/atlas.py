@@ -23,7 +23,9 @@ from striate.cli.options import (
     JsonOption,
     LayersOption,
     ModelArgument,
+    OthersOption,
     OutOption,
+    RuleOption,
     listed,
 )
 from striate.cli.source import Bar
@@ -44,13 +46,8 @@ def atlas(
         SplitName | None, typer.Option("--split", help="Which images to go through. Default: test.")
     ] = None,
     out: OutOption = None,
-    rule: Annotated[
-        Literal["deconvnet", "guided", "gradient"], typer.Option("--rule", help="How activations are projected back.")
-    ] = "deconvnet",
-    others: Annotated[
-        Literal["gradient"] | None,
-        typer.Option("--others", help="Let activations without such a rule (GELU, SiLU) pass by their gradient."),
-    ] = None,
+    rule: RuleOption = "deconvnet",
+    others: OthersOption = None,
     data_root: DataRoot = None,
     module: ForeignModule = None,
     net: ForeignNetwork = None,

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from striate.cli import console
+from striate.cli.atlas import atlas_of, page_of
 from striate.cli.options import JsonOption
 from striate.cli.source import Source
+from striate.cli.subject import Subject
 from striate.cli.train import Wishes, train_new
 from striate.report.numbers import count, percent, seconds
 
@@ -23,9 +25,9 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order and augmentation.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Train the lecture's network on 5,000 handwritten digits and write a report to look at.
+    """Train the lecture's network on 5,000 handwritten digits; write a report and an atlas of what it sees.
 
-    Everything lies in one folder, which all other commands take: striate evaluate, predict, export.
+    Everything lies in one folder, which all other commands take: striate evaluate, predict, look, explain, export.
     """
     from striate.report import training_report
     from striate.train import Engine, evaluate
@@ -37,9 +39,16 @@ def demo(
     loaded = source.load()
     scores = evaluate(run.model(), loaded.test)
     page = training_report(run, scores, loaded)
+    atlas = page_of(atlas_of(Subject.open(run.path), loaded, run.path / "atlas"))
     if json:
         console.show_json(
-            {"run": str(run.path), "report": str(page), "accuracy": scores.accuracy, "test": scores.count}
+            {
+                "run": str(run.path),
+                "report": str(page),
+                "atlas": str(atlas),
+                "accuracy": scores.accuracy,
+                "test": scores.count,
+            }
         )
         return
     console.show(
@@ -47,6 +56,7 @@ def demo(
         f"{seconds(time.perf_counter() - began)} in all"
     )
     console.show(f"report: {page.resolve().as_uri()}")
+    console.show(f"atlas:  {atlas.resolve().as_uri()}")
     console.show(f"run:    {run.path}")
 
 

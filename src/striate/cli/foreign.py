@@ -81,7 +81,7 @@ class Foreign:
             model = kept._around(found.module, hub.partition(":")[2], kept._shape(None))
             return checked(model if self.classes else replace(model, classes=found.classes))
         if self.module is not None:
-            return checked(self._around(imported(self.module), self.module.partition(":")[2], self._shape(None)))
+            return checked(self._around(imported(self.module), self.module, self._shape(None)))
         network = self._network()
         named = Path(self.net or "").stem if len((self.net or "").split()) == 1 else "network"
         return replace(checked(self._around(network.build(seed=0), named, self._shape(network))), network=network)

@@ -23,7 +23,9 @@ from striate.cli.options import (
     ForeignWeights,
     JsonOption,
     LayersOption,
+    OthersOption,
     OutOption,
+    RuleOption,
     listed,
 )
 from striate.cli.subject import Subject, split
@@ -54,6 +56,8 @@ def look(
         int | None,
         typer.Option("--square", min=1, help="Side of the occluding square. Default: a fifth of the image."),
     ] = None,
+    rule: RuleOption = "deconvnet",
+    others: OthersOption = None,
     out: OutOption = None,
     named: DataOption = None,
     data_root: DataRoot = None,
@@ -85,7 +89,7 @@ def look(
     for number, one in enumerate(images):
         looked = looked_at(
             subject.model, one.pixels, source=one.source, true_class=one.label, layers=listed(layers), units=units,
-            square=square,
+            square=square, rule=rule, others=others,
         )  # fmt: skip
         picture, numbers = write_look(looked, folder, _stem(one.source, [other.source for other in images[:number]]))
         done.append({"image": one.source, "sheet": str(picture), "numbers": str(numbers)} | _answer(looked))

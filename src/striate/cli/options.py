@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -117,6 +117,13 @@ ForeignClasses = Annotated[
 ]
 LayersOption = Annotated[
     str | None, typer.Option("--layers", metavar="NAME,NAME", help="Layers to look at. Default: every convolution.")
+]
+RuleOption = Annotated[
+    Literal["deconvnet", "guided", "gradient"], typer.Option("--rule", help="How activations are projected back.")
+]
+OthersOption = Annotated[
+    Literal["gradient"] | None,
+    typer.Option("--others", help="Let activations without such a rule (GELU, SiLU) pass by their gradient."),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where to write.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

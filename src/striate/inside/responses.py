@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 import torch
@@ -109,6 +109,8 @@ def project_strongest(
     response: Response,
     units: Sequence[int],
     rule: Rule = "deconvnet",
+    *,
+    others: Literal["gradient"] | None = None,
 ) -> Float[np.ndarray, "unit channel height width"]:
     """The projections of units at their maxima in `response`, each started from 1; otherwise as `project_many`.
 
@@ -125,7 +127,7 @@ def project_strongest(
         layer = _layers(traced, [response.layer])[0]
         numbers = np.arange(len(places))
         pairs = Pairs(np.array(units, np.int64), numbers, np.zeros_like(numbers), places)
-        found = project_whole(still, traced, layer, pairs, x.repeat(len(places), 1, 1, 1), rule=rule)
+        found = project_whole(still, traced, layer, pairs, x.repeat(len(places), 1, 1, 1), rule=rule, others=others)
     return found.values.cpu().numpy()
 
 

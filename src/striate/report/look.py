@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from striate.inside.answers import probabilities
 from striate.inside.grad_cam import GradCam, grad_cam
 from striate.inside.occlusion import Occlusion, occlude
 from striate.inside.responses import Response, last_maps, project_strongest, responses
+from striate.inside.rules import Rule
 from striate.inside.watching import as_input, undisturbed
 from striate.model import Model
 
@@ -126,6 +127,8 @@ def look(
     layers: Sequence[str] | None = None,
     units: int = 6,
     square: int | None = None,
+    rule: Rule = "deconvnet",
+    others: Literal["gradient"] | None = None,
 ) -> Looked:
     """Everything that one sheet shows of what a network makes of one image.
 
@@ -136,6 +139,7 @@ def look(
         layers: names of layers that give maps; every convolution unless named, of many of them eight.
         units: strongest units to project, for each layer.
         square: side of the occluding square in pixels; a fifth of the image unless given.
+        rule, others: of the projections, as in `project`.
 
     Raises:
         ModelError: there is no such layer, or the module cannot be looked into.
@@ -144,7 +148,11 @@ def look(
     found = responses(model, x, layers)
     said: list[str] = []
     shown = _spread(found, said) if layers is None else found
-    excited = {name: _excited(model, x, response, response.strongest(units), said) for name, response in shown.items()}
+
+    def projected(response: Response, chosen: list[int]) -> list[Excited]:
+        return _excited(chosen, said, lambda: project_strongest(model, x, response, chosen, rule, others=others))
+
+    excited = {name: projected(response, response.strongest(units)) for name, response in shown.items()}
     shares = _probabilities(model, x)
     target = None if shares is None else int(shares.argmax()) if true_class is None else true_class
     watched = last_maps(model, x)
@@ -165,7 +173,7 @@ def look(
         target=target,
         occlusion=seen,
         cam=cam,
-        watched=seen and _excited(model, x, responses(model, x, [seen.layer])[seen.layer], [seen.unit], said)[0],
+        watched=seen and projected(responses(model, x, [seen.layer])[seen.layer], [seen.unit])[0],
         responses=shown,
         excited=excited,
         said=tuple(dict.fromkeys(said)),
@@ -192,9 +200,9 @@ def _spread(found: Mapping[str, Response], said: list[str]) -> Mapping[str, Resp
     return {names[place]: found[names[place]] for place in places}
 
 
-def _excited(model: Model, x: Tensor, response: Response, units: list[int], said: list[str]) -> list[Excited]:
+def _excited(units: list[int], said: list[str], project: Callable[[], np.ndarray]) -> list[Excited]:
     try:
-        projected = project_strongest(model, x, response, units)
+        projected = project()
     except ModelError as refusal:
         said.append(f"no projections: {refusal}")
         return [Excited(unit, None) for unit in units]

@@ -15,10 +15,11 @@ from striate.inside.grad_cam import GradCam
 from striate.inside.occlusion import Occlusion
 from striate.inside.responses import Response
 from striate.pictures import Picture
-from striate.pictures.colors import ACCENT, INK, LINE, MUTED, PAPER, Color
-from striate.report.canvas import Canvas, Scale
+from striate.pictures.colors import ACCENT, INK, LINE, MUTED, Color
+from striate.report.canvas import DENSITY, Canvas, Scale
 from striate.report.look import Excited, Looked
 from striate.report.numbers import count, number, percent
+from striate.report.sprites import PERCENTILE
 
 MARGIN, GAP, PLATE = 32, 24, 224  # CSS pixels; five plates and four gaps fill the width between the margins
 WIDTH = 2 * MARGIN + 5 * PLATE + 4 * GAP
@@ -26,6 +27,12 @@ INNER = WIDTH - 2 * MARGIN
 
 MOST_MAPS = 24
 """Maps of a layer on a sheet; of more, those with the greatest maxima are shown."""
+
+BETWEEN = 16
+"""CSS pixels between two pairs of patch and projection."""
+
+VISIBLE = 75
+"""CSS pixels of a patch's side, at least, where there is room."""
 
 LABELS: tuple[Color, ...] = (
     LINE, (86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (0, 114, 178), (213, 94, 0), (240, 228, 66),
@@ -144,10 +151,16 @@ def _projected(looked: Looked, seen: Occlusion) -> Plate:
     if watched is None or watched.projection is None:
         said = "This network has activations without a deconvnet rule."
         return Plate(pictures.blank(PLATE, PLATE, LINE), "Projection", said, None)
-    limit = float(np.abs(watched.projection).max())
+    limit = _limit(watched.projection)
     ramp = pictures.gray(np.rint(np.linspace(0, 255, 224)).astype(np.uint8)[None])
-    said = f"Of the maximum of unit {seen.unit} of {seen.layer}: what in the image excited it."
+    said = f"Of the maximum of unit {seen.unit} of {seen.layer}: what excited it. Ends: {PERCENTILE}th percentile."
     return Plate(_projection(watched.projection, limit), "Projection", said, Scale(ramp, number(-limit), number(limit)))
+
+
+def _limit(projection: Float[np.ndarray, "channel row column"]) -> float:
+    """What is drawn as black and white; a few pixels are far stronger than all others."""
+    sizes = np.abs(projection)
+    return float(np.percentile(sizes, PERCENTILE)) or float(sizes.max())
 
 
 def _projection(values: Float[np.ndarray, "channel row column"], limit: float) -> Picture:
@@ -215,7 +228,7 @@ def _maps(canvas: Canvas, response: Response, y: float) -> float:
     )
     signed = bool((response.maps < 0).any())
     limit = float(np.abs(response.maps).max())
-    columns = 10 if len(shown) <= 20 else 12
+    columns = max(8, len(shown) if len(shown) <= 12 else -(-len(shown) // 2))
     cell = (INNER - (columns - 1) * 8) / columns
     draw = pictures.diverging if signed else pictures.gray
     seen_height = 0.0
@@ -238,46 +251,61 @@ def _strongest(canvas: Canvas, looked: Looked, response: Response, y: float) -> 
     excited = looked.excited[response.layer]
     if not excited:
         return canvas.text(MARGIN, y, "Every unit of this layer is silent for this image.", color=MUTED)
-    pairs, between = 6, 16
-    cell = (INNER - (pairs - 1) * between - pairs * 4) / (2 * pairs)
     y = canvas.paragraph(MARGIN, y, _explained(excited), INNER) + 4
-    for place, found in enumerate(excited):
+    shown = [_shown(looked.image.shape[1:], response.box(found.unit)) for found in excited]
+    pairs, cell, height = _grid(max(max(box.bottom - box.top, box.right - box.left) for box in shown))
+    for place, (found, box) in enumerate(zip(excited, shown, strict=True)):
         row, column = divmod(place, pairs)
-        x, top = MARGIN + column * (2 * cell + 4 + between), y + row * (cell + 26)
-        _pair(canvas, looked, response, found, (x, top, cell))
-    return y + -(-len(excited) // pairs) * (cell + 26)
+        x, top = MARGIN + column * (2 * cell + 4 + BETWEEN), y + row * (height + 26)
+        _pair(canvas, looked, response, found, box, (x, top, cell))
+    return y + -(-len(excited) // pairs) * (height + 26)
+
+
+def _grid(side: int) -> tuple[int, float, float]:
+    """How many pairs in a row, the CSS pixels of a cell, and of a picture of `side` pixels in it.
+
+    As many pairs as leave the picture large enough to see, for it grows by whole multiples only.
+    """
+    found = (0, 0.0, 0.0)
+    for pairs in (6, 5, 4, 3):
+        cell = (INNER - (pairs - 1) * BETWEEN - pairs * 4) / (2 * pairs)
+        room = int(cell * DENSITY)
+        found = pairs, cell, (side * (room // side) if side <= room else side // -(-side // room)) / DENSITY
+        if found[2] >= VISIBLE:
+            break
+    return found
+
+
+def _shown(image: tuple[int, ...], box: Box | None) -> Box:
+    """The part of the image to show: a receptive field, or the whole image where the field is as long or wide."""
+    if box is None or box.bottom - box.top >= image[0] or box.right - box.left >= image[1]:
+        return Box(0, 0, image[0], image[1])
+    return box
 
 
 def _explained(excited: Sequence[Excited]) -> str:
     has = any(found.projection is not None for found in excited)
-    start = "The strongest units: what lies under the receptive field at the maximum"
-    return start + (
-        ", beside its deconvnet projection, each on its own scale, mid-gray 0."
-        if has
-        else "; projections are left out."
-    )
+    start = "The strongest units: what lies under the receptive field at the maximum (light gray: outside the image)"
+    scale = f"black and white its own {PERCENTILE}th percentile"
+    return f"{start}, beside its projection; mid-gray is 0, {scale}." if has else f"{start}; projections are left out."
 
 
-def _pair(
-    canvas: Canvas, looked: Looked, response: Response, found: Excited, place: tuple[float, float, float]
+def _pair(  # noqa: PLR0917 - what is drawn, and where
+    canvas: Canvas, looked: Looked, response: Response, found: Excited, box: Box, place: tuple[float, float, float]
 ) -> None:
     x, y, cell = place
-    box, rows = response.box(found.unit), looked.image.shape[1:]
-    whole = box is None or box.bottom - box.top >= rows[0] or box.right - box.left >= rows[1]
-    around = Box(0, 0, *rows) if whole or box is None else box
-    _, height = canvas.picture(x, y, _cut(pictures.photograph(looked.image), around), cell)
+    wide, height = canvas.picture(x, y, _cut(pictures.photograph(looked.image), box), cell)
     if found.projection is not None:
-        row, column = (slice(max(0, a), b) for a, b in ((around.top, around.bottom), (around.left, around.right)))
-        limit = float(np.abs(found.projection[:, row, column]).max())
-        canvas.picture(x + cell + 4, y, _cut(_projection(found.projection, limit), around), cell)
+        seen = found.projection[:, max(0, box.top) : box.bottom, max(0, box.left) : box.right]
+        canvas.picture(x + wide + 4, y, _cut(_projection(found.projection, _limit(seen)), box), cell)
     at = ", ".join(map(str, response.position(found.unit)))
     value = number(float(response.maxima[found.unit]))
     canvas.text(x, y + height + 2, f"{found.unit}: {value} at ({at})", mono=True, color=MUTED, room=2 * cell + 4)
 
 
 def _cut(picture: Picture, box: Box) -> Picture:
-    """The part of a picture in a box; what of the box lies outside is the colour of the paper."""
-    cut = pictures.blank(box.bottom - box.top, box.right - box.left, PAPER)
+    """The part of a picture in a box; what of the box lies outside the picture is light gray."""
+    cut = pictures.blank(box.bottom - box.top, box.right - box.left, LINE)
     top, left = max(0, box.top), max(0, box.left)
     bottom, right = min(picture.shape[0], box.bottom), min(picture.shape[1], box.right)
     cut[top - box.top : bottom - box.top, left - box.left : right - box.left] = picture[top:bottom, left:right]
