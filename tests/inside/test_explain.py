@@ -182,6 +182,23 @@ def test_what_is_not_explained_is_refused_by_name(module: nn.Module, shape: tupl
     assert words in str(refused.value)
 
 
+def test_weights_made_of_others_are_those_the_module_uses() -> None:
+    conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 3))
+    found = explain(nn.Sequential(conv), noise(1, 4, 4), "0", 1, (0, 1))
+    assert found.agrees
+    assert found.kind == "conv 2 3x3"
+
+
+def test_numbers_that_are_none_are_followed_too() -> None:
+    image = noise(1, 4, 4)
+    image[0, 1, 1] = torch.nan
+    found = explain(nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU()), image, "1", 0, (0, 0), depth="input")
+    assert math.isnan(found.value)
+    assert found.agrees
+    assert not any(isinstance(below.found, Stop) for below in found.below)
+    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["value"] is None
+
+
 class Holder(nn.Module):
     def __init__(self, part: nn.Module) -> None:
         super().__init__()

@@ -153,7 +153,7 @@ class _Descent:
         if origin.reason:
             return Stop(f"the way down ends here: {origin.reason}")
         at = origin.place(source.at)
-        if origin.values[at] != source.x:
+        if not np.array_equal(origin.values[at], source.x, equal_nan=True):
             return Stop("the way down ends here: this number was overwritten on its way between two layers")
         if origin.step is None:
             return self._pixel(at, source.x)

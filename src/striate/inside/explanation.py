@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 """Largest relative difference between the equation in float64 and a float32 module that rounding explains."""
+
+UNDERFLOW = 1e-33
+"""Numbers below this are compared absolutely: float32 has no full precision below 1.2e-38, 1e-5 of this."""
 
 
 @final
@@ -93,8 +97,8 @@ class Explanation:
     @property
     def relative(self) -> float:
         """|difference| by the size of what was added up (for a plain value: of the value), as rounding is measured."""
-        size = max(abs(self.module_value), self.terms.scale)
-        return 0.0 if self.difference == 0 else abs(self.difference) / size
+        same = self.value == self.module_value or (math.isnan(self.value) and math.isnan(self.module_value))
+        return 0.0 if same else abs(self.difference) / max(abs(self.module_value), self.terms.scale, UNDERFLOW)
 
     @property
     def agrees(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from striate.errors import ModelError
 from striate.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
@@ -65,7 +66,7 @@ def translated(part: nn.Module, input: Shape) -> Translated | None:
         >>> str(translated(nn.Conv2d(3, 8, 3, stride=2, padding=1), (3, 8, 8)).layer)
         'conv 8 3x3 stride=2x2 pad=1x1'
     """
-    translate = _KINDS.get(type(part))
+    translate = _KINDS.get(type_before_parametrizations(part))
     if translate is None:
         return None
     try:
