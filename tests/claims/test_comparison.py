@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from striate.claims import compare, variant, vary
-from striate.claims.comparison import TUNING_SEED
+from striate.claims.comparison import TUNING_SEEDS
 from striate.claims.metrics import metric
 from striate.claims.variants import Variant, replaced
 from striate.errors import NetworkError, RecipeError, UserError
@@ -62,8 +62,8 @@ def test_tuning_uses_its_own_seed_and_no_test_images(tmp_path: Path) -> None:
     compare([TEXT, "dense 3"], stripes(), RECIPE, seeds=2, rates=(0.003, 0.03), out=tmp_path)
     records = [json.loads(path.read_text()) for path in (tmp_path / "trials").iterdir()]
     tuning = [record for record in records if record["trial"]["tuning"]]
-    assert len(tuning) == 4
-    assert {record["trial"]["recipe"]["seed"] for record in tuning} == {TUNING_SEED}
+    assert len(tuning) == 8
+    assert {record["trial"]["recipe"]["seed"] for record in tuning} == set(TUNING_SEEDS)
     assert all(record["test"] is None for record in tuning)
     assert all(record["test"]["count"] == 150 for record in records if not record["trial"]["tuning"])
 
@@ -93,7 +93,7 @@ def test_recipes_can_be_compared(tmp_path: Path) -> None:
         variant(str(tmp_path / "short.toml"), stripes(), RECIPE)
 
 
-@pytest.mark.parametrize("seeds", [1, [0], [0, 0], [0, TUNING_SEED], [-1, 0]])
+@pytest.mark.parametrize("seeds", [1, [0], [0, 0], [0, TUNING_SEEDS[0]], [-1, 0]])
 def test_bad_seeds_are_refused(seeds: int | list[int], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="two or more different seeds"):
         compare([TEXT, "dense 3"], stripes(), RECIPE, seeds=seeds, out=tmp_path)

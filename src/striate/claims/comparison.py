@@ -2,14 +2,15 @@
 
 Every variant is trained with the same seeds. A seed decides the first weights (the same wherever layer names and
 shapes agree) and the order of the images, so the variants differ in what is varied alone, and their differences are
-taken seed by seed. The learning rate is tuned for every variant apart, over a grid of the same size, on a seed of its
+taken seed by seed. The learning rate is tuned for every variant apart, over a grid of the same size, on seeds of its
 own, by the validation split alone; the test split is scored once per training, after its last step.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from striate.data import DataSet
     from striate.network import Network
 
-TUNING_SEED = 1_000_000_007
-"""Of all tuning; no comparison's own seed, so that choosing and measuring share no luck."""
+TUNING_SEEDS = (1_000_000_007, 1_000_000_009)
+"""Of all tuning; no comparison's own seeds, so that choosing and measuring share no luck. Two, as the choice by one
+training is often the luck of that training."""
 
 GRID = (0.1, 0.3, 1.0, 3.0)
 """Learning rates tried, as multiples of the recipe's."""
@@ -44,7 +46,7 @@ class Tuned:
 
     Attributes:
         rates: those tried.
-        scores: what each gave on the validation split, None where the training diverged.
+        scores: what each gave on the validation split, mean of `TUNING_SEEDS`; None where a training diverged.
         chosen: the best.
         at_edge: whether it is the smallest or the largest tried, so that a better one may lie beyond.
     """
@@ -243,8 +245,8 @@ def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, 
     names = [one.name for one in variants]
     if len(set(names)) < len(names):
         raise UserError(f"the variants need different names, found {', '.join(names)}")
-    if len(set(seeds)) < max(len(seeds), 2) or min(seeds) < 0 or TUNING_SEED in seeds:
-        raise UserError(f"a comparison needs two or more different seeds from 0, none of them {TUNING_SEED}")
+    if len(set(seeds)) < max(len(seeds), 2) or min(seeds) < 0 or set(TUNING_SEEDS) & set(seeds):
+        raise UserError(f"a comparison needs two or more different seeds from 0, none of them of {TUNING_SEEDS}")
     if not data.classes:
         raise DataError(f"a comparison needs labelled images; {data.name} is a regression")
     if metric.needs_test and not len(data.test):
@@ -255,28 +257,40 @@ def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, 
 def _tuned(variants: Sequence[Variant], trials: Trials, rates: Sequence[float] | None, tune_by: Metric) -> list[Tuned]:
     grids = [tuple(rates) if rates else tuple(one.recipe.learning_rate * k for k in GRID) for one in variants]
     asked = [
-        _trial(_at_rate(one, rate), trials.data, TUNING_SEED, curve=tune_by.curve, tuning=True)
+        _trial(_at_rate(one, rate), trials.data, seed, curve=tune_by.curve, tuning=True)
         for one, grid in zip(variants, grids, strict=True)
         for rate in grid
         if len(grid) > 1
+        for seed in TUNING_SEEDS
     ]
     records = iter(trials.records(asked, "tuning") if asked else ())
-    return [_choice(grid, [next(records) for _ in grid] if len(grid) > 1 else None, tune_by) for grid in grids]
+
+    def taken(grid: tuple[float, ...]) -> list[list[Record]]:
+        return [[next(records) for _ in TUNING_SEEDS] for _ in grid] if len(grid) > 1 else []
+
+    return [_choice(grid, taken(grid), tune_by) for grid in grids]
 
 
-def _choice(grid: tuple[float, ...], records: list[Mapping[str, Any]] | None, tune_by: Metric) -> Tuned:
-    """The rate with the best score; of equal ones that with the lowest validation loss."""
-    if records is None:
+def _choice(grid: tuple[float, ...], records: list[list[Record]], tune_by: Metric) -> Tuned:
+    """The rate with the best mean score; of equal ones that with the lowest mean validation loss."""
+    if not records:
         return Tuned(grid, (None,), grid[0], at_edge=False)
-    scores = [None if record["diverged"] else tune_by.of(record) for record in records]
+    scores = [_score(group, tune_by) for group in records]
     sign = 1 if tune_by.higher else -1
 
     def rank(k: int) -> tuple[float, float]:
-        score, loss = scores[k], records[k]["validation"]["loss"]
-        return (-float("inf") if score is None else sign * score, -float("inf") if loss is None else -loss)
+        score, losses = scores[k], [record["validation"]["loss"] for record in records[k]]
+        lowest = -math.inf if None in losses else -sum(losses)
+        return (-math.inf if score is None else sign * score, lowest)
 
     best = max(range(len(grid)), key=rank)
     return Tuned(grid, tuple(scores), grid[best], at_edge=grid[best] in (min(grid), max(grid)))
+
+
+def _score(group: Sequence[Record], tune_by: Metric) -> float | None:
+    if any(record["diverged"] for record in group):
+        return None
+    return sum(tune_by.of(record) for record in group) / len(group)
 
 
 def _at_rate(one: Variant, rate: float) -> Variant:

@@ -17,11 +17,9 @@ def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) ->
         return f"{b} is {verdict.word} than {a}: {metric.name} {change(found.mean, metric)} ({evidence})"
     if verdict.largest is not None:
         return f"{a} and {b}: no difference in {metric.name} larger than {size(verdict.largest, metric)} ({evidence})"
-    more = "more than 1,000" if verdict.more_seeds is None else f"about {verdict.more_seeds}"
-    seeds = "seed" if verdict.more_seeds == 1 else "seeds"
     return (
         f"{a} and {b}: inconclusive, {metric.name} {change(found.mean, metric)} ({evidence}); "
-        f"to tell a difference of {size(metric.smallest, metric)} it needs {more} more {seeds}"
+        f"to tell a difference of {size(metric.smallest, metric)} it needs {_more(verdict)}"
     )
 
 
@@ -29,7 +27,15 @@ def judged(verdict: Verdict, metric: Metric) -> str:
     """A verdict in a few words."""
     if verdict.largest is not None:
         return f"no difference larger than {size(verdict.largest, metric)}"
-    return verdict.word
+    if verdict.word != "inconclusive":
+        return verdict.word
+    return f"inconclusive ({_more(verdict)} would tell a difference of {size(metric.smallest, metric)})"
+
+
+def _more(verdict: Verdict) -> str:
+    if verdict.more_seeds is None:
+        return "more than 1,000 more seeds"
+    return f"about {verdict.more_seeds} more seed{'s' * (verdict.more_seeds != 1)}"
 
 
 def change(difference: float, metric: Metric) -> str:
