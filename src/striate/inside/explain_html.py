@@ -11,8 +11,8 @@ from html import escape
 import numpy as np
 
 from striate.inside.explanation import Below, Explanation, Pixel
-from striate.inside.figures import aligned, figure, letters_replaced, place, signed_sum
-from striate.layers.layer import Array, shape_text
+from striate.inside.figures import aligned, figure, letters_replaced, patch, place, signed_sum
+from striate.layers.layer import shape_text
 from striate.layers.terms import Formula, Pooled, Products
 
 CHANNELS = 16
@@ -28,10 +28,11 @@ STYLE = """
 .striate-explanation .title { font-size: 16px; font-weight: 600; }
 .striate-explanation .muted, .striate-explanation caption { color: var(--muted); }
 .striate-explanation .good { color: var(--good); } .striate-explanation .bad { color: var(--bad); }
-.striate-explanation .row { display: flex; flex-wrap: wrap; gap: 8px 16px; align-items: center; margin: 8px 0; }
+.striate-explanation .row { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; margin: 8px 0; }
 .striate-explanation table { border-collapse: collapse; background: var(--plate); border: 1px solid var(--line); }
 .striate-explanation caption { text-align: left; font-size: 12px; }
-.striate-explanation td { padding: 0 8px; text-align: right; color: inherit; background: none; border: 0; }
+.striate-explanation td { padding: 0 4px; font-size: 12px; text-align: right; color: inherit;
+  background: none; border: 0; }
 .striate-explanation td, .striate-explanation .num
   { font-family: ui-monospace, Menlo, Consolas, monospace; font-variant-numeric: tabular-nums; }
 .striate-explanation td.taken { color: var(--accent); font-weight: 600; }
@@ -53,9 +54,9 @@ def _parts(explanation: Explanation) -> Iterator[str]:
     yield _line(f"{explanation.kind} of an input of {shape_text(explanation.input)}", "muted")
     yield _line(terms.equation, "muted num")
     if isinstance(terms, Products):
-        yield from _products(terms)
+        yield from _products(terms, explanation)
     elif isinstance(terms, Pooled):
-        yield _row([_table("window", terms.x, None if terms.mean else terms.taken)])
+        yield _row([_table("window", aligned(terms.x, 4), None if terms.mean else terms.taken)])
         what = f"the mean of {terms.x.size} numbers" if terms.mean else "the largest"
         yield _line(f"value {figure(terms.value)}, {what}", "num")
     else:
@@ -66,24 +67,24 @@ def _parts(explanation: Explanation) -> Iterator[str]:
     yield from map(_below, explanation.below)
 
 
-def _products(terms: Products) -> Iterator[str]:
+def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
     order = np.argsort(-np.abs(terms.sums), kind="stable")[:CHANNELS]
     rest = [c for c in range(len(terms.sums)) if c not in set(order.tolist())]
     if terms.x.ndim > 1:
         order = np.sort(order)
-        for c in order.tolist():
-            tables = (terms.x[c], terms.W[c], terms.products[c])
-            patch, weights, products = map(
-                _table, (f"channel {terms.places[c, 0, 0, 0]}", "filter", "products"), tables
-            )
+        yield _line(patch(terms, explanation.input))
+        x, W, xW = (aligned(part[order], 4) for part in (terms.x, terms.W, terms.products))
+        for k, c in enumerate(order.tolist()):
+            window = _table(f"channel {terms.places[c, 0, 0, 0]}", x[k])
+            weights, products = _table("filter", W[k]), _table("products", xW[k])
             total = f'<span class="num">Σ = {figure(float(terms.sums[c]))}</span>'
-            yield _row([patch, "·", weights, "=", products, total])
+            yield _row([window, "·", weights, "=", products, total])
     else:
         spots = [terms.places[k].tolist() for k in order.tolist()]
         where = [place(spot[0], (spot[1], spot[2]) if len(spot) == 3 else None, "input") for spot in spots]
         columns = [aligned(part[order], 4).tolist() for part in (terms.W, terms.x, terms.products)]
-        rows = [f"{w} · {x} = {xw}   {at}" for w, x, xw, at in zip(*columns, where, strict=True)]
-        yield _rows("largest products W · x", [[row] for row in rows])
+        rows = [(w, "·", x, "=", xw, at) for w, x, xw, at in zip(*columns, where, strict=True)]
+        yield _rows("largest products W · x", rows)
     parts = [*terms.sums[order].tolist(), *([float(terms.sums[rest].sum())] if rest else [])]
     others = f", the last of them {len(rest)} others together" if rest else ""
     yield _line(f"sum {signed_sum(parts)} = {figure(float(terms.sums.sum()))}{others}", "num")
@@ -121,10 +122,9 @@ def _row(parts: Iterable[str]) -> str:
     return f'<div class="row">{"".join(parts)}</div>'
 
 
-def _table(title: str, values: Array, taken: np.ndarray | None = None) -> str:
-    """A table of numbers; those that are taken stand out."""
-    cells = aligned(values, 4)
-    marks = np.zeros(values.shape, dtype=bool) if taken is None else taken
+def _table(title: str, cells: np.ndarray, taken: np.ndarray | None = None) -> str:
+    """A table of aligned numbers; those that are taken stand out."""
+    marks = np.zeros(cells.shape, dtype=bool) if taken is None else taken
     rows = "".join(
         f"<tr>{''.join(_cell(str(cell), bool(mark)) for cell, mark in zip(row, mark_row, strict=True))}</tr>"
         for row, mark_row in zip(cells, marks, strict=True)

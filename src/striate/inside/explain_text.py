@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from striate.inside.explanation import TOLERANCE, Below, Explanation, Pixel, Stop
-from striate.inside.figures import aligned, figure, letters_replaced, place, signed_sum
+from striate.inside.figures import aligned, figure, letters_replaced, patch, place, signed_sum, span
 from striate.layers.layer import Array, shape_text
 from striate.layers.terms import Formula, Pooled, Products
 
@@ -114,18 +114,8 @@ def _window(terms: Products, explanation: Explanation, width: int, most: int) ->
 
 def _where(terms: Products, explanation: Explanation, width: int) -> Iterator[Line]:
     """Which rows and columns of the input the patch is."""
-    rows, columns = terms.places[0, :, 0, 1].tolist(), terms.places[0, 0, :, 2].tolist()
-    words = f"patch: rows {_list(rows)} and columns {_list(columns)} of {shape_text(explanation.input[1:])}"
-    outside = "" if terms.inside.all() else "; what lies outside is padding, 0"
-    yield from _wrapped(words + outside, width)
+    yield from _wrapped(patch(terms, explanation.input), width)
     yield ()
-
-
-def _list(numbers: Sequence[int]) -> str:
-    """Evenly spaced numbers: −1 to 3, or each of them where they are not neighbours."""
-    if len(numbers) > 2 and numbers[1] - numbers[0] == 1:
-        return f"{figure(numbers[0])} to {figure(numbers[-1])}"
-    return ", ".join(map(figure, numbers))
 
 
 Block = list[Line]
@@ -249,7 +239,7 @@ def _pooled(terms: Pooled, width: int) -> Iterator[Line]:
     """A window, and which pixel is the largest, or their mean."""
     unit, top, left = terms.places[0, 0].tolist()
     bottom, right = terms.places[-1, -1, 1:].tolist()
-    window = f"window: rows {_list(range(top, bottom + 1))} and columns {_list(range(left, right + 1))} of unit {unit}"
+    window = f"window: rows {span(range(top, bottom + 1))} and columns {span(range(left, right + 1))} of unit {unit}"
     yield from _wrapped(window, width)
     yield ()
     yield from _fitting(terms.x, width, terms)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from striate.layers.layer import Array
+from striate.layers.layer import Array, Shape, shape_text
+from striate.layers.terms import Products
 from striate.layers.values import Pair
 
 MINUS = "−"
@@ -91,3 +92,22 @@ def place(unit: int, position: Pair | None, word: str = "unit") -> str:
         ('unit 3 at row 4, column 5', 'input 7')
     """
     return f"{word} {unit}" + (f" at row {position[0]}, column {position[1]}" if position else "")
+
+
+def span(numbers: Sequence[int]) -> str:
+    """Rows or columns in words: the first and the last of neighbours, else each of them.
+
+    Example:
+        >>> span([-1, 0, 1]), span([0, 2, 4])
+        ('−1 to 1', '0, 2, 4')
+    """
+    if len(numbers) > 2 and numbers[1] - numbers[0] == 1:
+        return f"{figure(numbers[0])} to {figure(numbers[-1])}"
+    return ", ".join(map(figure, numbers))
+
+
+def patch(terms: Products, input: Shape) -> str:
+    """Which rows and columns of its input, of this shape, a convolution's window covers, in words."""
+    rows, columns = terms.places[0, :, 0, 1].tolist(), terms.places[0, 0, :, 2].tolist()
+    outside = "" if terms.inside.all() else "; what lies outside is padding, 0"
+    return f"patch: rows {span(rows)} and columns {span(columns)} of {shape_text(input[1:])}{outside}"
