@@ -45,6 +45,13 @@ UNNAMED = """() => [...document.querySelectorAll("a, button, input, select, img"
   .map((e) => e.outerHTML)"""
 """What a screen reader would have no name for."""
 
+PLATE_AND_WORD = """() => {
+  const plate = document.querySelector("#inspector .plate"), word = document.createRange();
+  word.selectNodeContents(plate);
+  return [plate, word].map((e) => e.getBoundingClientRect()).map((r) => [r.x + r.width / 2, r.y + r.height / 2]);
+}"""
+"""Where the middles are of a plate and of the word on it."""
+
 FIRST_PAINT, SORTED = 4.0, 1.5
 """Seconds that 4,000 units may take: on an idle core of 2025 it is about 0.5 and 0.05; test machines are busy."""
 
@@ -384,6 +391,8 @@ def test_a_dead_unit_is_an_empty_plate_with_the_word(tab: Page, made: Atlas) -> 
     go(tab, f"#conv2/{DEAD}")
     assert tab.inner_text(f"a[data-unit='{DEAD}'] .plate") == "dead"
     assert tab.inner_text("#inspector .plate") == "dead"
+    plate, word = tab.evaluate(PLATE_AND_WORD)
+    assert word == pytest.approx(plate, abs=2), "in the middle"
     assert tab.locator(f"a[data-unit='{DEAD}'] b").count() == 0
     assert "dead" in (tab.get_attribute(f"a[data-unit='{DEAD}']", "aria-label") or "")
     assert "100%" in tab.inner_text("#inspector")

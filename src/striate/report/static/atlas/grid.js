@@ -5,6 +5,7 @@ import { make } from "./elements.js";
 import { measured, percentage, shortened } from "./numbers.js";
 import { cellSize, plateOf, plateSize } from "./plate.js";
 
+const CELL = 52; // what the side of a cell comes close to, in CSS pixels
 const CAPTION = 24;
 const GAP = { x: 16, y: 20 };
 const WIDEST_GAP = 40;
@@ -50,10 +51,11 @@ export function makeGrid(scroller, list, lid, addressFor) {
   return {
     /** Shows these units of a layer. */
     show(layer, contents, units, state) {
-      const same = view && view.layer === layer && view.state.scale === state.scale && view.state.sort === state.sort;
+      const next = { layer, contents, units, state, ...arranged(layer, list.clientWidth) };
+      const same = view && view.layer === layer && view.size.factor === next.size.factor && view.state.scale === state.scale && view.state.sort === state.sort;
       const anew = !view || view.layer !== layer || !alike(view.units, units);
       if (!same) empty();
-      view = { layer, contents, units, state, ...arranged(layer, list.clientWidth) };
+      view = next;
       list.style.height = `${Math.ceil(units.length / view.columns) * view.pitch.y}px`;
       if (anew) scroller.scrollTop = 0;
       for (const [unit, item] of items) item.firstChild.href = addressFor(unit);
@@ -72,6 +74,8 @@ export function makeGrid(scroller, list, lid, addressFor) {
     },
     /** Units in a row. */
     columns: () => view?.columns ?? 1,
+    /** How many times the pictures are enlarged. */
+    factor: () => view?.size.factor ?? 1,
     clear() {
       empty();
       view = null;
@@ -86,11 +90,18 @@ export function makeGrid(scroller, list, lid, addressFor) {
 }
 
 function arranged(layer, width) {
-  const size = cellSize(layer);
+  const size = sizeFor(layer, width);
   const plate = plateSize(size);
   const columns = Math.max(1, Math.floor((width + GAP.x) / (plate.width + GAP.x)));
   const spare = columns > 1 ? (width - columns * plate.width) / (columns - 1) : 0;
   return { size, columns, pitch: { x: plate.width + Math.min(spare, WIDEST_GAP), y: plate.height + CAPTION + GAP.y }, plate };
+}
+
+/** Whole multiples of a picture's pixels, and two plates side by side even on a phone. */
+function sizeFor(layer, width) {
+  let factor = Math.max(1, Math.round(CELL / Math.max(layer.cell.rows, layer.cell.columns)));
+  while (factor > 1 && 2 * plateSize(cellSize(layer, factor)).width + GAP.x > width) factor -= 1;
+  return cellSize(layer, factor);
 }
 
 function itemOf(view, unit, address) {
@@ -120,7 +131,7 @@ function sortValue(contents, unit, sort, room) {
   if (sort === "mean") return measured(mean[unit]);
   if (sort !== "selectivity") return contents.units.dead[unit] ? "" : measured(maximum[unit]);
   if (selectivity[unit] === null) return "–";
-  return shortened(`${measured(selectivity[unit])} ${className(favours[unit])}`, room);
+  return shortened(`${measured(selectivity[unit])} · ${className(favours[unit])}`, room);
 }
 
 function words(layer, contents, unit) {

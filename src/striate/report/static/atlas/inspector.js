@@ -4,7 +4,7 @@ import { className, contentsOf, limitOf, outline, placeOf } from "./atlas.js";
 import { figure, make, refill } from "./elements.js";
 import { fieldOf } from "./field.js";
 import { counted, measured, percentage, shortened } from "./numbers.js";
-import { cellSize, enlarged, GUTTER, plateColumns, plateOf, sprites } from "./plate.js";
+import { cellSize, enlarged, fitting, GUTTER, plateColumns, plateOf, sprites } from "./plate.js";
 import { spread } from "./spread.js";
 
 const SCALES = [
@@ -35,7 +35,7 @@ export function showLayer(panel, layer) {
     make("p", "empty", {}, `Choose a unit of ${layer.name}: its ${outline.top} strongest images, where it looks, and what it does over the data set stand here.`),
     make("dl", "facts", {}, ...rows([
       ["units", figure(counted(layer.units))],
-      ["map", figure(`${layer.rows}×${layer.columns}`)],
+      ["map", isMap(layer) && figure(`${layer.rows}×${layer.columns}`)],
       ["receptive field", figure(fieldSize(layer))],
       ["dead", figure(counted(layer.dead))],
       ["read", make("span", "", {}, layer.activation)],
@@ -45,6 +45,11 @@ export function showLayer(panel, layer) {
     spread("Share of zeros", "units by the share of their activations that are 0", contents.units.zeros),
     spread("Selectivity", "units by class: 0 driven by all alike, 1 by one only", contents.units.selectivity),
   );
+}
+
+/** Whether a layer's units are maps; else they are single values. */
+export function isMap(layer) {
+  return layer.rows * layer.columns > 1;
 }
 
 /** The size of a layer's receptive field in words. */
@@ -75,7 +80,7 @@ function plate(layer, contents, state, number, room, go) {
 /** Cells as large as the column allows: whole multiples of small ones; of large ones whatever fits, and never more than they are. */
 function largeSize(layer, room) {
   const each = Math.floor((room - (plateColumns() - 1) * GUTTER) / plateColumns());
-  if (!layer.large) return cellSize(layer, each);
+  if (!layer.large) return cellSize(layer, fitting(layer, each));
   const [rows, columns] = layer.shown;
   const share = Math.min(1, each / columns);
   return { factor: 1, width: Math.floor(columns * share), height: Math.floor(rows * share) };
@@ -126,7 +131,7 @@ function statistics(layer, contents, unit) {
   const driven = contents.classes[unit];
   return make("section", "", { "aria-label": "Statistics" },
     make("h3", "", {}, "Over the data set"),
-    make("p", "note", {}, `${counted(outline.images)} images, ${layer.rows}×${layer.columns} positions each; activations ${layer.activation}`),
+    make("p", "note", {}, `${counted(outline.images)} images${isMap(layer) ? `, ${layer.rows}×${layer.columns} positions each` : ""}; activations ${layer.activation}`),
     make("dl", "facts", {}, ...rows([
       ["maximum", figure(measured(maximum[unit]), maximum[unit])],
       ["mean", figure(measured(mean[unit]), mean[unit])],

@@ -9,7 +9,6 @@ import { listen, nameKeys } from "./keys.js";
 import { showLayers } from "./layers.js";
 import { counted } from "./numbers.js";
 import { shownUnits } from "./order.js";
-import { cellSize } from "./plate.js";
 
 const FILTERS = { find: "", class: "", dead: "all" };
 
@@ -59,10 +58,10 @@ async function arrived(layer) {
 function showUnits(layer) {
   const contents = contentsOf(layer.name);
   units = shownUnits(contents, state);
-  byId("about").textContent = `${layer.activation}; ${sizeWords(layer)}`;
   byId("count").textContent = units.length === layer.units ? `${counted(layer.units)} units` : `${counted(units.length)} of ${counted(layer.units)} units`;
   byId("nothing").replaceChildren(...(units.length ? [] : emptied()));
   grid.show(layer, contents, units, state);
+  byId("about").textContent = `${layer.activation}; ${sizeWords(layer)}`;
   const panel = byId("inspector");
   if (state.unit === null) showLayer(panel, layer);
   else if (state.unit >= layer.units) panel.replaceChildren(make("p", "empty", {}, `${layer.name} has the units 0 to ${layer.units - 1}: there is no ${state.unit}.`));
@@ -72,9 +71,9 @@ function showUnits(layer) {
 }
 
 function sizeWords(layer) {
-  const size = `patches of ${layer.shown.join("×")} px`;
+  const size = `${layer.field ? "patches" : "images"} of ${layer.shown.join("×")} px`;
   if (layer.cell.reduced > 1) return `${size}, reduced ${layer.cell.reduced} times`;
-  const { factor } = cellSize(layer);
+  const factor = grid.factor();
   return factor > 1 ? `${size}, enlarged ${factor} times` : size;
 }
 

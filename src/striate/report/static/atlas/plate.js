@@ -4,16 +4,19 @@ import { FULL, ON_SHEET, outline, placeOf, strengthOf } from "./atlas.js";
 import { make } from "./elements.js";
 
 export const GUTTER = 2;
-const ROOM = 48;
 
 /** Cells side by side on a plate. */
 export function plateColumns() {
   return Math.ceil(Math.sqrt(outline.top));
 }
 
-/** How many CSS pixels a picture of this size is drawn to, in whole multiples of its pixels. */
-export function cellSize(layer, room = ROOM) {
-  const factor = Math.max(1, Math.floor(room / Math.max(layer.cell.rows, layer.cell.columns)));
+/** How many times a picture of a layer's sheets can be enlarged to fit into so many CSS pixels: whole times, at least once. */
+export function fitting(layer, room) {
+  return Math.max(1, Math.floor(room / Math.max(layer.cell.rows, layer.cell.columns)));
+}
+
+/** The size of a cell whose picture is enlarged so many times, in CSS pixels. */
+export function cellSize(layer, factor) {
   return { factor, width: layer.cell.columns * factor, height: layer.cell.rows * factor };
 }
 
@@ -63,7 +66,7 @@ export function sprites(layer, contents, unit, place, size) {
   const number = (unit % units) * outline.top + place;
   const at = `${-(number % columns) * size.width}px ${-Math.floor(number / columns) * size.height}px`;
   const sheet = Math.floor(unit / units);
-  const common = { at: `${at}`, size: `${columns * size.width}px auto`, hard: size.factor > 1 };
+  const common = { at, size: `${columns * size.width}px auto`, hard: layer.cell.reduced === 1 };
   return [
     ["patch", { image: `url("${patches[sheet]}")`, ...common }],
     ["projection", { image: `url("${projections[sheet]}")`, ...common }],
