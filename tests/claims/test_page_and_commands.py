@@ -1,0 +1,100 @@
+"""The page and the commands: every verdict in words and by a symbol, nothing of the user's read as markup."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from striate.claims import catalogue
+from striate.claims.views import View
+from striate.cli import main
+from striate.report.claims import SYMBOLS, claims_page
+
+from .stripes import stripes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = [claim.name for claim in catalogue.CLAIMS]
+
+
+@pytest.fixture
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The stripes as a file."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = stripes()
+    splits = {"train": data.train, "test": data.test}
+    arrays = {f"{part}_{name}": getattr(split, part) for name, split in splits.items() for part in ("images", "labels")}
+    renamed = {
+        {"images": "x", "labels": "y"}[key.split("_")[0]] + "_" + key.split("_")[1]: a for key, a in arrays.items()
+    }
+    np.savez(tmp_path / "stripes.npz", allow_pickle=False, **renamed)
+    return tmp_path / "stripes.npz"
+
+
+def _striate(words: list[str]) -> int:
+    """The exit code of a command, however it leaves."""
+    try:
+        return main(words)
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+def test_a_page_of_every_kind_of_verdict(tmp_path: Path) -> None:
+    for name in ("shared-weights", "local-connections", "pooling-saves", "shift-equivariance"):
+        catalogue.run(name, stripes(), out=tmp_path, network="conv 4 3x3, relu, maxpool 2x2, conv 4 3x3, dense 3")
+    catalogue.run("convolution-beats-dense", stripes(), out=tmp_path, view=View(shuffled_labels=True))
+    hurt = tmp_path / "shared-weights.json"
+    result = json.loads(hurt.read_text())
+    result["because"] = ["<script>alert(1)</script>"]
+    result["source"] = {"name_or_path": "my photos; rm", "size": [16, 16], "fit": None, "root": None, "net": "lenet5"}
+    hurt.write_text(json.dumps(result))
+    page = claims_page(tmp_path, NAMES).read_text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    assert f"{SYMBOLS['supported']} supported" in page
+    assert f"{SYMBOLS['not applicable']} not applicable" in page
+    command = "striate claims run shared-weights --scale quick --data &#39;my photos; rm&#39; --size 16x16 --net lenet5"
+    assert command in page
+    assert page.count('class="card"') == 5
+    drawn = json.loads((tmp_path / "plots" / "shared-weights-1.json").read_text())
+    assert [line["name"] for line in drawn["lines"]] == ["shared", "own", "dense"]
+
+
+def test_a_page_of_nothing_says_what_to_do(tmp_path: Path) -> None:
+    assert "striate claims run all" in claims_page(tmp_path, NAMES).read_text()
+
+
+def test_claims_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _striate(["claims"]) == 0
+    listed = capsys.readouterr().out
+    assert all(claim.name in listed and claim.sentence in listed for claim in catalogue.CLAIMS)
+    assert _striate(["claims", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 13
+
+
+def test_a_claim_is_run(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["claims", "run", "7", "--data", str(saved), "--out", str(tmp_path / "out"), "--json"]
+    assert _striate([*words, "--net", "conv 4 3x3, maxpool 2x2, dense 3"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["verdict"] == "supported"
+    assert (tmp_path / "out" / "claims.html").exists()
+    assert _striate(["claims", "run", "eleven"]) == 2
+    assert "there is no claim 'eleven'" in capsys.readouterr().err
+
+
+def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "conv 4 3x3, relu, dense 3", "--vary", "relu=tanh", "--data", str(saved), "--seeds", "2"]
+    words += ["--epochs", "1", "--rates", "0.01", "--workers", "1", "--out", str(tmp_path / "out")]
+    assert _striate(words) == 0
+    assert "tanh for relu" in capsys.readouterr().out
+    assert _striate([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["seeds"] == [0, 1]
+    assert told == json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert _striate(["compare", "dense 3", "--data", str(saved), "--workers", "1"]) == 2
+    assert "at least two variants" in capsys.readouterr().err
+    assert _striate([*words, "--rates", "fast"]) == 2
