@@ -222,6 +222,7 @@ def test_files_can_be_looked_at_with_a_model_of_ones_own(striate: Command, here:
     said = striate("look", *OWN_MODEL, "flat/1.png", "flat/deeper/5.png", "--json")
     told = parsed(said)  # what the user's code printed is not in it
     assert "made" in said.err
+    assert "on the scale 0 to 1" in said.err
     assert [one["class"][:6] for one in told] == ["output", "output"]
     numbers = json.loads(Path(told[0]["numbers"]).read_text())
     assert [layer["name"] for layer in numbers["layers"]] == ["first", "second"]
@@ -243,6 +244,7 @@ def test_filters_are_drawn_and_measured(striate: Command, digits_run: Path) -> N
     assert told["shape"] == [6, 1, 5, 5]
     rms = weights.detach().double().pow(2).mean((1, 2, 3)).sqrt()
     assert [unit["rms"] for unit in told["units"]] == pytest.approx(rms.tolist())
+    assert "untrained" in striate("filters", "--net", "lenet5", "--out", digits_run / "filters" / "lenet5.png").err
     assert Path(told["picture"]) == digits_run / "filters" / "conv1.png"
     assert np.ptp(pixels(told["picture"])) > 100
 

@@ -68,7 +68,7 @@ def atlas(
     """
     subject = Subject.named(model, Foreign(module, net, weights, input, mean, std, classes))
     loaded = subject.images(named, data_root, which)
-    for line in loaded.findings.lines() if named is not None else ():
+    for line in (*subject.said, *(loaded.findings.lines() if named is not None else ())):
         console.note(line)
     if not loaded.classes:
         console.note(f"{loaded.name} has no classes: which ones a unit favours is left out")

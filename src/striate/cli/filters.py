@@ -58,6 +58,8 @@ def filters(
     from striate.report.plates import filter_sheet
 
     subject = Subject.named(model, Foreign(module, net, weights, input, mean, std, classes))
+    for line in subject.said[:1] if net and weights is None else ():
+        console.note(line)
     found = inside.filters(subject.model, layer or _first(subject.model))
     path = out or subject.place("filters") / f"{found.layer.replace('/', '-')}.png"
     filter_sheet(found, scale).save(path, margin=24)

@@ -57,6 +57,20 @@ class Foreign:
         """The options that were given, as they are spelled."""
         return tuple(f"--{name}" for name, value in vars(self).items() if value is not None)
 
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What is taken for granted because nothing was said, a sentence each."""
+        untrained = self.net is not None and self.weights is None
+        scaled = self.mean is None and self.std is None
+        return tuple(
+            sentence
+            for holds, sentence in (
+                (untrained, "no --weights: the network is untrained, its weights are drawn with seed 0"),
+                (scaled, "no --mean and --std: images go in on the scale 0 to 1"),
+            )
+            if holds
+        )
+
     def over(self, other: Foreign) -> Foreign:
         """What was said here, and for the rest what `other` says."""
         return Foreign(*(mine if mine is not None else vars(other)[name] for name, mine in vars(self).items()))

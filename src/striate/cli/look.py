@@ -84,6 +84,8 @@ def look(
     if not wanted:
         raise UserError("name an image to look at: a file, or the number of one in the data, such as test:17")
     subject = Subject.named(target, foreign)
+    for line in subject.said:
+        console.note(line)
     images = shown(subject, wanted, named, data_root)
     folder, done = out or subject.place("look"), list[dict[str, object]]()
     for number, one in enumerate(images):

@@ -107,11 +107,13 @@ class Bar:
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Bar:
-        self._drawn.start()
+        if self._drawn.console.is_terminal:
+            self._drawn.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._drawn.stop()
+        if self._drawn.console.is_terminal:  # elsewhere rich would leave an empty line
+            self._drawn.stop()
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Shows that `done` of `total` are done of `what`; None where nobody knows of how many."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
-from striate.cli import console, elsewhere, hubs
+from striate.cli import elsewhere, hubs
 from striate.cli.foreign import Foreign
 from striate.cli.source import Source
 from striate.errors import DataError, UserError
@@ -32,11 +32,13 @@ class Subject:
         path: what the user named; for a model from elsewhere its name.
         model: ready to use.
         run: its run; None for any other model.
+        said: what was assumed about a model from elsewhere, a sentence each.
     """
 
     path: Path
     model: Model
     run: Run | None
+    said: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path) -> Subject:
@@ -65,12 +67,12 @@ class Subject:
         """
         if target is None or hubs.is_hub(target):
             model = foreign.model(target, pretrained=pretrained)
-            return cls(Path(model.name), model, None)
+            return cls(Path(model.name), model, None, () if target else foreign.assumed)
         path = Path(target).expanduser()
         own = elsewhere.described(path)
         if own is not None:
-            console.note(own.said)
-            return cls(path, foreign.over(own.foreign).model(), None)
+            known = foreign.over(own.foreign)
+            return cls(path, known.model(), None, (own.said, *known.assumed))
         if foreign.said:
             raise UserError(
                 f"{target} stands for a model as it is; {foreign.said[0]} goes with --module, with --net, "
