@@ -7,6 +7,7 @@ cannot be used, 1 for work that could not be finished. Heavy packages are import
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -17,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command, the words after `striate` (the shell's by default); returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name of any bytes, a terminal of any encoding
     try:
         return _run([word for word in words if word != "--debug"])
     except BrokenPipeError:
@@ -26,8 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as fault:
         if debug:
             raise
+        from striate.cli.console import note
+
         message, code = _sentence(fault)
-        print(f"error: {message}", file=sys.stderr)
+        note(f"error: {message}")
         return code
 
 

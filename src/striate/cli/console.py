@@ -6,6 +6,7 @@ Tables are rich's, so that they fit the terminal and lose their colour where it 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 GAP = 3  # columns of the terminal between two columns of a table
 WIDE = 1000  # columns of a file or pipe: nothing is folded there
 
+# What moves the cursor, colours, ends a line or turns the direction of writing: a folder may be called so.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
 
 def console(*, error: bool = False) -> Console:
     """The terminal, or the file or pipe that stands in for it; `error`: standard error, for what is not the result."""
@@ -28,18 +32,29 @@ def console(*, error: bool = False) -> Console:
 
 
 def show(line: str = "") -> None:
-    """Prints one line of the result as it is: no markup, no colour."""
-    print(line)
+    """Prints a line of the result (or several): no markup, no colour, and none from the names in it."""
+    print(visible(line, keep="\n\t"))
 
 
 def note(line: str) -> None:
     """Prints one line about what is going on to standard error, so that a pipe carries the result alone."""
-    print(line, file=sys.stderr)
+    print(visible(line, keep="\n\t"), file=sys.stderr)
+
+
+def visible(text: str, keep: str = "") -> str:
+    """`text` with control characters, but those to `keep`, as escapes: no file name can steer the terminal.
+
+    Example:
+        >>> visible("red \\x1b[31m rose")
+        'red \\\\x1b[31m rose'
+    """
+    return _UNSEEN.sub(lambda c: c[0] if c[0] in keep else c[0].encode("unicode_escape").decode(), text)
 
 
 def show_json(value: object) -> None:
-    """Prints `value` as JSON on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Prints `value` as JSON on standard output; with JSON's own escapes where that takes no UTF-8."""
+    plain = sys.stdout.encoding.lower().replace("-", "") != "utf8"
+    print(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False))
 
 
 def table(
@@ -63,13 +78,16 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    cells = [tuple(row) for row in rows]
+    headings = [visible(heading) for heading in headings]
+    cells = [tuple(map(visible, row)) for row in rows]
     screen = console()
     shown = _fitting([headings, *cells, *([total] if total else [])], screen.width, spare)
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=total is not None)
     for place in shown:
         footer = Text(total[place]) if total else ""
-        drawn.add_column(headings[place], justify="left" if place < left else "right", footer=footer, no_wrap=True)
+        drawn.add_column(
+            Text(headings[place]), justify="left" if place < left else "right", footer=footer, no_wrap=True
+        )
     for row in cells:
         drawn.add_row(*(Text(row[place]) for place in shown))
     screen.print(drawn, crop=False, overflow="ignore")

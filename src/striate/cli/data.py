@@ -15,6 +15,8 @@ from striate.report.numbers import count
 if TYPE_CHECKING:
     from striate.data import DataSet
 
+COLUMNS = 10  # images of one class on the contact sheet
+
 
 def data(
     source: DataArgument = "digits",
@@ -66,12 +68,18 @@ def _as_json(loaded: DataSet) -> dict[str, object]:
 
 
 def _draw(loaded: DataSet, sheet: Path) -> None:
+    """A row of training images for every class; where a class has fewer than others its row stays empty at the end."""
+    import numpy as np
+
     from striate import pictures
     from striate.data import examples
 
+    chosen = [examples(loaded.train, label, COLUMNS) for label in range(len(loaded.classes))]
+    columns = max(map(len, chosen))
+    empty = np.full((*loaded.shape[1:], 3), pictures.PAPER, np.uint8)
     shown, captions = [], []
-    for label, name in enumerate(loaded.classes):
-        for at in examples(loaded.train, label, 10):
-            shown.append(pictures.photograph(loaded.train.images[at]))
-            captions.append(name)
-    pictures.write_png(sheet, pictures.contact_sheet(shown, captions, columns=10))
+    for name, places in zip(loaded.classes, chosen, strict=True):
+        missing = columns - len(places)
+        shown += [pictures.photograph(loaded.train.images[at]) for at in places] + [empty] * missing
+        captions += [name] * len(places) + [""] * missing
+    pictures.write_png(sheet, pictures.contact_sheet(shown, captions, columns=columns))

@@ -70,10 +70,9 @@ def _files(path: Path) -> list[Path]:
     """The path itself, or the image files below it, without hidden ones, in order."""
     if not path.is_dir():
         return [path]
-    from PIL import Image
+    from striate.data.folder import IMAGE_SUFFIXES
 
-    endings = Image.registered_extensions()
-    found = (child for child in sorted(path.rglob("*")) if child.is_file() and child.suffix.lower() in endings)
+    found = (child for child in sorted(path.rglob("*")) if child.is_file() and child.suffix.lower() in IMAGE_SUFFIXES)
     return [child for child in found if not any(part.startswith(".") for part in child.relative_to(path).parts)]
 
 

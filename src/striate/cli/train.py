@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     source: DataArgument = "digits",
     net: NetworkOption = None,
     recipe: Annotated[
@@ -73,6 +74,7 @@ def train(
         console.show(wishes.recipe(None).to_toml().rstrip())
         return
     if resume is not None:
+        _refuse_changes(context)
         run = _resumed(resume, data_root)
     else:
         from striate.train import Engine
@@ -118,6 +120,20 @@ def train_new(
     recipe, kept = wishes.recipe(paired.data), exact.as_json()
     with Progress() as progress:
         return run(paired.network, paired.data, recipe, out=target, engine=engine, source=kept, watch=progress)
+
+
+def _refuse_changes(context: typer.Context) -> None:
+    """Raises UserError where anything is said beside --resume that it could not heed."""
+    heeded = {"resume", "data_root", "json"}
+    for given in context.command.params:
+        name = given.name or ""
+        source = context.get_parameter_source(name)
+        if name not in heeded and source is not None and source.name == "COMMANDLINE":
+            said = given.opts[0] if given.opts[0].startswith("-") else "DATA"
+            raise UserError(
+                f"--resume goes on with a run as it was begun, and cannot be told {said}; "
+                "leave it out, or begin a new run without --resume"
+            )
 
 
 def _resumed(path: Path, root: Path | None) -> Run:
