@@ -128,6 +128,17 @@ def test_other_classes_are_refused(striate: Command, digits_run: Path, photos: P
     assert "rose" in said.err
 
 
+def test_a_run_made_in_python_is_evaluated_by_the_command(striate: Command, tmp_path: Path) -> None:
+    digits, network = data.load("digits"), package.Network.parse("input 1x28x28, dense 10")
+    recipe = package.Recipe(epochs=1, precision="float32")
+    package.train.run(network, digits, recipe, out=tmp_path / "run", source={"name_or_path": "digits"})
+    assert striate("evaluate", tmp_path / "run").code == 0
+
+
+def test_no_terminal_no_empty_lines(striate: Command, photos: Path) -> None:
+    assert striate("data", photos, "--size", "20").err == ""
+
+
 def test_a_run_is_never_overwritten(striate: Command, digits_run: Path) -> None:
     before = (digits_run / "model.safetensors").read_bytes()
     said = striate("train", "digits", "--net", NETWORK, "--out", digits_run)

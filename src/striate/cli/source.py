@@ -31,16 +31,16 @@ class Source:
 
     @classmethod
     def of_json(cls, held: Mapping[str, Any]) -> Source:
-        """The source that `as_json` wrote."""
-        size, root = held["size"], held["root"]
+        """The source that `as_json` wrote, or that a caller in Python named, with only what `data.load` needs."""
+        size, root = held.get("size"), held.get("root")
         return cls(
             name_or_path=held["name_or_path"],
             size=(size[0], size[1]) if size else None,
-            channels=held["channels"],
-            fit=held["fit"],
+            channels=held.get("channels"),
+            fit=held.get("fit"),
             root=Path(root) if root else None,
-            max_bad=held["max_bad"],
-            seed=held["seed"],
+            max_bad=held.get("max_bad"),
+            seed=held.get("seed", 0),
         )
 
     def as_json(self) -> dict[str, object]:
