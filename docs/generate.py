@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,9 @@ from pathlib import Path
 from striate import files
 
 DOCS = Path(__file__).parent
+
+SHOWN = re.compile(r"(```console\n([^`]*)```\n\n```text\n)[^`]*(?=```)")
+"""A block of commands, followed by what the last of them prints."""
 
 
 def commands_page() -> str:
@@ -23,10 +28,24 @@ def _section(command: str) -> str:
     return f"## {command}\n\n```text\n{_help(command)}\n```"
 
 
+def lecture_page() -> str:
+    """docs/lecture.md, written by hand, with what its commands print made anew wherever it is shown."""
+    page = (DOCS / "lecture.md").read_text(encoding="utf-8")
+    return SHOWN.sub(lambda block: f"{block[1]}{_printed(_last(block[2]))}\n", page)
+
+
+def _last(commands: str) -> str:
+    return commands.strip().splitlines()[-1].removeprefix("$ ")
+
+
 def _help(command: str) -> str:
+    return _printed(f"{command} --help")
+
+
+def _printed(command: str) -> str:
     # A fixed width and no colour, so that the page is the same wherever it is made.
     setting = os.environ | {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"}
-    words = [sys.executable, "-m", "striate", *command.split()[1:], "--help"]
+    words = [sys.executable, "-m", *shlex.split(command)]
     shown = subprocess.run(words, capture_output=True, text=True, check=True, env=setting).stdout
     return "\n".join(line.rstrip() for line in shown.strip("\n").splitlines())
 
@@ -40,4 +59,8 @@ def _names() -> list[str]:
 
 
 if __name__ == "__main__":
+    from lecture import catalogue
+
     files.write_text(DOCS / "commands.md", commands_page())
+    files.write_text(DOCS / "lecture.md", lecture_page())
+    catalogue.draw(DOCS / "lecture")

@@ -7,9 +7,9 @@ import torch
 
 from lecture.studies import Study
 from striate import inside, pictures
-from striate.inside.convolution_demo import ConvolutionDemo
-from striate.inside.figures import figure
-from striate.inside.transforms import transformed
+from striate.inside.explaining.convolution_demo import ConvolutionDemo
+from striate.inside.explaining.figures import figure
+from striate.inside.studies.transforms import transformed
 from striate.pictures.colors import ACCENT, INK, LINE, MUTED, PLATE, Color
 from striate.report.canvas import Canvas
 from striate.report.numbers import percent

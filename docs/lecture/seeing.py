@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from lecture.studies import Study
 from striate import pictures
-from striate.inside.transforms import transformed
+from striate.inside.studies.transforms import transformed
 from striate.pictures import Picture
 from striate.pictures.colors import MUTED
 from striate.report.canvas import Canvas

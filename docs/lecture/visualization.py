@@ -6,7 +6,7 @@ import numpy as np
 
 from lecture.studies import Study, command
 from striate import pictures
-from striate.inside.atlas_folder import Atlas
+from striate.inside.atlases.folder import Atlas
 from striate.pictures.colors import MUTED
 from striate.report.canvas import Canvas
 

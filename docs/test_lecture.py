@@ -1,0 +1,108 @@
+"""The lecture's page is held to the program: its numbers, what its commands print, and its pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import generate
+import numpy as np
+import pytest
+from lecture import catalogue, studies
+
+from striate import Network, data
+from striate.claims.shared_weights import unshared
+from striate.layers.activation import Sigmoid, Tanh
+from striate.report.numbers import count
+
+FOLDER = Path(generate.DOCS) / "lecture"
+PAGE = (generate.DOCS / "lecture.md").read_text(encoding="utf-8")
+WORDS = re.sub(r"[ \n]+", " ", re.sub(r"```.*?```", "", PAGE, flags=re.S))
+
+LARGEST = 600_000
+"""Bytes that the lecture's pictures and their numbers may take together."""
+
+VANILLA = {row.name: row for row in Network.preset("vanilla").describe().rows}
+
+
+def described(text: str) -> Network:
+    return Network.parse(text)
+
+
+def side(n: int, k: int, s: int) -> int:
+    """How many windows of k fit into n at stride s, counted one by one."""
+    return sum(start + k <= n for start in range(0, n, s))
+
+
+def sentences() -> list[str]:
+    conv1 = VANILLA["conv1"]
+    twenty, three = described("input 1x28x28, conv 20 5x5"), described("input 1x28x28, conv 3 5x5")
+    thirty, whole = described("input 784, dense 30"), described(f"input 784, dense {20 * 24 * 24}, dense 1")
+    dense = whole.describe().rows[0]
+    fields = [VANILLA[name].field.size[0] for name in ("conv1", "pool1", "conv2", "pool2")]
+    unpooled = described(", ".join(line for line in str(Network.preset("vanilla")).splitlines() if "pool" not in line))
+    return [
+        f"the network 3-4-4-1: {Network.preset('ann').parameters} numbers are learned",
+        f"28x28 in, a 5x5 field, stride 1: {side(28, 5, 1)}x{side(28, 5, 1)} out",
+        f"With stride 2 it is {side(28, 5, 2)}x{side(28, 5, 2)}, with stride 3 it is {side(28, 5, 3)}x{side(28, 5, 3)}",
+        f"have 3 · (5 · 5 + 1) = {three.parameters} parameters, twenty have {twenty.parameters}",
+        f"Thirty fully connected units on the same 784 pixels have {count(thirty.parameters)}",
+        f"outputs of those twenty maps would have {count(dense.parameters)}",
+        "{0}x{0} pixels in conv1, {1}x{1} after pooling, {2}x{2} in conv2, {3}x{3} after the second".format(*fields),
+        f"would have {count(unpooled.parameters)} parameters instead of {count(Network.preset('vanilla').parameters)}",
+        f"reads {conv1.field.size[0] * conv1.field.size[1]} pixels, not {28 * 28}: {count(conv1.multiply_adds)}",
+        f"for the whole layer instead of {count(dense.multiply_adds)}",
+        f"{conv1.parameters} parameters; with weights of its own at every position it would have "
+        f"{count(unshared(conv1))}, fully connected {count(dense.parameters)}",
+        f"as this network saw {count(len(data.load('digits').train))} digits four times",
+    ]
+
+
+@pytest.mark.parametrize("sentence", sentences())
+def test_numbers_are_counted(sentence: str) -> None:
+    assert sentence in WORDS
+
+
+def test_the_demo_has_the_shapes_and_sums_it_is_said_to_have() -> None:
+    network = Network.preset("convolution-demo")
+    assert (network.input, network.shapes) == ((3, 5, 5), ((2, 3, 3),))
+    assert "each of its 18 numbers is a sum of 27 products and a bias" in WORDS.lower()
+    assert 2 * 3 * 3 == 18
+
+
+def test_slopes_are_at_most_what_is_said() -> None:
+    x = np.linspace(-20, 20, 4001)
+    assert Sigmoid().derivative(x).max() == pytest.approx(0.25)
+    assert Tanh().derivative(x).max() == pytest.approx(1)
+    assert "sigmoid is at most 0.25, that of tanh at most 1" in WORDS
+
+
+def test_gradients_differ_as_much_as_is_said() -> None:
+    normalized, plain = (line["y"] for line in json.loads((FOLDER / "gradients.json").read_text())["lines"])
+    assert 50 < 10 ** (normalized[0] - plain[0]) < 200
+    assert "the first layer's gradient is about a hundred times as long" in WORDS
+
+
+def test_what_commands_print_is_fresh() -> None:
+    assert generate.lecture_page() == PAGE, "run `make docs`"
+    assert PAGE.count("```text\n") == len(generate.SHOWN.findall(PAGE))
+
+
+def test_the_pictures_are_those_of_the_page() -> None:
+    shown = set(re.findall(r"!\[[^]]+\]\(lecture/([^)]+)\)", PAGE))
+    made = {*catalogue.COMMANDS, *catalogue.SHEETS, *(f"{plot.__name__}.png" for plot in catalogue.PLOTS), "ann.svg"}
+    kept = [path for path in FOLDER.iterdir() if path.suffix in (".png", ".svg", ".json")]
+    assert shown == made == {path.name for path in kept if path.suffix != ".json"}
+    assert sum(path.stat().st_size for path in kept) < LARGEST
+
+
+def test_the_page_prints_the_commands_that_made_its_pictures() -> None:
+    for command in (studies.TRAIN, *catalogue.COMMANDS.values()):
+        assert f"$ {command}\n" in PAGE
+
+
+def test_the_pictures_can_be_made(tmp_path: Path) -> None:
+    catalogue.draw(tmp_path)
+    names = {path.name for path in FOLDER.iterdir() if path.suffix in (".png", ".svg", ".json")}
+    assert {path.name for path in tmp_path.iterdir()} == names
