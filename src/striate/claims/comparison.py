@@ -4,6 +4,8 @@ Every variant is trained with the same seeds. A seed decides the first weights (
 shapes agree) and the order of the images, so the variants differ in what is varied alone, and their differences are
 taken seed by seed. The learning rate is tuned for every variant apart, over a grid of the same size, on seeds of its
 own, by the validation split alone; the test split is scored once per training, after its last step.
+
+Verdicts speak of the variants at the rates chosen for them: the luck of that choice is not in their intervals.
 """
 
 from __future__ import annotations

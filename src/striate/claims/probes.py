@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from striate import inside
-from striate.inside.transforms import transformed
+from striate.inside.studies.transforms import Kind, transformed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ NOISES = (0.0, 0.25, 0.5, 0.75, 1.0)
 IMAGES = 500
 """Images that a probe looks at."""
 
-MOTIONS = {"shift": (1, 2, 3), "rotate": (10, 20, 30), "scale": (1.1, 1.2, 1.3)}
+MOTIONS: dict[Kind, tuple[float, ...]] = {"shift": (1, 2, 3), "rotate": (10, 20, 30), "scale": (1.1, 1.2, 1.3)}
 """Of `path`: pixels, degrees, factors, as `inside.transforms.Kind` has them."""
 
 
@@ -129,8 +129,13 @@ def _images(model: Model, split: Split, most: int = IMAGES) -> tuple[Tensor, Ten
 
 def _four_ways(x: Tensor, shift: int) -> list[Tensor]:
     edge = float(x[:, :, 0].mean())  # about what lies beyond the border; black for digits
-    moves = [("shift", shift), ("shift", -shift), ("shift_columns", shift), ("shift_columns", -shift)]
-    return [x] if not shift else [transformed(x, kind, amount, outside=edge) for kind, amount in moves]  # pyright: ignore[reportArgumentType]
+    moves: list[tuple[Kind, int]] = [
+        ("shift", shift),
+        ("shift", -shift),
+        ("shift_columns", shift),
+        ("shift_columns", -shift),
+    ]
+    return [x] if not shift else [transformed(x, kind, amount, outside=edge) for kind, amount in moves]
 
 
 def _accuracy(model: Model, x: Tensor, labels: Tensor) -> float:
