@@ -6,6 +6,7 @@ import { measured, percentage, shortened } from "./numbers.js";
 import { cellSize, plateOf, plateSize } from "./plate.js";
 
 const CELL = 52; // what the side of a cell comes close to, in CSS pixels
+const NARROWEST = 80; // of a plate with its caption
 const CAPTION = 24;
 const GAP = { x: 16, y: 20 };
 const WIDEST_GAP = 40;
@@ -92,9 +93,10 @@ export function makeGrid(scroller, list, lid, addressFor) {
 function arranged(layer, width) {
   const size = sizeFor(layer, width);
   const plate = plateSize(size);
-  const columns = Math.max(1, Math.floor((width + GAP.x) / (plate.width + GAP.x)));
-  const spare = columns > 1 ? (width - columns * plate.width) / (columns - 1) : 0;
-  return { size, columns, pitch: { x: plate.width + Math.min(spare, WIDEST_GAP), y: plate.height + CAPTION + GAP.y }, plate };
+  const each = Math.max(plate.width, NARROWEST);
+  const columns = Math.max(1, Math.floor((width + GAP.x) / (each + GAP.x)));
+  const spare = columns > 1 ? (width - columns * each) / (columns - 1) : 0;
+  return { size, columns, pitch: { x: each + Math.min(spare, WIDEST_GAP), y: plate.height + CAPTION + GAP.y }, each };
 }
 
 /** Whole multiples of a picture's pixels, and two plates side by side even on a phone. */
@@ -105,11 +107,11 @@ function sizeFor(layer, width) {
 }
 
 function itemOf(view, unit, address) {
-  const { layer, contents, state, size, plate } = view;
+  const { layer, contents, state, size, each } = view;
   const cell = (place) => make("i", "cell", { "data-place": place });
   const link = make(
-    "a", "unit", { href: address, "data-unit": unit, "aria-label": words(layer, contents, unit), style: `width:${plate.width}px`, draggable: "false" },
-    plateOf(layer, contents, unit, state, size, cell), caption(contents, unit, state, plate.width),
+    "a", "unit", { href: address, "data-unit": unit, "aria-label": words(layer, contents, unit), style: `width:${each}px`, draggable: "false" },
+    plateOf(layer, contents, unit, state, size, cell), caption(contents, unit, state, each),
   );
   return make("li", "", {}, link);
 }
