@@ -24,7 +24,7 @@ POOLS = {MAX: "maxpool 2x2", AVERAGE: "avgpool 2x2", OVERLAP: "maxpool 3x3 strid
 QUICK = "conv 8 5x5 pad=2{s}, relu, {p}conv 16 5x5 pad=2{s}, relu, {p}dense 32, relu, dense {{classes}}"
 
 FULL = (
-    "conv 32 5x5 pad=2{s}, relu, {p}conv 64 5x5 pad=2{s}, relu, {p}conv 64 5x5 pad=2{s}, relu, {p}"
+    "conv 32 5x5 pad=2{s}, relu, {p}conv 64 5x5 pad=2{s}, relu, {p}conv 64 5x5 pad=2, relu, "
     "dense 64, relu, dense {{classes}}"
 )
 
@@ -48,7 +48,18 @@ def study(setting: Setting) -> Outcome:
     verdict, because = decide(found)
     headings, rows = table(found)
     figures = (value_bars(found, "Test accuracy"), learning_curves(found))
+    because = (*because, *unequal(found))
     return Outcome(verdict, because, headings, rows, figures, found.as_json(), found.seeds)
+
+
+def unequal(found: Comparison) -> tuple[str, ...]:
+    """A warning where the variants are not of one size: pooling 2x2 leaves out the last row of an odd side."""
+    sizes = {one.variant.network.parameters for one in found.measured}
+    if len(sizes) == 1:
+        return ()
+    return (
+        "the variants differ in their number of parameters at this image size; choose sides that are multiples of 4",
+    )
 
 
 def decide(found: Comparison) -> tuple[Word, tuple[str, ...]]:

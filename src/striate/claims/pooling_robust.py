@@ -21,7 +21,7 @@ from striate.claims.claim import (
     untaught,
 )
 from striate.claims.metrics import ACCURACY, POINT, Record
-from striate.claims.pooling_kinds import FULL, MAX, QUICK, STRIDE, network
+from striate.claims.pooling_kinds import FULL, MAX, QUICK, STRIDE, network, unequal
 from striate.claims.statistics import t_interval
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def study(setting: Setting) -> Outcome:
     }
     judged = contrasts(sets, DROP)
     verdict, because = decide(found, judged)
+    because = (*because, *unequal(found))
     headings, rows = table(found)
     figures = (_figure(found, "shifted"), _figure(found, "noisy"), _figure(found, "distance"))
     numbers = found.as_json() | {"contrasts": contrast_json(judged)}
