@@ -43,13 +43,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from striate.data.dataset import Split
-from striate.inside.atlas import atlas
-from striate.inside.calls import Reading, run, trace
-from striate.inside.projecting import Pairs, project_windows
-from striate.inside.streams import stream
-from striate.inside.survey import Layer, MarkStore, block_size, marking, padded, survey
-from striate.inside.watching import undisturbed
-from striate.inside.windows import chain
+from striate.inside.atlases.atlas import atlas
+from striate.inside.atlases.projecting import Pairs, project_windows
+from striate.inside.atlases.streams import stream
+from striate.inside.atlases.survey import Layer, MarkStore, block_size, marking, padded, survey
+from striate.inside.atlases.windows import chain
+from striate.inside.watching.calls import Reading, run, trace
+from striate.inside.watching.watch import undisturbed
 from striate.model import Model
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

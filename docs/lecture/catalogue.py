@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
 """Pictures that commands make themselves."""
 
 SHEETS: dict[str, Callable[[Study], Canvas]] = {
+    "shuffled.png": seeing.shuffled,
     "feature-maps.png": seeing.feature_maps,
     "strides.png": seeing.strides,
     "pooling.png": seeing.pooling,
@@ -29,7 +30,12 @@ SHEETS: dict[str, Callable[[Study], Canvas]] = {
     "atlas.png": visualization.atlas,
 }
 
-PLOTS: tuple[Callable[[Study], Plot], ...] = (learning.activations, learning.slopes, learning.gradients)
+PLOTS: tuple[Callable[[Study], Plot], ...] = (
+    learning.activations,
+    learning.slopes,
+    learning.gradients,
+    reasons.sharing,
+)
 """Each is saved under its name, with its numbers as JSON beside it."""
 
 

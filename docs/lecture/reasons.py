@@ -6,13 +6,15 @@ import numpy as np
 import torch
 
 from lecture.studies import Study
-from striate import inside, pictures
+from striate import claims, inside, pictures
 from striate.inside.explaining.convolution_demo import ConvolutionDemo
 from striate.inside.explaining.figures import figure
 from striate.inside.studies.transforms import transformed
 from striate.pictures.colors import ACCENT, INK, LINE, MUTED, PLATE, Color
 from striate.report.canvas import Canvas
+from striate.report.claim_plots import drawn
 from striate.report.numbers import percent
+from striate.report.plots import Plot
 
 MARGIN = 16
 SIDE = 22
@@ -72,6 +74,12 @@ def _numbers(canvas: Canvas, x: float, y: float, values: np.ndarray, tint) -> No
         canvas.text(x + (j + 1) * SIDE - 5, y + i * SIDE + 2, figure(value), mono=True, color=INK, right=True)
 
 
+def sharing(study: Study) -> Plot:
+    """The plot of claim 1: parameters of both convolutions, shared, each position its own, fully connected."""
+    found = claims.run("shared-weights", study.digits, out=study.place / "claims")
+    return drawn("sharing", found["figures"][0])
+
+
 def equivariance(study: Study) -> Canvas:
     """Moved first and convolved then, beside convolved first and moved then, and the difference."""
     (unit,) = study.strongest("conv1", 1)
@@ -84,9 +92,9 @@ def equivariance(study: Study) -> Canvas:
         with torch.no_grad():
             first, then = f(moved)[0, unit], _moved(f(study.x), kind, amount, unit)
         limit = float(first.abs().max())
-        drawn = [pictures.gray((moved[0, 0] - study.x.min()).numpy())]
-        drawn += [pictures.diverging(values.numpy(), limit=limit) for values in (first, then, first - then)]
-        for column, picture in enumerate(drawn):
+        shown = [pictures.gray((moved[0, 0] - study.x.min()).numpy())]
+        shown += [pictures.diverging(values.numpy(), limit=limit) for values in (first, then, first - then)]
+        for column, picture in enumerate(shown):
             canvas.picture(MARGIN + column * (cell + 20), y, picture, cell)
         said = canvas.text(MARGIN + 4 * (cell + 20), y + cell / 2 - 18, words)
         error = f"differs by {percent(_error(study, kind, amount), 100)}"

@@ -20,6 +20,24 @@ PIXEL = 3
 """CSS pixels of a position in the picture of the whole network."""
 
 
+def shuffled(study: Study) -> Canvas:
+    """The image and its pixels in another fixed order, each with the same filter's feature map."""
+    (unit,) = study.strongest("conv1", 1)
+    order = np.random.default_rng(0).permutation(study.pixels.size)
+    canvas = Canvas(2 * MARGIN + 4 * CELL + 3 * 24)
+    for place, (words, pixels) in enumerate(
+        (("the image", study.pixels), ("its pixels in another order", study.pixels.ravel()[order].reshape(1, 28, 28)))
+    ):
+        with torch.no_grad():
+            maps = study.model.module.get_submodule("conv1")(study.normalized(pixels))
+        x = MARGIN + 2 * place * (CELL + 24)
+        canvas.picture(x, MARGIN, pictures.photograph(pixels), CELL)
+        canvas.text(x, MARGIN + CELL + 2, words, color=MUTED)
+        canvas.picture(x + CELL + 24, MARGIN, pictures.diverging(maps[0, unit].numpy()), CELL)
+        canvas.text(x + CELL + 24, MARGIN + CELL + 2, f"feature map {unit} of it", color=MUTED)
+    return canvas
+
+
 def feature_maps(study: Study) -> Canvas:
     """One image, three filters, three feature maps before the activation."""
     units = study.strongest("conv1", 3)

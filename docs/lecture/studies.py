@@ -64,7 +64,11 @@ class Study:
     @property
     def x(self) -> Tensor:
         """The image as the network takes it, float32 (1, 1, 28, 28)."""
-        return self.model.preprocessing.normalize(torch.from_numpy(self.pixels.copy())[None])
+        return self.normalized(self.pixels)
+
+    def normalized(self, pixels: np.ndarray) -> Tensor:
+        """An image as the network takes it, as a batch of one."""
+        return self.model.preprocessing.normalize(torch.tensor(pixels)[None])
 
     def strongest(self, layer: str, count: int) -> list[int]:
         """The units of a layer with the greatest activations, strongest first."""

@@ -101,9 +101,60 @@ def test_json_can_be_read_whatever_the_terminal_takes(encoding: str, named: Path
     assert "caf\\xe9" in table.stdout.decode(encoding)
 
 
+def test_evaluating_on_images_that_have_changed_since_is_told(striate: Command, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+
+    def add(first: int, count: int) -> None:
+        for name in ("cat", "dog"):
+            (tmp_path / "pets" / name).mkdir(parents=True, exist_ok=True)
+            for at in range(first, first + count):
+                pixels = draw.integers(0, 256, (12, 12, 3), np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{at}.png")
+
+    add(0, 6)
+    net = ("--net", "conv 2 3x3, globalavgpool, dense 2")
+    assert striate("train", tmp_path / "pets", *net, "--epochs", "1", "--out", tmp_path / "run").code == 0
+    same = striate("evaluate", tmp_path / "run", "--json")
+    assert "warning" not in same.err
+    assert json.loads(same.out)["data_changed"] is False
+    add(6, 6)
+    other = striate("evaluate", tmp_path / "run", "--json")
+    assert "have changed since" in other.err
+    assert json.loads(other.out)["data_changed"] is True
+    assert striate("train", "--resume", tmp_path / "run").code == 2
+
+
 def test_control_characters_are_escaped_and_line_ends_where_they_are_meant_are_not() -> None:
     assert console.visible("a\x1b]0;title\x07\u202eb\nc", keep="\n") == "a\\x1b]0;title\\x07\\u202eb\nc"
     assert console.visible("Käfer 😀 a b") == "Käfer 😀 a b"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["train", "--precision", "float16"],
+            "'float16' is not one of 'auto', 'float32', 'bfloat16'; see striate train -",
+        ),
+        (["trian"], "no such command 'trian'. Did you mean 'train'; see striate --help"),
+        (["predict", "x"], "missing argument 'IMAGE...'; see striate predict --help"),
+        (["demo", "--epochs", "0"], "greater than or equal to 1; see striate demo --help"),
+        (["data", "--nope"], "no such option: --nope"),
+    ],
+)
+def test_words_that_no_command_takes_get_one_sentence(words: list[str], said: str, striate: Command) -> None:
+    told = striate(*words)
+    assert told.code == 2
+    assert said in told.err
+    assert told.err.count("\n") == 1
+    assert told.err.startswith("error: ")
+
+
+def test_no_words_get_the_help(striate: Command) -> None:
+    told = striate()
+    assert told.code == 2
+    assert "Commands" in told.out + told.err
+    assert "error" not in told.err
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.inside.activations import activations, feature_maps
+from striate.inside.studies.activations import activations, feature_maps
 
 
 class Net(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from striate.errors import DataError, ModelError
-from striate.inside.answers import one_image, probabilities, require_classes, some_images
+from striate.inside.watching.answers import one_image, probabilities, require_classes, some_images
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

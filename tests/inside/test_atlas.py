@@ -16,9 +16,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from striate.data.dataset import Split
 from striate.errors import DataError, Failure, ModelError
-from striate.inside.atlas import atlas
-from striate.inside.atlas_folder import Atlas
-from striate.inside.projection import project
+from striate.inside.atlases.atlas import atlas
+from striate.inside.atlases.folder import Atlas
+from striate.inside.projections.projection import project
 from striate.model import Model
 
 
@@ -204,7 +204,7 @@ def test_dense_layers_have_no_position_and_look_at_the_whole_image(tmp_path: Pat
 def test_few_marks_at_a_time_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net, images = small_net(), gray_images(200)
     plenty = atlas(net, images, tmp_path / "a")
-    monkeypatch.setattr("striate.inside.survey.MARKS", 10_000)
+    monkeypatch.setattr("striate.inside.atlases.survey.MARKS", 10_000)
     scarce = atlas(net, images, tmp_path / "b")
     for layer in plenty.layers:
         for name in ("values", "indices", "positions", "patches", "projections"):
@@ -226,8 +226,8 @@ class Endless:
 def test_memory_does_not_grow_with_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Marks of whole images within their limit; Python's own objects no more for eight times as many images."""
     held = list[int]()
-    monkeypatch.setattr("striate.inside.survey.MARKS", 100_000)
-    from striate.inside.survey import MarkStore
+    monkeypatch.setattr("striate.inside.atlases.survey.MARKS", 100_000)
+    from striate.inside.atlases.survey import MarkStore
 
     add = MarkStore.add
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from striate.errors import DataError
-from striate.inside.canvas import COLORS, Canvas, frequencies, moved
+from striate.inside.studies.canvas import COLORS, Canvas, frequencies, moved
 
 
 def canvas(*shape: int, decorrelate: bool = False) -> Canvas:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
-from striate.inside.correspondence import Box, correspondence, sign_changes
+from striate.inside.studies.correspondence import Box, correspondence, sign_changes
 
 
 def network() -> nn.Sequential:

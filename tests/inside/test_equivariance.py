@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
-from striate.inside.equivariance import equivariance
-from striate.inside.fields import receptive_fields
-from striate.inside.regions import region
-from striate.inside.transforms import Kind, Motion
+from striate.inside.receptive.fields import receptive_fields
+from striate.inside.studies.equivariance import equivariance
+from striate.inside.studies.regions import region
+from striate.inside.studies.transforms import Kind, Motion
 
 EXACT = 1e-12
 

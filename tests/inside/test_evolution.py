@@ -16,9 +16,9 @@ from striate.data.augment import Augmentation
 from striate.data.dataset import DataSet, Split
 from striate.data.findings import Findings
 from striate.errors import DataError, Failure, ModelError
-from striate.inside.evolution import evolution
-from striate.inside.fields import receptive_fields
-from striate.inside.projection import project
+from striate.inside.projections.projection import project
+from striate.inside.receptive.fields import receptive_fields
+from striate.inside.studies.evolution import evolution
 from striate.model import Model, Preprocessing
 from striate.network import Network
 from striate.train import Recipe, Run, run

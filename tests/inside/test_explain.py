@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from striate.errors import DataError, ModelError
-from striate.inside.convolution_demo import ConvolutionDemo
-from striate.inside.explain import explain
-from striate.inside.explanation import Explanation, Pixel, Stop
+from striate.inside.explaining.convolution_demo import ConvolutionDemo
+from striate.inside.explaining.explain import explain
+from striate.inside.explaining.explanation import Explanation, Pixel, Stop
 from striate.layers.terms import Formula, Pooled, Products
 from striate.model import Model, Preprocessing
 from striate.network import Network

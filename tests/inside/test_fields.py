@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.inside.fields import Box, receptive_fields
-from striate.inside.watching import layer_shapes, watch
+from striate.inside.receptive.fields import Box, receptive_fields
+from striate.inside.watching.watch import layer_shapes, watch
 from striate.network import Network
 
 SIDES = (11, 13)

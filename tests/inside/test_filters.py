@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from striate.errors import ModelError
-from striate.inside.filters import filters
+from striate.inside.studies.filters import filters
 from striate.model import Model
 from striate.network import Network
 

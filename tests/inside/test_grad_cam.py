@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from striate.errors import DataError, ModelError
-from striate.inside.grad_cam import grad_cam
+from striate.inside.studies.grad_cam import grad_cam
 
 
 def classifier(dtype: torch.dtype = torch.float64) -> nn.Sequential:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
-from striate.inside.invariance import invariance
-from striate.inside.transforms import Kind
+from striate.inside.studies.invariance import invariance
+from striate.inside.studies.transforms import Kind
 
 
 def classifier(dtype: torch.dtype = torch.float64) -> nn.Sequential:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, Failure, ModelError
-from striate.inside.maximize import maximize
+from striate.inside.studies.maximize import maximize
 from striate.model import Model, Preprocessing
 
 

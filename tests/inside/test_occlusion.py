@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
-from striate.inside.occlusion import occlude
+from striate.inside.studies.occlusion import occlude
 from striate.model import Model, Preprocessing
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from striate.inside.plain import plain
+from striate.inside.watching.plain import plain
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from torch import Tensor, fx, nn
 from torch.utils.checkpoint import checkpoint
 
 from striate.errors import ModelError
-from striate.inside.projection import project, project_many
-from striate.inside.rules import Rule
+from striate.inside.projections.projection import project, project_many
+from striate.inside.projections.rules import Rule
 
 EXACT = 1e-6
 

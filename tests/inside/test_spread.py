@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
-from striate.inside.spread import Spread
+from striate.inside.studies.spread import Spread
 
 
 def test_mean_and_deviation_are_those_of_the_standard_library() -> None:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.inside.topk import Top
+from striate.inside.atlases.topk import Top
 
 
 @given(

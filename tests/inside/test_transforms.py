@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from striate.errors import DataError
-from striate.inside.transforms import Kind, sampled, transformed
+from striate.inside.studies.transforms import Kind, sampled, transformed
 
 
 def pictures(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.inside.activations import activations
-from striate.inside.fields import receptive_fields
-from striate.inside.projection import project
-from striate.inside.watching import layer_names, layer_shapes, undisturbed, watch
+from striate.inside.projections.projection import project
+from striate.inside.receptive.fields import receptive_fields
+from striate.inside.studies.activations import activations
+from striate.inside.watching.watch import layer_names, layer_shapes, undisturbed, watch
 
 
 class Restless(nn.Module):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from striate.inside.calls import Reading, run, trace
-from striate.inside.projecting import Pairs, project_windows
-from striate.inside.rules import RULES, Rule, backward_rule, follow_back
-from striate.inside.survey import Layer, MarkStore, marking
-from striate.inside.watching import undisturbed
-from striate.inside.windows import chain
+from striate.inside.atlases.projecting import Pairs, project_windows
+from striate.inside.atlases.survey import Layer, MarkStore, marking
+from striate.inside.atlases.windows import chain
+from striate.inside.projections.rules import RULES, Rule, backward_rule, follow_back
+from striate.inside.watching.calls import Reading, run, trace
+from striate.inside.watching.watch import undisturbed
 
 
 def chains() -> Iterator[tuple[str, nn.Sequential, tuple[int, ...]]]:

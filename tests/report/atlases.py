@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from striate.data import Split
-from striate.inside.atlas import atlas
-from striate.inside.atlas_folder import Atlas
+from striate.inside.atlases.atlas import atlas
+from striate.inside.atlases.folder import Atlas
 from striate.model import Model
 
 CLASSES = ("<script>alert(1)</script>", "猫 & $x$", "noise")

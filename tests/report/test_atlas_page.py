@@ -18,7 +18,7 @@ from browsing import OUTLINE, PLATE_AND_WORD, UNNAMED, address, go, opened, scre
 from PIL import Image
 
 from striate.errors import DataError
-from striate.inside.atlas_folder import Atlas
+from striate.inside.atlases.folder import Atlas
 from striate.report.atlas import atlas_page
 from striate.report.sprites import projected
 

@@ -35,7 +35,7 @@ NOISES = (0.0, 0.25, 0.5, 0.75, 1.0)
 IMAGES = 500
 """Images that a probe looks at."""
 
-MOTIONS: dict[Kind, Sequence[float]] = {"shift": (1, 2, 3), "rotate": (10, 20, 30), "scale": (1.1, 1.2, 1.3)}
+MOTIONS: dict[Kind, tuple[float, ...]] = {"shift": (1, 2, 3), "rotate": (10, 20, 30), "scale": (1.1, 1.2, 1.3)}
 """Of `path`: pixels, degrees, factors, as `inside.transforms.Kind` has them."""
 
 

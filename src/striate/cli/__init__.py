@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import Any
 
 __all__ = ["main"]
 
@@ -33,14 +34,15 @@ def main(arguments: list[str] | None = None) -> int:
         from striate.cli.console import note
 
         message, code = _sentence(fault)
-        note(f"error: {message}")
+        if message:
+            note(f"error: {message}")
         return code
 
 
 def _run(words: list[str]) -> int:
     from striate.cli.app import app
 
-    code = app(args=words, prog_name="striate", standalone_mode=True)
+    code = app(args=words, prog_name="striate", standalone_mode=False)
     return code if isinstance(code, int) else 0
 
 
@@ -50,6 +52,8 @@ def _sentence(fault: Exception) -> tuple[str, int]:
 
     if isinstance(fault, UserError):
         return str(fault), 2
+    if hasattr(fault, "format_message"):  # typer's class for wrong words has moved from version to version
+        return _usage(fault), 2
     if isinstance(fault, Failure):
         return str(fault), 1
     if isinstance(fault, OSError) and fault.strerror:
@@ -59,3 +63,11 @@ def _sentence(fault: Exception) -> tuple[str, int]:
         f"a fault of Striate's own ({type(fault).__name__}: {fault}); the same command with --debug shows where",
         1,
     )
+
+
+def _usage(fault: Any) -> str:
+    """Words that no command takes, as one sentence; "" where there were none at all and the help has been shown."""
+    said = str(fault.format_message()).replace("Value error, ", "").rstrip(".?")
+    context = getattr(fault, "ctx", None)
+    command = context.command_path if context is not None else "striate"
+    return f"{said[:1].lower()}{said[1:]}; see {command} --help" if said else ""

@@ -34,7 +34,7 @@ from striate.report.numbers import count, percent, seconds
 
 if TYPE_CHECKING:
     from striate.data import DataSet
-    from striate.inside.atlas_folder import Atlas
+    from striate.inside.atlases.folder import Atlas
 
 
 def atlas(

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from striate.train.evaluation import Evaluation
 
 PAIRS = 5  # most confused pairs named on the terminal; the pictures show more, the JSON all
+CHANGED = (
+    "warning: these images are not those of the training, the folder or its splits have changed since; "
+    "some of these may have been trained on, and the score may be too good"
+)
 WIDEST = 20  # classes up to which the confusion matrix is printed; beyond, it is a picture only
 
 
@@ -40,13 +44,17 @@ def evaluate(
     chosen = split(loaded, which)
     if not len(chosen):
         raise DataError(f"{loaded.name} has no {which} images")
+    changed = named is None and subject.run is not None and subject.run.data["fingerprint"] != loaded.fingerprint
+    if changed:
+        console.note(CHANGED)
     from striate import train
     from striate.report import evaluation_pictures
 
     scores = train.evaluate(subject.model, chosen)
     written = evaluation_pictures(scores, chosen, loaded.classes, out or _beside(subject))
     if json:
-        console.show_json(scores.as_json() | {"split": which, "pictures": [str(path) for path in written]})
+        told = {"split": which, "data_changed": changed, "pictures": [str(path) for path in written]}
+        console.show_json(scores.as_json() | told)
         return
     _print(scores, which)
     for path in written:

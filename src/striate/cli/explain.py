@@ -19,8 +19,8 @@ from striate.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from striate.inside.convolution_demo import ConvolutionDemo
-    from striate.inside.explanation import Explanation
+    from striate.inside.explaining.convolution_demo import ConvolutionDemo
+    from striate.inside.explaining.explanation import Explanation
     from striate.layers.values import Pair
 
 DEMO = "convolution-demo"
@@ -123,7 +123,7 @@ def _refuse_in_demo(image: str | None, layer: str | None, depth: str) -> None:
 
 
 def _show_demo(seed: int, unit: int | None, position: Pair | None, step: bool, width: int, json: bool) -> None:
-    from striate.inside.convolution_demo import ConvolutionDemo
+    from striate.inside.explaining.convolution_demo import ConvolutionDemo
 
     demo = ConvolutionDemo.drawn(seed)
     found = demo.explanations(unit, position)
@@ -139,7 +139,7 @@ def _show_demo(seed: int, unit: int | None, position: Pair | None, step: bool, w
 
 
 def _introduce(demo: ConvolutionDemo, seed: int, width: int) -> None:
-    from striate.inside.figures import aligned, figure
+    from striate.inside.explaining.figures import aligned, figure
 
     words = f"input 5x5x3 (seed {seed}), with a border of one 0; two filters 3x3x3, stride 2; output 3x3x2"
     for line in textwrap.wrap(words, width):
@@ -169,7 +169,7 @@ def _each(first: Explanation, rest: Iterable[Explanation], width: int, waits: bo
 
 def _conclude(shown: list[Explanation]) -> None:
     """The output as far as it has been shown, filter by filter."""
-    from striate.inside.figures import figure
+    from striate.inside.explaining.figures import figure
 
     for unit in sorted({found.unit for found in shown}):
         values = {found.position: figure(found.value) for found in shown if found.unit == unit}

@@ -22,7 +22,7 @@ from striate.errors import NetworkError, UserError
 from striate.report.numbers import MINUS
 
 if TYPE_CHECKING:
-    from striate.inside.fields import ReceptiveField
+    from striate.inside.receptive.fields import ReceptiveField
     from striate.network import Network
 
 

@@ -25,7 +25,7 @@ from striate.errors import ModelError
 from striate.report.numbers import count
 
 if TYPE_CHECKING:
-    from striate.inside.filters import Filters
+    from striate.inside.studies.filters import Filters
     from striate.model import Model
 
 

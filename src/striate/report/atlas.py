@@ -22,7 +22,7 @@ import numpy as np
 from markupsafe import Markup
 
 from striate import files
-from striate.inside.atlas_folder import Atlas
+from striate.inside.atlases.folder import Atlas
 from striate.report.bundle import bundled
 from striate.report.page import render
 from striate.report.sprites import PERCENTILE, Sprites, draw
@@ -37,7 +37,7 @@ def atlas_page(folder: Path | str) -> Path:
     """Writes the page of an atlas into the atlas's folder, in place of one that is there.
 
     Arguments:
-        folder: an atlas, as `striate.inside.atlas` makes it; all that it needs is in there.
+        folder: an atlas, as `striate.inside.atlases.atlas` makes it; all that it needs is in there.
 
     Returns:
         The page, `index.html`.

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from striate import files
 from striate.errors import ModelError
-from striate.inside.answers import probabilities
-from striate.inside.grad_cam import GradCam, grad_cam
-from striate.inside.occlusion import Occlusion, occlude
-from striate.inside.responses import Response, last_maps, project_strongest, responses
-from striate.inside.rules import Rule
-from striate.inside.watching import as_input, undisturbed
+from striate.inside.atlases.responses import Response, last_maps, project_strongest, responses
+from striate.inside.projections.rules import Rule
+from striate.inside.studies.grad_cam import GradCam, grad_cam
+from striate.inside.studies.occlusion import Occlusion, occlude
+from striate.inside.watching.answers import probabilities
+from striate.inside.watching.watch import as_input, undisturbed
 from striate.model import Model
 
 MOST_LAYERS = 8

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from striate import pictures
-from striate.inside.fields import Box
-from striate.inside.grad_cam import GradCam
-from striate.inside.occlusion import Occlusion
-from striate.inside.responses import Response
+from striate.inside.atlases.responses import Response
+from striate.inside.receptive.fields import Box
+from striate.inside.studies.grad_cam import GradCam
+from striate.inside.studies.occlusion import Occlusion
 from striate.pictures import Picture
 from striate.pictures.colors import ACCENT, INK, LINE, MUTED, Color
 from striate.report.canvas import DENSITY, Canvas, Scale

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from striate import pictures
-from striate.inside.fields import ReceptiveField
-from striate.inside.filters import Filters
+from striate.inside.receptive.fields import ReceptiveField
+from striate.inside.studies.filters import Filters
 from striate.pictures import Picture
 from striate.pictures import Scale as Over
 from striate.pictures.colors import MUTED

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from striate.inside.atlas_folder import Atlas
-from striate.inside.sheets import patch_pictures
+from striate.inside.atlases.folder import Atlas
+from striate.inside.atlases.sheets import patch_pictures
 from striate.pictures import Picture, blank, grid
 
 LARGEST_CELL = 64

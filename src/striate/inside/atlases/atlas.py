@@ -1,0 +1,220 @@
+"""The atlas of a network: what excites every unit over a whole data set, beside its projection to the pixels.
+
+Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, figure 2, for every unit of every layer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from striate import files
+from striate.errors import DataError, ModelError
+from striate.inside.atlases.filling import Filling, Look, check_rule
+from striate.inside.atlases.folder import FORMAT, VERSION, Atlas
+from striate.inside.atlases.plates import Plates
+from striate.inside.atlases.ranking import ranked
+from striate.inside.atlases.streams import stream
+from striate.inside.atlases.survey import Layer, MarkStore
+from striate.inside.atlases.windows import chain
+from striate.inside.projections.rules import RULES, Rule
+from striate.inside.receptive.fields import receptive_fields
+from striate.inside.watching.calls import Trace, trace
+from striate.inside.watching.watch import as_input, undisturbed
+from striate.model import Model
+
+Progress = Callable[[str, int, int | None], None]
+"""Told the stage (`looking`, `projecting`, `drawing`), how many images or layers are done, and of how many, if
+known."""
+
+PICTURES = (
+    "uint8 images as they are; floats with the model's normalization undone, or, where there is none, each image "
+    "stretched from its least to its greatest value"
+)
+"""How the images of an atlas became pictures; stands in it."""
+
+
+def atlas(
+    model: Model | nn.Module,
+    data: object,
+    out: Path | str,
+    layers: Sequence[str] | None = None,
+    top: int = 9,
+    *,
+    rule: Rule = "deconvnet",
+    others: Literal["gradient"] | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    stored: Literal["float16", "float32"] = "float16",
+    classes: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Atlas:
+    """Makes the atlas of a network over a set of images, in a folder.
+
+    **Units.** By default the feature maps of every 2-D convolution, under the convolution's name; their activations are
+    read after the batch norm and the ReLU that directly follow it, as in the paper. Layers may be named instead,
+    dense ones too.
+
+    **The strongest activations.** For each unit the `top` images with the greatest maximum; each image counts once,
+    at its first greatest position in row-major order. Order: value descending, data-set index ascending. The values
+    are those of the module in its own precision, in blocks of images whose size depends only on the module and the
+    image size; so how the data are batched changes nothing. With `precision="bfloat16"` a first, coarse pass keeps
+    four times as many images; these are computed again in full precision and ranked by that. A unit's ranking is
+    taken for proven when its weakest place is above the strongest value that an image left out can have, given four
+    times the largest error seen in its layer; if any unit's is not, the whole data set is gone through in full
+    precision. Units after a ReLU show only activations above 0.
+
+    **Statistics** (mean, zeros, maximum, class means) come from the same pass.
+
+    **Projections** are of the activation at that position alone, started from 1: the gradient of the activation under
+    the rule.
+    Chains of convolutions, ReLUs, batch norms and pools are projected on receptive-field windows, all else on whole
+    images; both are the same to float32 rounding.
+
+    Memory does not grow with the data set.
+
+    Arguments:
+        model: a `Model`, which takes uint8 images; or any module, which takes preprocessed floats.
+        data: see `streams.stream`: a data set, a split, an array, a tensor, or batches.
+        out: the folder; an atlas that is there is replaced when the new one is complete, anything else is refused.
+        layers: names of layers; all 2-D convolutions by default.
+        top: places per unit, at least 1.
+        rule, others: as in `rules.backward_rule`.
+        precision: of the first pass.
+        stored: type of the projections on the disk: float16 is within 2.5e-4 of each one's largest value, in half the
+            space.
+        classes: names of the classes, where neither the model nor the data set has them.
+        progress: told how far it is.
+
+    Raises:
+        ModelError: if a layer does not exist, has no units, or cannot be projected under the rule.
+        DataError: if the data are not images that the model takes, or `out` holds something else.
+        Failure: if an activation is not a finite number.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+        >>> made = atlas(net, torch.rand(20, 1, 8, 8), Path(tempfile.mkdtemp()) / "atlas")
+        >>> made.layers, len(made.unit("0", 1)["top"]) <= 9
+        (('0',), True)
+    """
+    _check_arguments(top, rule, precision, stored)
+    module, preprocessing = (model, None) if isinstance(model, nn.Module) else (model.module, model.preprocessing)
+    named = tuple(classes) or (() if isinstance(model, nn.Module) else model.classes)
+    images, out = stream(data, preprocessing, named), Path(out)
+    name = type(model).__name__ if isinstance(model, nn.Module) else model.name
+    with _folder(out) as draft, undisturbed(module) as still:
+        first = next(iter(images.blocks(1)), None)
+        if first is None:
+            raise DataError("there are no images: the data set is empty")
+        x = as_input(still, images.normalized(first.images))
+        traced = trace(still, x)
+        chosen = _layers(traced, layers, rule)
+        looks = _looks(module, chosen, traced)
+        tell = progress or _untold
+        with Plates(draft, chosen, looks, top, images, stored) as plates:
+            filling = Filling(still, traced, images, looks, plates.files, rule, others, plates.take)
+            for layer in chosen:
+                if layer.chain is None:
+                    check_rule(filling, layer, x)
+            store = MarkStore()
+            tell("looking", 0, images.count)
+            found = ranked(
+                still,
+                traced,
+                chosen,
+                images,
+                top=top,
+                classes=len(images.classes),
+                precision=precision,
+                store=store,
+                progress=lambda done: tell("looking", done, images.count),
+            )
+            plates.open(traced.image[0], found)
+            used = len(found.images())
+            tell("projecting", 0, used)
+            filling.fill(chosen, found, store, lambda done: tell("projecting", done, used))
+            tell("drawing", 0, len(chosen))
+            described = plates.describe(found, lambda done: tell("drawing", done, len(chosen)))
+        contents = {
+            "format": FORMAT, "version": VERSION, "model": name, "data": _data_name(data),
+            "images": found.looked_at, "image": list(traced.image), "top": top, "rule": rule, "precision": precision,
+            "classes": list(images.classes), "pictures": PICTURES, "layers": described,
+        }  # fmt: skip
+        files.write_text(draft / "atlas.json", json.dumps(contents, ensure_ascii=False, allow_nan=False))
+    return Atlas.open(out)
+
+
+def _untold(stage: str, done: int, of: int | None) -> None:
+    """The progress that nobody asked for."""
+
+
+def _check_arguments(top: int, rule: str, precision: str, stored: str) -> None:
+    if top < 1:
+        raise ModelError(f"top must be at least 1, found {top}")
+    if rule not in RULES:
+        raise ModelError(f"rule must be one of {', '.join(RULES)}; found {rule!r}")
+    if precision not in ("float32", "bfloat16"):
+        raise ModelError(f"precision must be float32 or bfloat16, found {precision!r}")
+    if stored not in ("float16", "float32"):
+        raise ModelError(f"stored must be float16 or float32, found {stored!r}")
+
+
+def _layers(traced: Trace, names: Sequence[str] | None, rule: Rule) -> list[Layer]:
+    """The layers of these names, or all convolutions."""
+    chosen = traced.convolutions() if names is None else tuple(dict.fromkeys(names))
+    if not chosen:
+        raise ModelError("the module has no 2-D convolution: name the layers to look at")
+    unknown = [name for name in chosen if name not in traced.layers]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], traced.layers, n=5, cutoff=0.3) or list(traced.layers)[:10]
+        raise ModelError(f"no layer {unknown[0]!r} is called when the module runs: nearest are {', '.join(near)}")
+    return [_layer(traced, name, rule) for name in chosen]
+
+
+def _layer(traced: Trace, name: str, rule: Rule) -> Layer:
+    number = traced.activation(name)
+    call = traced.calls[number]
+    if len(call.shape) not in (2, 4):
+        raise ModelError(
+            f"layer {name} gives {len(call.shape) - 1}-dimensional values: only maps and vectors have units"
+        )
+    followed = chain(traced, number, rule) if len(call.shape) == 4 else None
+    return Layer(name, number, call.shape[1:], call.rectifies, followed)
+
+
+def _looks(module: nn.Module, layers: Sequence[Layer], traced: Trace) -> dict[str, Look]:
+    """Where the units look; receptive fields are measured only for layers that are no chains."""
+    rows, columns = traced.image[1:]
+    others = any(layer.chain is None and len(layer.shape) == 3 for layer in layers)
+    fields = receptive_fields(module, traced.image) if others else {}
+    return {layer.name: Look.of(layer, fields.get(layer.name), (rows, columns)) for layer in layers}
+
+
+def _data_name(data: object) -> str:
+    return str(getattr(data, "name", "")) or type(data).__name__
+
+
+@contextlib.contextmanager
+def _folder(out: Path) -> Generator[Path]:
+    """A folder beside `out` to fill; it takes the place of `out` when all has gone well, and is removed when not."""
+    if out.exists() and not (out / "atlas.json").exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is there already and is not an atlas: choose another folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
+    try:
+        draft.chmod(0o755)
+        yield draft
+        if out.exists():
+            shutil.rmtree(out)
+        draft.replace(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

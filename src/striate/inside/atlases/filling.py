@@ -1,0 +1,220 @@
+"""Filling the files of an atlas: patches and projections of every top activation, chapter by chapter of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from striate.errors import ModelError
+from striate.inside.atlases.array_files import ArrayFile
+from striate.inside.atlases.projecting import Pairs, Projections, project_whole, project_windows
+from striate.inside.atlases.streams import Block, Stream
+from striate.inside.atlases.survey import Layer, MarkStore, Survey, block_size, marking, padded
+from striate.inside.atlases.topk import Top
+from striate.inside.projections.rules import Rule
+from striate.inside.receptive.fields import ReceptiveField
+from striate.inside.watching.calls import Reading, Trace, run
+from striate.inside.watching.watch import as_input
+from striate.layers.values import Pair
+from striate.layers.window import Field
+
+WHOLE_BATCH = 16
+"""Pairs projected at once where it takes whole images; half of that many images' maps stay in memory for autograd."""
+
+
+@final
+@dataclass(frozen=True)
+class Look:
+    """Where the units of a layer look: the part of the image that patch and projection show.
+
+    Attributes:
+        size: rows and columns shown: the receptive field's, at most the image's.
+        image: rows and columns of the image.
+        boxes: (positions, 4): top, left, bottom, right of the field of every position, row-major, not clipped.
+        field: rows and columns, stride and start of the receptive field, in pixels; None where it is the whole image.
+    """
+
+    size: Pair
+    image: Pair
+    boxes: Int[NDArray[np.int64], "position 4"]
+    field: Field | None
+
+    @classmethod
+    def of(cls, layer: Layer, found: ReceptiveField | None, image: Pair) -> Look:
+        """From the layer's chain, else from its receptive field, else the whole image."""
+        rows, columns = layer.shape[1:] if len(layer.shape) == 3 else (1, 1)
+        places = np.stack(np.unravel_index(np.arange(rows * columns), (rows, columns)), axis=1)
+        if layer.chain is not None:
+            field = layer.chain.field
+        elif found is not None and len(layer.shape) == 3:
+            field = Field(found.size, found.stride, found.start)
+        else:
+            field = None
+        start, size = (0, image) if field is None else (np.array(field.start) + places * field.stride, field.size)
+        first = np.broadcast_to(start, places.shape).astype(np.int64)
+        shown = min(size[0], image[0]), min(size[1], image[1])
+        return cls(shown, image, np.concatenate([first, first + size], axis=1), field)
+
+    def starts(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(pair, 2) first row and column shown: of the field, or of the image along an axis where the field is
+        larger."""
+        larger = np.array(self.size) >= np.array(self.image)
+        return np.where(larger, 0, self.boxes[positions, :2])
+
+
+@final
+@dataclass(frozen=True)
+class Filling:
+    """What all layers of one atlas share while it is filled.
+
+    Attributes:
+        module: as `undisturbed` lends it.
+        trace: its calls.
+        images: the data.
+        looks: layer name -> where its units look.
+        files: layer name -> its open file.
+        rule, others: of the projections.
+        take: given the index, the picture (channel, row, column) and the label of every image used.
+    """
+
+    module: nn.Module
+    trace: Trace
+    images: Stream
+    looks: Mapping[str, Look]
+    files: Mapping[str, ArrayFile]
+    rule: Rule
+    others: Literal["gradient"] | None
+    take: Callable[[int, NDArray[np.uint8], int | None], None]
+
+    def fill(self, layers: Sequence[Layer], found: Survey, store: MarkStore, progress: Callable[[int], None]) -> None:
+        """Patches and projections of all that `found` holds.
+
+        Chapter by chapter, so that the marks of a chapter's images fit into the store's limit, and all pairs of a layer
+        that are in it are at hand together.
+        """
+        count = 0
+        for images in _chapters(found.images(), store):
+            store.keep_only(images.tolist())
+            for block in self.images.blocks(block_size(self.trace), images):
+                self._fill_block(layers, found, store, block)
+                count += len(block.indices)
+                progress(count)
+            for layer in layers:
+                pairs = pairs_of(layer, found.tops[layer.name], images)
+                if layer.chain is not None and len(pairs):
+                    device = next(self.module.parameters()).device
+                    for done in project_windows(layer.chain, pairs, store, device):
+                        self._write_projections(layer, pairs.at(done.rows), done)
+
+    def _fill_block(self, layers: Sequence[Layer], found: Survey, store: MarkStore, block: Block) -> None:
+        pictures, indices = self.images.pictures(block.images), block.indices.numpy()
+        labels = [None] * len(indices) if block.labels is None else block.labels.tolist()
+        for image, picture, label in zip(indices.tolist(), pictures, labels, strict=True):
+            self.take(image, picture, label)
+        x = as_input(self.module, self.images.normalized(block.images))
+        if any(image not in store.marks for image in indices.tolist()):
+            self._mark(layers, store, block, x)
+        for layer in layers:
+            pairs = pairs_of(layer, found.tops[layer.name], indices)
+            self._write_patches(layer, pairs, pictures, indices)
+            if layer.chain is None:
+                for rows in np.split(np.arange(len(pairs)), range(WHOLE_BATCH, len(pairs), WHOLE_BATCH)):
+                    some = pairs.at(rows)
+                    if len(some):
+                        taken = x[torch.from_numpy(np.searchsorted(indices, some.images))]
+                        done = project_whole(
+                            self.module, self.trace, layer, some, taken, rule=self.rule, others=self.others
+                        )
+                        self._write_projections(layer, some, done)
+
+    def _mark(self, layers: Sequence[Layer], store: MarkStore, block: Block, x: Tensor) -> None:
+        kept = dict[int, Tensor]()
+        replace = marking(layers, kept)
+        if replace:
+            filled, count = padded(x, block_size(self.trace))
+            with torch.no_grad():
+                run(self.module, filled, Reading(self.trace, {}, replace))
+            store.add(block.indices.tolist(), {number: mark[:count] for number, mark in kept.items()})
+
+    def _write_patches(
+        self, layer: Layer, pairs: Pairs, pictures: NDArray[np.uint8], indices: NDArray[np.int64]
+    ) -> None:
+        look, patches = self.looks[layer.name], self.files[layer.name]["patches"]
+        places = np.searchsorted(indices, pairs.images)
+        for unit, place, image, start in zip(
+            pairs.units, pairs.places, places, look.starts(_flat(pairs, layer)), strict=True
+        ):
+            source, target = _overlap(start, look)
+            patches[unit, place][:, *target] = pictures[image][:, *source]
+
+    def _write_projections(self, layer: Layer, pairs: Pairs, done: Projections) -> None:
+        look, file = self.looks[layer.name], self.files[layer.name]
+        largest = done.values.abs().amax((1, 2, 3))
+        scaled = (done.values / torch.where(largest > 0, largest, 1)[:, None, None, None]).cpu().numpy()
+        file["projection_scales"][pairs.units, pairs.places] = largest.cpu().numpy()
+        out = file["projections"]
+        for k, (unit, place, start) in enumerate(
+            zip(pairs.units, pairs.places, look.starts(_flat(pairs, layer)), strict=True)
+        ):
+            source, target = _overlap(start, look)
+            (top, left), (rows, columns) = done.starts[k], done.values.shape[2:]
+            if (rows, columns) == look.image:
+                out[unit, place][:, *target] = scaled[k][:, *source]
+            else:
+                r, c = int(top - start[0]), int(left - start[1])
+                out[unit, place, :, r : r + rows, c : c + columns] = scaled[k]
+
+
+def pairs_of(layer: Layer, top: Top, images: NDArray[np.int64]) -> Pairs:
+    """The places of a layer's units that one of these images holds, and that have something to show."""
+    held = np.isin(top.images.numpy(), images) & shown(layer, top)
+    units, places = held.nonzero()
+    positions = top.positions.numpy()[units, places]
+    columns = layer.shape[2] if len(layer.shape) == 3 else 1
+    return Pairs(units, places, top.images.numpy()[units, places], np.stack(np.divmod(positions, columns), axis=1))
+
+
+def shown(layer: Layer, top: Top) -> NDArray[np.bool_]:
+    """(units, top): places that are taken, and above 0 where the layer ends in a ReLU: nothing is shown of silence."""
+    values = top.values.numpy()
+    return (top.images.numpy() >= 0) & ((values > 0) if layer.rectified else np.isfinite(values))
+
+
+def _flat(pairs: Pairs, layer: Layer) -> NDArray[np.int64]:
+    columns = layer.shape[2] if len(layer.shape) == 3 else 1
+    return pairs.positions[:, 0] * columns + pairs.positions[:, 1]
+
+
+def _overlap(start: NDArray[np.int64], look: Look) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part of the image that is shown, and where it stands in the patch."""
+    source, target = list[slice](), list[slice]()
+    for first, size, side in zip(start.tolist(), look.size, look.image, strict=True):
+        inside, until = max(first, 0), max(min(first + size, side), first, 0)
+        source.append(slice(inside, until))
+        target.append(slice(inside - first, until - first))
+    return (source[0], source[1]), (target[0], target[1])
+
+
+def _chapters(images: NDArray[np.int64], store: MarkStore) -> Iterator[NDArray[np.int64]]:
+    """All at once where the store holds them all; else as many at a time as it can hold."""
+    if len(images) == 0 or all(image in store.marks for image in images.tolist()):
+        yield images
+        return
+    yield from np.split(images, range(store.capacity, len(images), store.capacity))
+
+
+def check_rule(filling: Filling, layer: Layer, x: Tensor) -> None:
+    """Raises ModelError at once, before any pass, if the layer cannot be projected by the rule asked for."""
+    zero = np.zeros(1, np.int64)
+    one = Pairs(zero, zero, zero, np.zeros((1, 2), np.int64))
+    try:
+        project_whole(filling.module, filling.trace, layer, one, x[:1], rule=filling.rule, others=filling.others)
+    except ModelError as fault:
+        raise ModelError(f"layer {layer.name} cannot be projected: {fault}") from None

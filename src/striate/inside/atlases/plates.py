@@ -1,0 +1,182 @@
+"""The files of an atlas while it is made: arrays, sheets, thumbnails, and what atlas.json says of every unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from striate.inside.atlases.array_files import ArrayFile
+from striate.inside.atlases.filling import Look, shown
+from striate.inside.atlases.selectivity import selectivity
+from striate.inside.atlases.sheets import CELL, patch_pictures, sheets, write_webp
+from striate.inside.atlases.streams import Stream
+from striate.inside.atlases.survey import Layer, Survey
+
+THUMBNAIL = 256
+"""Pixels of the longer side of the images that an atlas carries, at most."""
+
+LOSSLESS = 64
+"""Images of at most so many pixels a side are kept as PNG, larger ones as JPEG."""
+
+
+@final
+class Plates:
+    """The files of one atlas in the folder `draft`, open for writing inside a `with` block.
+
+    Attributes:
+        files: layer name -> its arrays.
+    """
+
+    def __init__(  # noqa: PLR0917
+        self, draft: Path, layers: Sequence[Layer], looks: dict[str, Look], top: int, images: Stream, stored: str
+    ) -> None:
+        self.draft, self.layers, self.looks, self.top, self.images = draft, layers, looks, top, images
+        self.stored = np.dtype(stored)
+        self.files: dict[str, ArrayFile] = {}
+        self.pictures: dict[int, str] = {}
+        self.labels: dict[int, int] = {}
+        self._stack = ExitStack()
+        self._stems = _stems([layer.name for layer in layers])
+
+    def __enter__(self) -> Plates:
+        for folder in ("layers", "sheets", "images"):
+            (self.draft / folder).mkdir()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def open(self, channels: int, found: Survey) -> None:
+        """Makes the file of every layer and writes its places and class means."""
+        for layer in self.layers:
+            places = (layer.shape[0], self.top)
+            cells = (*places, channels, *self.looks[layer.name].size)
+            means = found.statistics[layer.name].class_means
+            arrays = {
+                "values": (places, np.float32),
+                "indices": (places, np.int64),
+                "positions": ((*places, 2), np.int64),
+                "patches": (cells, np.uint8),
+                "projections": (cells, self.stored),
+                "projection_scales": (places, np.float32),
+                "class_means": (means.shape, np.float32),
+            }
+            file = ArrayFile(self.draft / "layers" / f"{self._stems[layer.name]}.safetensors", arrays)
+            self.files[layer.name] = self._stack.enter_context(file)
+            if means.size:
+                file["class_means"][:] = means
+            self._write_places(layer, found, file)
+
+    def _write_places(self, layer: Layer, found: Survey, file: ArrayFile) -> None:
+        top = found.tops[layer.name]
+        taken = shown(layer, top)
+        file["values"][:] = np.where(taken, top.values.numpy(), 0)
+        file["indices"][:] = np.where(taken, top.images.numpy(), -1)
+        if len(layer.shape) == 3:
+            rows, columns = np.divmod(top.positions.numpy(), layer.shape[2])
+            file["positions"][:] = np.where(taken[..., None], np.stack([rows, columns], axis=-1), -1)
+        else:
+            file["positions"][:] = -1
+
+    def take(self, index: int, picture: NDArray[np.uint8], label: int | None) -> None:
+        """Keeps an image that is used, (channel, row, column), as a thumbnail, and its label."""
+        image = Image.fromarray(patch_pictures(picture[None])[0])
+        small = max(image.size) <= LOSSLESS
+        name = f"images/{index:06d}.{'png' if small else 'jpg'}"
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        image.save(self.draft / name, quality=85)  # which PNG has no use for
+        self.pictures[index] = name
+        if label is not None:
+            self.labels[index] = label
+
+    def describe(self, found: Survey, progress: Callable[[int], None]) -> list[dict[str, Any]]:
+        """Draws the sheets, and returns what atlas.json says of every layer."""
+        described = list[dict[str, Any]]()
+        for number, layer in enumerate(self.layers):
+            look, stem = self.looks[layer.name], self._stems[layer.name]
+            field = look.field and {k: list(getattr(look.field, k)) for k in ("size", "stride", "start")}
+            described.append({
+                "name": layer.name,
+                "shape": list(layer.shape) if len(layer.shape) == 3 else [layer.shape[0], 1, 1],
+                "activation": "after relu" if layer.rectified else "as computed",
+                "method": "windows" if layer.chain else "whole images",
+                "file": f"layers/{stem}.safetensors",
+                "sheets": self._draw(layer, stem),
+                "receptive_field": field,
+                "shown": list(look.size),
+                "units": self._units(layer, found),
+            })  # fmt: skip
+            progress(number + 1)
+        return described
+
+    def _draw(self, layer: Layer, stem: str) -> list[str]:
+        file, look = self.files[layer.name], self.looks[layer.name]
+        counts = (file["indices"] >= 0).sum(1).tolist()
+        units = [(file["patches"][u][:n], file["projections"][u][:n]) for u, n in enumerate(counts)]
+        names = list[str]()
+        for number, sheet in enumerate(sheets(units, look.size, self.top)):
+            names.append(f"sheets/{stem}{f'-{number + 1}' if number else ''}.webp")
+            write_webp(self.draft / names[-1], sheet, exact=max(look.size) <= CELL)
+        return names
+
+    def _units(self, layer: Layer, found: Survey) -> list[dict[str, Any]]:
+        statistics, file = found.statistics[layer.name], self.files[layer.name]
+        favoured, index = selectivity(statistics.class_means)
+        values, indices, positions = (np.asarray(file[name]) for name in ("values", "indices", "positions"))
+        dead, mean, zeros = statistics.dead.tolist(), statistics.mean.tolist(), statistics.zeros.tolist()
+        return [
+            {
+                "unit": u,
+                "dead": dead[u],
+                "maximum": float(statistics.largest[u]),
+                "mean": mean[u],
+                "zeros": zeros[u],
+                "selectivity": None if np.isnan(index[u]) else self._class(int(favoured[u])) | {"index":
+                float(index[u])}, "top": [
+                    self._place(layer, int(image), float(value), position)
+                    for image, value, position in zip(indices[u], values[u], positions[u].tolist(), strict=True)
+                    if image >= 0
+                ],
+            }
+            for u in range(layer.shape[0])
+        ]  # fmt: skip
+
+    def _place(self, layer: Layer, image: int, value: float, position: list[int]) -> dict[str, Any]:
+        look, vector = self.looks[layer.name], len(layer.shape) == 1
+        flat = np.array(0 if vector else position[0] * layer.shape[2] + position[1])
+        top, left, bottom, right = look.boxes[flat].tolist()
+        rows, columns = look.image
+        label = self.labels.get(image)
+        return {
+            "image": image,
+            "source": str(self.images.sources[image]) if len(self.images.sources) else None,
+            "label": label,
+            "class": None if label is None else self._class(label)["name"],
+            "value": value,
+            "position": None if vector else position,
+            "box": [top, left, bottom, right],
+            "clipped": [max(top, 0), max(left, 0), min(bottom, rows), min(right, columns)],
+            "shown": look.starts(flat[None])[0].tolist(),
+            "picture": self.pictures[image],
+        }
+
+    def _class(self, label: int) -> dict[str, Any]:
+        names = self.images.classes
+        return {"class": label, "name": names[label] if label < len(names) else str(label)}
+
+
+def _stems(names: Sequence[str]) -> dict[str, str]:
+    """File names for layers: their own, but for characters that some file systems refuse; all different."""
+    stems: dict[str, str] = {}
+    for name in names:
+        stem = re.sub(r"[^A-Za-z0-9._@-]", "_", name) or "module"
+        taken = {other.lower() for other in stems.values()}
+        stems[name] = stem if stem.lower() not in taken else f"{stem}~{len(stems)}"
+    return stems

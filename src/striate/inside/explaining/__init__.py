@@ -1,0 +1,1 @@
+"""One number of a network taken apart, down to the products that made it; as data, as text, as HTML."""

@@ -1,0 +1,184 @@
+"""Any number of a network, taken apart: the terms of its layer's equation, and those of the numbers they are made of.
+
+The module is run once and what reached each layer is kept. The layer's own equation (`striate.layers`) says, in
+float64, what the number is made of; its value is set beside the one that the module gave. Nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from striate.errors import DataError, ModelError
+from striate.inside.explaining.explanation import Below, Explanation, Pixel, Stop
+from striate.inside.explaining.passage import Origin, Passage, Step, passage
+from striate.inside.watching.watch import as_input, named_layer, opened, undisturbed
+from striate.layers.terms import Source, Spot, Terms
+from striate.layers.values import Pair
+
+if TYPE_CHECKING:
+    from striate.model import Model, Preprocessing
+    from striate.network import Network
+
+FOLLOWED = 60
+"""How many numbers one call explains with several terms of each; below these it follows the largest term alone."""
+
+
+def explain(
+    subject: Model | nn.Module | Network,
+    image: Tensor | np.ndarray,
+    layer: str,
+    unit: int,
+    position: Pair | None = None,
+    *,
+    depth: int | Literal["input"] = 0,
+    follow: int = 3,
+) -> Explanation:
+    """What one number of a network is made of, in evaluation mode.
+
+    Arguments:
+        subject: a `Model`, any module made of PyTorch's usual layers, or a `Network` (built with the seed 0).
+        image: one image (channels, rows, columns), or a vector (features,), as the module takes it; for a `Model` also
+            uint8, before preprocessing.
+        layer: name of a submodule; `name@k` for the k-th call of one that is called several times.
+        unit: number of the feature map, or of the feature of a vector.
+        position: row and column on the feature map; None for its maximum, the first in reading order among equals.
+        depth: how many layers down the largest terms are followed; `input`: to the pixels.
+        follow: how many terms of each number are followed; below the first 60 numbers or so, where the way down would
+            branch into thousands, only the largest of each.
+
+    Returns:
+        An `Explanation`. Flattening is passed through: a dense layer's terms go on to the maps before it.
+
+    Raises:
+        ModelError: there is no such layer, unit or position, or the layer is of a kind that is not explained.
+        DataError: the image is not one image.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+        >>> found = explain(net, torch.rand(1, 6, 6), "2", unit=1, position=(0, 2), depth="input")
+        >>> found.kind, found.below[0].found.kind, found.agrees
+        ('maxpool 2x2', 'relu', True)
+    """
+    if depth != "input" and depth < 0:
+        raise ModelError(f"depth must be 0 or more layers, or 'input', found {depth}")
+    shown = _one(torch.as_tensor(image))
+    module, images = _opened(subject, shown)
+    named_layer(module, layer)
+    with undisturbed(module) as still:
+        passed = passage(still, as_input(still, images).clone())  # a module may overwrite what it is given
+    step = passed.of(layer)
+    at = _place(step, layer, unit, position)
+    raw = shown[0].numpy() if shown.dtype == torch.uint8 else None
+    descent = _Descent(passed, raw, getattr(subject, "preprocessing", None), follow)
+    return descent.explanation(step, layer, at, -1 if depth == "input" else depth, FOLLOWED)
+
+
+def _one(image: Tensor) -> Tensor:
+    """The image as a batch of one."""
+    if image.dim() in (1, 3):
+        return image[None]
+    if image.dim() in (2, 4) and len(image) == 1:
+        return image
+    raise DataError(f"one image is needed, (channels, rows, columns) or (features,); found shape {tuple(image.shape)}")
+
+
+def _opened(subject: Model | nn.Module | Network, images: Tensor) -> tuple[nn.Module, Tensor]:
+    from striate.network import Network
+
+    return opened(subject.build(seed=0) if isinstance(subject, Network) else subject, images)
+
+
+def _place(step: Step, layer: str, unit: int, position: Pair | None) -> Spot:
+    """Where the number stands in the layer's output. Raises ModelError where it stands nowhere."""
+    shape = step.output.shape
+    if len(shape) not in (1, 3):
+        raise ModelError(f"layer {layer} gives {len(shape)}-D outputs, not maps or vectors of units")
+    if not 0 <= unit < shape[0]:
+        raise ModelError(f"no unit {unit} in {layer}: it has {shape[0]} units, 0 to {shape[0] - 1}")
+    if len(shape) == 1:
+        if position is not None:
+            raise ModelError(f"{layer} gives a vector of {shape[0]} units, which have no position; leave it out")
+        return (unit,)
+    rows, columns = shape[1:]
+    if position is None:
+        row, column = divmod(int(step.output[unit].argmax()), columns)
+        return (unit, row, column)
+    if not (0 <= position[0] < rows and 0 <= position[1] < columns):
+        raise ModelError(
+            f"no position {position[0]},{position[1]} in {layer}: its maps have"
+            f" rows 0 to {rows - 1} and columns 0 to {columns - 1}"
+        )
+    return (unit, *position)
+
+
+@final
+@dataclass(frozen=True)
+class _Descent:
+    """The way down from one number.
+
+    Attributes:
+        passed: the pass of the image.
+        raw: the image before preprocessing; None where it came preprocessed.
+        preprocessing: how it was preprocessed.
+        follow: how many terms of each number are followed.
+    """
+
+    passed: Passage
+    raw: np.ndarray | None
+    preprocessing: Preprocessing | None
+    follow: int
+
+    def explanation(self, step: Step, name: str, at: Spot, depth: int, budget: int) -> Explanation:
+        """The number at `at` of a step's output, and `depth` layers below it; -1 for all."""
+        terms = step.terms(at)
+        followed = list(islice(_inside(step, terms), self.follow)) if depth else []
+        # What is left is shared out, and the largest term is always followed, so that the pixels are reached.
+        share = max(budget - 1, 0) // max(len(followed), 1)
+        followed = followed if share else followed[:1]
+        below = tuple(
+            Below(source, self._found(step.origins[source.branch], source, depth, share)) for source in followed
+        )
+        position = (at[1], at[2]) if len(at) == 3 else None
+        return Explanation(name, step.text, step.input, at[0], position, terms, float(step.output[at]), below)
+
+    def _found(self, origin: Origin, source: Source, depth: int, budget: int) -> Explanation | Pixel | Stop:
+        """What a source is made of."""
+        if origin.reason:
+            return Stop(f"the way down ends here: {origin.reason}")
+        at = origin.place(source.at)
+        if not np.array_equal(origin.values[at], source.x, equal_nan=True):
+            return Stop("the way down ends here: this number was overwritten on its way between two layers")
+        if origin.step is None:
+            return self._pixel(at, source.x)
+        if origin.step.text == "flatten":
+            (inner,) = origin.step.terms(at).sources
+            return self._found(origin.step.origins[""], inner, depth, budget)
+        return self.explanation(origin.step, origin.step.name, at, depth - 1, budget)
+
+    def _pixel(self, at: Spot, value: float) -> Pixel:
+        position = (at[1], at[2]) if len(at) == 3 else None
+        if self.raw is None or self.preprocessing is None:
+            return Pixel(at[0], position, value)
+        mean, std = self.preprocessing.mean[at[0]], self.preprocessing.std[at[0]]
+        return Pixel(at[0], position, value, int(self.raw[at]), mean, std)
+
+
+def _inside(step: Step, terms: Terms) -> Iterator[Source]:
+    """The sources to follow, at their places in what reached the step: those that add something, or the first."""
+    first = True
+    for source in terms.sources:
+        at = source.at
+        if any(step.border):
+            at = (at[0], at[1] - step.border[0], at[2] - step.border[1])
+            if not (0 <= at[1] < step.input[1] and 0 <= at[2] < step.input[2]):
+                continue
+        if source.adds != 0 or first:
+            yield Source(at, source.x, source.adds, source.branch)
+        first = False

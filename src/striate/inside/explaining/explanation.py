@@ -1,0 +1,155 @@
+"""An explanation as a value: one number of a layer, its terms, and what the largest of them are made of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from striate.inside.watching.plain import plain
+from striate.layers.terms import Source, Terms
+from striate.layers.values import Pair
+
+if TYPE_CHECKING:
+    from striate.inside.explaining.text import Line
+    from striate.layers.layer import Shape
+
+TOLERANCE = 1e-5
+"""Largest relative difference between the equation in float64 and a float32 module that rounding explains."""
+
+UNDERFLOW = 1e-33
+"""Numbers below this are compared absolutely: float32 has no full precision below 1.2e-38, 1e-5 of this."""
+
+
+@final
+@dataclass(frozen=True)
+class Pixel:
+    """Where the way down ends: a number of the image as the module takes it.
+
+    Attributes:
+        unit: its channel, or feature.
+        position: its row and column; None for a feature.
+        value: the number that goes into the first layer.
+        raw: what it was before preprocessing, 0 to 255; None where the image came preprocessed.
+        mean, std: with a raw value: value = (raw / 255 − mean) / std.
+    """
+
+    unit: int
+    position: Pair | None
+    value: float
+    raw: int | None = None
+    mean: float = 0.0
+    std: float = 1.0
+
+
+@final
+@dataclass(frozen=True)
+class Stop:
+    """Where the way down ends before the pixels: `reason` says why."""
+
+    reason: str
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Below:
+    """One term, followed down: the source it is, and what that number is made of."""
+
+    source: Source
+    found: Explanation | Pixel | Stop
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What one number of a layer is made of. Notebooks show it as tables; `print(explanation.text())` as text.
+
+    Attributes:
+        layer: name of the layer.
+        kind: its text form, such as `conv 20 5x5`.
+        input: shape of what reached it, for one image.
+        unit: number of the feature map, or feature.
+        position: row and column on the feature map; None in a vector.
+        terms: the terms of the layer's equation: `Products`, `Pooled` or `Formula` of `striate.layers.terms`.
+        module_value: the number that the module itself gave.
+        below: the largest terms, followed down.
+    """
+
+    layer: str
+    kind: str
+    input: Shape
+    unit: int
+    position: Pair | None
+    terms: Terms
+    module_value: float
+    below: tuple[Below, ...] = ()
+
+    @property
+    def value(self) -> float:
+        """The number, worked out from its terms in float64."""
+        return self.terms.value
+
+    @property
+    def difference(self) -> float:
+        """value − module_value."""
+        return self.value - self.module_value
+
+    @property
+    def relative(self) -> float:
+        """|difference| by the size of what was added up (for a plain value: of the value), as rounding is measured."""
+        same = self.value == self.module_value or (math.isnan(self.value) and math.isnan(self.module_value))
+        return 0.0 if same else abs(self.difference) / max(abs(self.module_value), self.terms.scale, UNDERFLOW)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the module gave the same number but for rounding in float32: relative <= 1e-5."""
+        return self.relative <= TOLERANCE
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything under the names of the attributes; `terms` also says its `form`."""
+        return {
+            "layer": self.layer,
+            "kind": self.kind,
+            "unit": self.unit,
+            "position": plain(self.position),
+            "value": plain(self.value),
+            "module_value": plain(self.module_value),
+            "difference": plain(self.difference),
+            "relative": plain(self.relative),
+            "agrees": self.agrees,
+            "input": plain(self.input),
+            "terms": _terms_json(self.terms),
+            "below": [{"source": plain(below.source), **_below_json(below.found)} for below in self.below],
+        }
+
+    def text(self, width: int = 100, most: int = 16) -> str:
+        """As text to follow by hand.
+
+        Arguments:
+            width: columns; grids stand side by side where they fit, else one below the other.
+            most: how many input channels, or terms of a dense layer, are written out; the rest are summed and counted.
+        """
+        return "\n".join("".join(span.text for span in line).rstrip() for line in self.lines(width, most))
+
+    def lines(self, width: int = 100, most: int = 16) -> list[Line]:
+        """The lines of `text` in spans that say what they are, for a terminal with colours."""
+        from striate.inside.explaining import text
+
+        return text.lines(self, width, most)
+
+    def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction] - notebooks call it
+        from striate.inside.explaining import html
+
+        return html.page(self)
+
+
+def _terms_json(terms: Terms) -> dict[str, Any]:
+    return {"form": type(terms).__name__.lower(), **plain(terms)}
+
+
+def _below_json(found: Explanation | Pixel | Stop) -> dict[str, Any]:
+    if isinstance(found, Explanation):
+        return {"explanation": found.as_json()}
+    if isinstance(found, Pixel):
+        return {"pixel": plain(found)}
+    return {"stop": found.reason}

@@ -1,0 +1,75 @@
+"""Operations as windows: what one looks at, and what that makes of the receptive field of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from striate.inside.receptive.footprints import Call, spread
+from striate.layers.window import Field, Window
+
+
+def window_of(call: Call) -> Window | None:
+    """The window of a convolution, a pooling or a padding; None for other operations."""
+    given, name = call.given, call.name
+    if name == "convolution" and not given["transposed"]:
+        return _window(call, given["input"], given["weight"].shape[2:])
+    if name in _POOLS:
+        return _window(call, given["self"], given["kernel_size"])
+    if name == "constant_pad_nd":
+        left, right, top, bottom = [*given["pad"], 0, 0][:4]
+        return Window(before=(top, left), after=(bottom, right)) if len(given["pad"]) <= 4 else None
+    if name in ("_adaptive_avg_pool2d", "adaptive_max_pool2d"):
+        sides = list(zip(call.tensors[0].shape[-2:], call.results[0].shape[-2:], strict=True))
+        if all(side % n == 0 for side, n in sides):
+            rows, columns = (side // n for side, n in sides)
+            return Window((rows, columns), (rows, columns))
+    return None
+
+
+_POOLS = ("max_pool2d_with_indices", "max_pool2d", "avg_pool2d", "avg_pool3d", "max_pool3d_with_indices")
+
+
+def _window(call: Call, x: Tensor, kernel: Sequence[int]) -> Window:
+    """The window along rows and columns; `after` is how far the last window reaches."""
+    axes = x.dim() - 2
+    sizes = [kernel, call.given["stride"] or kernel, call.given["padding"], call.given.get("dilation") or (1,)]
+    (k, m), (s, t), (p, q), (d, e) = (spread(list(size), axes)[-2:] for size in sizes)
+    rows, columns = call.results[0].shape[-2:]
+    below = (rows - 1) * s + d * (k - 1) + 1 - p - x.shape[-2]
+    right = (columns - 1) * t + e * (m - 1) + 1 - q - x.shape[-1]
+    return Window((k, m), (s, t), (p, q), (max(below, p), max(right, q)), (d, e))
+
+
+def field_after(call: Call, before: Sequence[tuple[Tensor, Field | None]]) -> Field | None:
+    """The receptive field of what came out, given those of what went in; None where positions do not share one."""
+    joined = _hull([field for _, field in before], _places(before[0][0]))
+    if joined is None:
+        return None
+    x, y = before[0][0], call.results[0]
+    window = window_of(call)
+    if window is not None:
+        whole = call.name.startswith(("_adaptive", "adaptive")) and tuple(y.shape[-2:]) == (1, 1)
+        return joined.over(_places(x)) if whole else joined.through(window)
+    if y.dim() <= 2 or (x.dim() == 4 and y.dim() == 4 and tuple(y.shape[2:]) == (1, 1)):
+        return joined.over(_places(x))
+    keeps = call.name not in _TURNING and x.shape[-2:] == y.shape[-2:]
+    return joined if keeps else None
+
+
+def _hull(fields: Sequence[Field | None], positions: tuple[int, int]) -> Field | None:
+    joined = fields[0]
+    for field in fields[1:]:
+        if field is None or joined is None:
+            return None
+        joined = joined.hull(field, positions)
+    return joined
+
+
+_TURNING = ("permute", "transpose", "t", "flip", "roll", "mm", "bmm", "addmm", "baddbmm", "linear", "native_layer_norm")
+"""Operations after which the last two dimensions need not be rows and columns of the same places."""
+
+
+def _places(x: Tensor) -> tuple[int, int]:
+    return (int(x.shape[-2]), int(x.shape[-1])) if x.dim() > 2 else (1, 1)

@@ -1,0 +1,158 @@
+"""Filters: the weights of a unit, drawn as the small images they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from striate import pictures
+from striate.errors import ModelError
+from striate.inside.studies.activations import tiled
+from striate.inside.watching.watch import layer_names, layer_shapes, named_layer, undisturbed
+from striate.pictures import Picture, Scale
+
+if TYPE_CHECKING:
+    from striate.layers.layer import Shape
+    from striate.model import Model
+
+
+@final
+@dataclass(frozen=True)
+class Filters:
+    """The filters of one layer.
+
+    Attributes:
+        layer: its name.
+        weights: (units, channels, rows, columns); with groups, the channels of the unit's own group.
+        colors: whether the channels are those of the image, one (gray) or three (red, green, blue).
+    """
+
+    layer: str
+    weights: Float[np.ndarray, "units channels rows columns"]
+    colors: bool
+
+    def picture(self, unit: int, channel: int | None = None, limit: float | None = None) -> Picture:
+        """One filter, a pixel for each weight.
+
+        Arguments:
+            unit: number of the feature map.
+            channel: the input channel; None for all of them: in the image's own colours, mid-gray for 0, where they
+                are its channels; otherwise side by side, brown below 0, green above, the colour of the paper for 0.
+            limit: the absolute weight that gets the full colour; the largest of what is drawn where left out.
+        """
+        weights = self.weights[unit] if channel is None else self.weights[unit, channel : channel + 1]
+        limit = float(np.abs(weights).max()) if limit is None else limit
+        if self.colors and (channel is None or len(self.weights[unit]) == 1):
+            return pictures.color_weights(np.repeat(weights, 3 // len(weights), axis=0), limit)
+        drawn = [pictures.diverging(plane, "BrBG", limit) for plane in weights]
+        return pictures.grid(drawn, len(drawn), gutter=1)
+
+    def sheet(self, columns: int | None = None, cell: int = 40, scale: Scale = "unit") -> Picture:
+        """All filters: blocks side by side where they have colours or one channel, otherwise one row for each unit.
+
+        Arguments:
+            columns: blocks in a row; about as many as rows where left out.
+            cell: pixels of the side that a block is enlarged to by a whole factor, hard-edged.
+            scale: `unit` for a colour scale of each filter's own, `layer` or `all` for one.
+
+        Example:
+            >>> from striate.network import Network
+            >>> filters(Network.preset("nielsen-1conv").build(), "conv1").sheet(columns=5).shape
+            (166, 208, 3)
+        """
+        limits = pictures.limits([self.weights], scale)[0]
+        one = self.colors or self.weights.shape[1] == 1
+        if one:
+            blocks = [self.picture(unit, limit=float(limit)) for unit, limit in enumerate(limits)]
+            return tiled(blocks, columns, cell)
+        factor = pictures.whole_factor(self.weights.shape[2:], (cell, cell))
+        rows = [pictures.enlarge(self.picture(unit, limit=float(limit)), factor) for unit, limit in enumerate(limits)]
+        return pictures.grid(rows, 1, gutter=max(2, factor))
+
+
+def filters(model: Model | nn.Module, layer: str, input_shape: Shape | None = None) -> Filters:
+    """The filters of a convolution, or of a dense layer whose features are those of a map.
+
+    Arguments:
+        model: a `Model`, or any module.
+        layer: name of a submodule.
+        input_shape: of one image. It tells which map a dense layer looks at; not needed for convolutions, nor for a
+            `Model`, which knows it.
+
+    Raises:
+        ModelError: if there is no such layer, or it has no filters; those that have are listed.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 5), nn.Conv2d(8, 4, 3))
+        >>> filters(net, "0").weights.shape, filters(net, "0").colors, filters(net, "1").colors
+        ((8, 3, 5, 5), True, False)
+    """
+    if isinstance(model, nn.Module):
+        module = model
+    else:
+        module, input_shape = model.module, model.preprocessing.shape
+    with undisturbed(module) as still:
+        weight = _weight(still, layer)
+        first = next(_filtering(still), None) == layer
+        if weight.dim() == 4:
+            return Filters(layer, _array(weight), colors=first and weight.shape[1] in (1, 3))
+        shape = _seen_by(still, layer, weight.shape[1], input_shape)
+        colors = shape == input_shape and shape[0] in (1, 3)
+        return Filters(layer, _array(weight).reshape(len(weight), *shape), colors)
+
+
+def _weight(module: nn.Module, layer: str) -> Tensor:
+    """The weight of a layer as (units, channels, rows, columns), or (units, features)."""
+    part = named_layer(module, layer)
+    weight = _filter_weight(part)
+    if weight is None:
+        having = ", ".join(_filtering(module)) or "none"
+        raise ModelError(f"layer {layer} ({type(part).__name__}) has no filters; layers that have: {having}")
+    return weight.detach()
+
+
+def _filter_weight(part: nn.Module) -> Tensor | None:
+    weight = getattr(part, "weight", None)
+    if not isinstance(weight, Tensor) or weight.dim() not in (2, 4) or isinstance(part, nn.Embedding | nn.Bilinear):
+        return None
+    if isinstance(part, nn.ConvTranspose2d):
+        inputs, outputs = weight.shape[:2]
+        grouped = weight.unflatten(0, (part.groups, inputs // part.groups)).transpose(1, 2)
+        return grouped.reshape(part.groups * outputs, inputs // part.groups, *weight.shape[2:])
+    return weight
+
+
+def _filtering(module: nn.Module) -> Iterator[str]:
+    """The layers that have filters, in the order of their definition."""
+    return (name for name in layer_names(module) if _filter_weight(named_layer(module, name)) is not None)
+
+
+def _array(weight: Tensor) -> Float[np.ndarray, "units ..."]:
+    return weight.to("cpu", torch.promote_types(weight.dtype, torch.float32), copy=True).numpy()
+
+
+def _seen_by(module: nn.Module, layer: str, features: int, input_shape: Shape | None) -> Shape:
+    """The shape of the map that was flattened into a dense layer's features; a row of them where there was none."""
+    none = (1, 1, features)
+    if input_shape is None:
+        return none
+    parameter = next(module.parameters())
+    reached = layer_shapes(module, torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device))
+    before = list(reached)[: list(reached).index(layer)] if layer in reached else []
+    for name in reversed(before):
+        shape = reached[name]
+        if len(shape) == 3:
+            return shape if _size(shape) == features else none
+        if shape != (features,) or _filter_weight(named_layer(module, name)) is not None:
+            return none
+    return input_shape if len(input_shape) == 3 and _size(input_shape) == features else none
+
+
+def _size(shape: Shape) -> int:
+    return int(np.prod(shape))

@@ -1,0 +1,247 @@
+"""The calls a module makes in one forward pass: which functions, on what, in which order; seen from outside.
+
+One image is sent through the module once and every call is written down (`Trace`). Later passes read, or follow,
+tensors by the number of their call (`Reading`), which works for layers that are modules and for functions alike, and
+never touches the module. A module whose calls change from pass to pass is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+
+from striate.errors import ModelError
+from striate.inside.projections.spellings import rectified_by, spelling
+from striate.inside.watching.watch import layer_names
+
+IMAGE = -1
+"""Stands for the images themselves where a call's number is asked for."""
+
+
+@final
+@dataclass(frozen=True)
+class Call:
+    """One call that returned a tensor.
+
+    Attributes:
+        name: bare name of the function (`conv2d`, `relu`, `max_pool2d`).
+        inputs: numbers of the calls whose results it takes, in order; IMAGE for the images.
+        args, kwargs: what it was given; tensors that other calls made are left out (None), weights stay.
+        shape: shape of the result.
+        rectifies: whether it computes max(0, x).
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    shape: tuple[int, ...]
+    rectifies: bool
+
+    @property
+    def convolves(self) -> bool:
+        """Whether it is a 2-D convolution, not a transposed one."""
+        transposed = self.name == "convolution" and len(self.args) > 6 and bool(self.args[6])
+        return self.name in ("conv2d", "convolution") and len(self.shape) == 4 and not transposed
+
+    def given(self, *names: str, **defaults: Any) -> dict[str, Any]:
+        """The arguments by name: `names` in the order of the function's parameters, `defaults` for what is left out."""
+        return defaults | dict(zip(names, self.args, strict=False)) | dict(self.kwargs)
+
+
+@final
+@dataclass(frozen=True)
+class Trace:
+    """The calls of one forward pass.
+
+    Attributes:
+        calls: in order; their numbers are their places.
+        layers: name of a layer -> number of the call that made its output. `name@k` for the k-th use of a submodule
+            that is used several times, as everywhere in this room.
+        image: shape of one image, as it goes in.
+    """
+
+    calls: tuple[Call, ...]
+    layers: Mapping[str, int]
+    image: tuple[int, ...]
+
+    def convolutions(self) -> tuple[str, ...]:
+        """Names of the layers that are 2-D convolutions, in calling order."""
+        made = [(number, name) for name, number in self.layers.items() if self.calls[number].convolves]
+        return tuple(name for _, name in sorted(made))
+
+    def activation(self, layer: str) -> int:
+        """The call that gives a layer's activations: after the batch norm and the ReLU that directly follow it."""
+        number = self.layers[layer]
+        while self.calls[number].convolves or self.calls[number].name in ("linear", "batch_norm"):
+            takers = [k for k, call in enumerate(self.calls) if number in call.inputs]
+            if len(takers) != 1 or not (self.calls[takers[0]].rectifies or self.calls[takers[0]].name == "batch_norm"):
+                break
+            number = takers[0]
+        return number
+
+
+def trace(module: nn.Module, images: Float[Tensor, "batch ..."]) -> Trace:
+    """Sends `images` through `module` once and writes down its calls.
+
+    Arguments:
+        module: as `undisturbed` lends it.
+        images: as the module takes them; one is enough.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+        >>> found = trace(net, torch.zeros(1, 1, 5, 5))
+        >>> [call.name for call in found.calls], found.activation("0")
+        (['conv2d', 'relu'], 1)
+    """
+    recorder, uses = _Recorder(images), dict[str, list[int]]()
+
+    def note(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(part: nn.Module, inputs: object, output: object) -> None:
+            del part, inputs
+            if isinstance(output, Tensor) and recorder.made.get(id(output), IMAGE) != IMAGE:
+                uses.setdefault(name, []).append(recorder.made[id(output)])
+
+        return hook
+
+    with ExitStack() as stack:
+        for name in layer_names(module):
+            handle: RemovableHandle = module.get_submodule(name).register_forward_hook(note(name))
+            stack.callback(handle.remove)
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(recorder)
+        module(images)
+    layers = {
+        name if len(numbers) == 1 else f"{name}@{k + 1}": number
+        for name, numbers in uses.items()
+        for k, number in enumerate(numbers)
+    }
+    return Trace(tuple(recorder.calls), _with_functions(recorder.calls, layers), tuple(images.shape[1:]))
+
+
+def _with_functions(calls: Sequence[Call], layers: dict[str, int]) -> dict[str, int]:
+    """Adds convolutions that no submodule stands for, as `conv2d@k` for the k-th of all convolutions."""
+    named = set(layers.values())
+    convolutions = [number for number, call in enumerate(calls) if call.convolves]
+    return layers | {f"conv2d@{k + 1}": number for k, number in enumerate(convolutions) if number not in named}
+
+
+@final
+class _Recorder(TorchFunctionMode):
+    """Writes down every call that returns a tensor, and keeps the tensors so that no two have the same identity."""
+
+    def __init__(self, images: Tensor) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.made: dict[int, int] = {id(images): IMAGE}
+        self.kept: list[Tensor] = [images]
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if _counts(result):
+            inputs = tuple(self.made[id(t)] for t in _tensors((args, kwargs)) if id(t) in self.made)
+            self.made[id(result)] = len(self.calls)
+            self.kept.append(result)
+            plain = tuple(self._own(a) for a in args), {k: self._own(a) for k, a in kwargs.items()}
+            name = spelling(func)[0]
+            rectifies = rectified_by(func, args, kwargs) is not None
+            self.calls.append(Call(name, inputs, *plain, tuple(result.shape), rectifies))
+        return result
+
+    def _own(self, value: Any) -> Any:
+        return None if isinstance(value, Tensor) and id(value) in self.made else value
+
+
+def _counts(result: Any) -> bool:
+    """Whether a call gets a number: its result is a tensor (so that reading and tracing count alike)."""
+    return isinstance(result, Tensor)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+
+
+class Enough(Exception):  # noqa: N818  (no error: the pass has reached the last call that was asked for)
+    """Ends a forward pass early."""
+
+
+@final
+@dataclass
+class Reading(TorchFunctionMode):
+    """Inside the block, the module's calls are counted as in `trace`, and those asked for are read or replaced.
+
+    Attributes:
+        trace: the calls that are expected.
+        read: call number -> what to do with its result, at once, before an in-place call can overwrite it.
+        replace: call number -> what to do instead of the call (given its function, args and kwargs).
+        stop: whether to raise `Enough` after the last of these calls.
+    """
+
+    trace: Trace
+    read: Mapping[int, Callable[[Tensor], None]]
+    replace: Mapping[int, Callable[..., Tensor]] = field(default_factory=dict[int, Callable[..., Tensor]])
+    stop: bool = True
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.number = 0
+        self.last = max((*self.read, *self.replace), default=IMAGE)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs, number = kwargs or {}, self.number
+        result = self.replace[number](func, *args, **kwargs) if number in self.replace else func(*args, **kwargs)
+        if not _counts(result):
+            return result
+        self.number += 1
+        if number in self.read or number in self.replace:
+            self._check(number, func, result)
+        if number in self.read:
+            self.read[number](result)
+        if self.stop and number == self.last:
+            raise Enough
+        return result
+
+    def _check(self, number: int, func: Callable[..., Any], result: Tensor) -> None:
+        expected = self.trace.calls[number] if number < len(self.trace.calls) else None
+        if expected is None or expected.name != spelling(func)[0] or expected.shape[1:] != tuple(result.shape[1:]):
+            raise ModelError("the module makes other calls for other images, so its layers cannot be followed")
+
+
+def run(module: nn.Module, images: Float[Tensor, "batch ..."], reading: Reading) -> None:
+    """One forward pass of `module` with `reading`, up to the last call that it asks for."""
+    reading.number = 0
+    try:
+        with reading:
+            module(images)
+    except Enough:
+        return
+    if reading.number <= reading.last:
+        raise ModelError("the module makes other calls for other images, so its layers cannot be followed")

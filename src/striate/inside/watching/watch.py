@@ -1,0 +1,278 @@
+"""Running a module to look inside it: nothing about it changes, and the outputs of its layers are seen as they pass.
+
+A **layer** is a submodule under its dotted name (`features.3`). A submodule that is called several times in one
+forward pass, such as one ReLU shared by a whole network, is several layers: `relu@1`, `relu@2`, ... in the order of
+the calls; its bare name stands for it only where it is called once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+from striate.errors import ModelError
+from striate.inside.watching.scripted import open_to_hooks
+
+if TYPE_CHECKING:
+    from striate.layers.layer import Shape
+    from striate.model import Model
+
+T = TypeVar("T")
+
+
+@contextmanager
+def undisturbed(module: nn.Module) -> Generator[nn.Module]:
+    """Lends `module` for looking inside; leaves it bit for bit and flag for flag as it was, also after an exception.
+
+    Inside the block: every submodule is in evaluation mode, no parameter requires a gradient (those of the input do
+    not need it), buffers are copies, autograd is on even within `torch.inference_mode()`, compiled modules run
+    uncompiled, and random numbers drawn do not move the caller's generators.
+
+    Yields:
+        The module to call: `module` itself, or, where TorchScript is in it, a copy that shares its parameters and runs
+        the same operations from Python, where hooks and rules reach them.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Dropout())
+        >>> with undisturbed(net) as still:
+        ...     still.training, still[0].weight.requires_grad
+        (False, False)
+        >>> net.training, net[0].weight.requires_grad
+        (True, True)
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.random.fork_rng(_cuda_devices(module)))
+        if any(map(_is_compiled, module.modules())):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        opened = open_to_hooks(module)
+        stack.enter_context(_restored(opened))
+        yield opened
+
+
+@contextmanager
+def _restored(module: nn.Module) -> Generator[None]:
+    """Evaluation mode, frozen parameters and copied buffers inside; everything as before outside."""
+    parts = list(module.modules())
+    flags = [part.training for part in parts]
+    tables: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (table, dict(table)) for part in parts for table in _tables(part)
+    ]
+    frozen = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    try:
+        for part in parts:
+            part.training = False  # not .eval(): some modules do more in it than set the flag
+        _freeze(parts)
+        yield
+    finally:
+        for table, before in tables:
+            table.clear()
+            table.update(before)
+        for parameter, required in frozen:
+            if parameter.requires_grad != required:
+                parameter.requires_grad_(required)
+        for part, flag in zip(parts, flags, strict=True):
+            part.training = flag
+
+
+def _freeze(parts: Iterable[nn.Module]) -> None:
+    """Puts copies in place of all buffers and of parameters born in inference mode; freezes the other parameters."""
+    copies: dict[int, Any] = {}
+    for parameters, buffers in map(_tables, parts):
+        for name, buffer in buffers.items():
+            if buffer is not None:
+                buffers[name] = copies.setdefault(id(buffer), buffer.detach().clone())
+        for name, parameter in parameters.items():
+            if isinstance(parameter, UninitializedParameter):
+                raise ModelError(f"parameter {name} has no shape yet: run the module once first")
+            if parameter is not None and parameter.is_inference():
+                fresh = nn.Parameter(parameter.clone(), requires_grad=False)
+                parameters[name] = copies.setdefault(id(parameter), fresh)
+            elif parameter is not None:
+                parameter.requires_grad_(False)
+
+
+def _tables(part: nn.Module) -> tuple[dict[str, nn.Parameter | None], dict[str, Tensor | None]]:
+    """A submodule's own parameters and buffers, as dictionaries in which they can be exchanged."""
+    return vars(part)["_parameters"], vars(part)["_buffers"]
+
+
+def _is_compiled(part: nn.Module) -> bool:
+    """Whether `torch.compile` stands between a call and the submodule's own code."""
+    return vars(part).get("_compiled_call_impl") is not None or "_orig_mod" in vars(part).get("_modules", ())
+
+
+def _cuda_devices(module: nn.Module) -> list[int]:
+    """The indices of the GPUs that hold the parameters, for their random number generators."""
+    return sorted({p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"})
+
+
+@final
+class Seen(Generic[T]):
+    """What a `watch` has seen in the latest forward pass.
+
+    Attributes:
+        calls: name of submodule -> one entry per call, in order: its output, or what `take` made of it; None where
+            the output was not a tensor.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.calls: dict[str, list[T | None]] = {name: [] for name in names}
+
+    def __getitem__(self, layer: str) -> T:
+        """What was seen of a layer.
+
+        Raises:
+            ModelError: if it was not called, if it was called several times and `layer` does not say which call
+                is meant, or if its output is not a tensor.
+        """
+        name, _, number = layer.partition("@")
+        calls = self.calls[name]
+        if not number and len(calls) > 1:
+            allowed = ", ".join(f"{name}@{k + 1}" for k in range(len(calls)))
+            raise ModelError(f"layer {name} is called {len(calls)} times in one pass: name one of {allowed}")
+        index = int(number or 1) - 1
+        if index not in range(len(calls)):
+            raise ModelError(f"layer {layer} was not reached: {name} was called {len(calls)} times in the forward pass")
+        seen = calls[index]
+        if seen is None:
+            raise ModelError(f"layer {layer} gives no tensor, so it has no units")
+        return seen
+
+    def layers(self) -> Iterator[tuple[str, T]]:
+        """Everything seen, by the name that stands for one call."""
+        for name, calls in self.calls.items():
+            for k, seen in enumerate(calls):
+                if seen is not None:
+                    yield (name if len(calls) == 1 else f"{name}@{k + 1}"), seen
+
+
+@contextmanager
+def watch(module: nn.Module, layers: Iterable[str], take: Callable[[Tensor], T] | None = None) -> Generator[Seen[T]]:
+    """Collects the outputs of `layers` while `module` is called inside the block, by forward hooks that go with it.
+
+    Arguments:
+        module: any module, best as `undisturbed` lends it.
+        layers: names of submodules; `name@k` for the k-th call of one that is called several times.
+        take: what to keep of an output, computed at once, before a later in-place operation can overwrite it: a
+            reduction keeps memory small. By default the output itself is kept and the network goes on with a copy,
+            so that it can be differentiated, or differentiated by, afterwards.
+
+    Yields:
+        A `Seen`: `seen[layer]` after a call. Each call of `module` starts it anew.
+
+    Raises:
+        ModelError: if there is no submodule of that name; the nearest names are listed.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True))
+        >>> with watch(net, ["0"]) as seen:
+        ...     _ = net(torch.zeros(1, 1, 5, 5))
+        >>> seen["0"].shape
+        torch.Size([1, 2, 3, 3])
+    """
+    parts = {layer.partition("@")[0]: named_layer(module, layer) for layer in layers}
+    seen: Seen[T] = Seen(parts)
+
+    def clear(*_: object) -> None:
+        for calls in seen.calls.values():
+            calls.clear()
+
+    def keep(name: str) -> Callable[[nn.Module, object, object], object]:
+        def hook(part: nn.Module, inputs: object, output: object) -> object:
+            del part, inputs
+            if not isinstance(output, Tensor):
+                seen.calls[name].append(None)
+                return None
+            seen.calls[name].append(take(output) if take else output)  # pyright: ignore[reportArgumentType]
+            return None if take else output.clone()
+
+        return hook
+
+    with ExitStack() as stack:
+        stack.enter_context(module.register_forward_pre_hook(clear, prepend=True))
+        for name, part in parts.items():
+            stack.enter_context(part.register_forward_hook(keep(name)))
+        yield seen
+
+
+def layer_names(module: nn.Module) -> tuple[str, ...]:
+    """The names of all submodules that can be called: leaves and blocks, in the order of their definition.
+
+    Example:
+        >>> layer_names(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.ReLU())))
+        ('0', '1', '1.0')
+    """
+    containers = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
+    return tuple(name for name, part in module.named_modules() if name and not isinstance(part, containers))
+
+
+def layer_shapes(module: nn.Module, images: Float[Tensor, "batch ..."]) -> dict[str, Shape]:
+    """The layers whose outputs are units (maps, 4-D, or vectors, 2-D), in calling order, and their shape for one image.
+
+    Arguments:
+        images: a batch as the module takes it; one image is enough.
+
+    Example:
+        >>> layer_shapes(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()), torch.zeros(1, 1, 5, 5))
+        {'0': (2, 3, 3), '1': (18,)}
+    """
+    order: list[tuple[int, tuple[int, ...]]] = []
+
+    def note(output: Tensor) -> tuple[int, tuple[int, ...]]:
+        order.append((len(order), tuple(output.shape)))
+        return order[-1]
+
+    with undisturbed(module) as still, torch.no_grad(), watch(still, layer_names(still), note) as seen:
+        still(as_input(still, images))
+    reached = sorted(seen.layers(), key=lambda layer: layer[1][0])
+    return {name: shape[1:] for name, (_, shape) in reached if len(shape) in (2, 4)}
+
+
+def named_layer(module: nn.Module, name: str) -> nn.Module:
+    """The submodule that a layer's name stands for; the empty name is the module itself.
+
+    Raises:
+        ModelError: if there is none; lists the nearest names.
+    """
+    name, _, number = name.partition("@")
+    try:
+        if number and (not number.isdecimal() or int(number) == 0):
+            raise AttributeError
+        return module.get_submodule(name)
+    except AttributeError:
+        known = layer_names(module)
+        near = difflib.get_close_matches(name, known, n=5, cutoff=0.4) or list(known[:10])
+        hint = f"nearest are {', '.join(near)}" if near else "it has no named layers"
+        kind = getattr(module, "original_name", type(module).__name__)
+        raise ModelError(f"no layer {name + (f'@{number}' if number else '')!r} in {kind}: {hint}") from None
+
+
+def as_input(module: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """`images` on the module's device and in its floating-point type, usable under autograd.
+
+    Raises:
+        ModelError: if they are not floating-point: a module takes images as it was trained on, after preprocessing.
+    """
+    if not images.is_floating_point():
+        raise ModelError(f"the images must be floating-point, preprocessed as for training; found {images.dtype}")
+    like = next((p for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()), images)
+    moved = images.detach().to(like.device, like.dtype)
+    return moved.clone() if moved.is_inference() else moved
+
+
+def opened(model: Model | nn.Module, images: Tensor) -> tuple[nn.Module, Float[Tensor, "batch ..."]]:
+    """The module of a `Model` or a bare one, and the images as it takes them: a `Model` normalizes uint8 images."""
+    if isinstance(model, nn.Module):
+        return model, images
+    if images.is_floating_point():
+        return model.module, images
+    return model.module, model.preprocessing.normalize(images)
