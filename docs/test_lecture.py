@@ -10,15 +10,23 @@ import generate
 import numpy as np
 import pytest
 from lecture import catalogue, studies
+from PIL import Image
 
 from striate import Network, data
 from striate.claims.shared_weights import unshared
 from striate.layers.activation import Sigmoid, Tanh
+from striate.report.canvas import DENSITY
 from striate.report.numbers import count
 
 FOLDER = Path(generate.DOCS) / "lecture"
 PAGE = (generate.DOCS / "lecture.md").read_text(encoding="utf-8")
 WORDS = re.sub(r"[ \n]+", " ", re.sub(r"```.*?```", "", PAGE, flags=re.S))
+
+SHOWN = re.findall(r'<img src="lecture/([^"]+)" alt="[^"]+" width="([0-9]+)">', PAGE)
+"""Every picture of the page and the CSS pixels it is shown at."""
+
+COLUMN = 840
+"""CSS pixels that a page leaves a picture."""
 
 LARGEST = 600_000
 """Bytes that the lecture's pictures and their numbers may take together."""
@@ -90,11 +98,18 @@ def test_what_commands_print_is_fresh() -> None:
 
 
 def test_the_pictures_are_those_of_the_page() -> None:
-    shown = set(re.findall(r"!\[[^]]+\]\(lecture/([^)]+)\)", PAGE))
+    shown = {name for name, _ in SHOWN}
     made = {*catalogue.COMMANDS, *catalogue.SHEETS, *(f"{plot.__name__}.png" for plot in catalogue.PLOTS), "ann.svg"}
     kept = [path for path in FOLDER.iterdir() if path.suffix in (".png", ".svg", ".json")]
     assert shown == made == {path.name for path in kept if path.suffix != ".json"}
     assert sum(path.stat().st_size for path in kept) < LARGEST
+
+
+def test_pictures_are_shown_at_half_their_pixels_where_there_is_room() -> None:
+    for name, width in SHOWN:
+        if name.endswith(".png"):
+            with Image.open(FOLDER / name) as picture:
+                assert int(width) == min(picture.width // DENSITY, COLUMN), name
 
 
 def test_the_page_prints_the_commands_that_made_its_pictures() -> None:

@@ -83,7 +83,7 @@ def pooling(study: Study) -> Canvas:
         x = MARGIN + place * (CELL + 24)
         canvas.picture(x, MARGIN, pictures.gray(values), CELL)
         y = canvas.text(x, MARGIN + CELL + 2, f"{name}, {len(values)}×{len(values)}")
-        canvas.text(x, y, f"shifted by a pixel: {percent(changes[name], 100)} change", color=MUTED, room=CELL + 16)
+        canvas.text(x, y, f"shift by 1 px: {percent(changes[name], 100)} change", color=MUTED, room=CELL + 16)
     return canvas
 
 
