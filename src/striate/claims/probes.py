@@ -36,7 +36,7 @@ IMAGES = 500
 """Images that a probe looks at."""
 
 MOTIONS: dict[Kind, tuple[float, ...]] = {"shift": (1, 2, 3), "rotate": (10, 20, 30), "scale": (1.1, 1.2, 1.3)}
-"""Of `path`: pixels, degrees, factors, as `inside.transforms.Kind` has them."""
+"""Of `path`: pixels, degrees, factors, as `inside.studies.transforms.Kind` has them."""
 
 
 def look(

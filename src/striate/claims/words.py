@@ -41,10 +41,14 @@ def _more(verdict: Verdict) -> str:
 def change(difference: float, metric: Metric) -> str:
     """A difference on the metric's scale, with its sign: points for shares, a factor for steps."""
     if metric.unit == "steps":
-        return f"times {2**difference:.3g}"
+        return f"times {_ratio(2**difference)}"
     if metric.unit == "share":
         return f"{_signed(100 * difference, 2)} points"
     return _signed(difference, 3)
+
+
+def _ratio(value: float) -> str:
+    return count(int(float(f"{value:.3g}"))) if value >= 1000 else f"{value:.3g}"
 
 
 def size(difference: float, metric: Metric) -> str:
