@@ -61,16 +61,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         draft.write_bytes(content)
 
 
-def write_json(path: Path, value: object) -> None:
-    """Writes `value` as indented JSON to `path` atomically; NaN and infinities are refused, as JSON has none.
+def write_json(path: Path, value: object, *, indent: int | None = 2) -> None:
+    """Writes `value` as JSON to `path` atomically; NaN and infinities are refused, as JSON has none.
 
     A path with bytes that are not UTF-8 comes back as it was: JSON's own escapes hold it.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=2, allow_nan=False)
+        text = json.dumps(value, indent=indent, allow_nan=False)
     write_text(path, text + "\n")
 
 

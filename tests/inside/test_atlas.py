@@ -289,3 +289,10 @@ def test_opening_what_is_no_atlas_says_so(tmp_path: Path) -> None:
         made.layer("9")
     with pytest.raises(ModelError, match="units 0 to 5"):
         made.unit("0", 6)
+
+
+def test_names_that_are_no_utf8_can_be_written(tmp_path: Path) -> None:
+    images = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    made = atlas(nn.Sequential(nn.Conv2d(1, 2, 3)), images, tmp_path / "atlas", classes=("caf\udce9", "b"))
+    assert json.loads((tmp_path / "atlas" / "atlas.json").read_text())["classes"] == ["caf\udce9", "b"]
+    assert made.contents["data"] == "Tensor"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Sequence
@@ -149,7 +148,7 @@ def atlas(
             "images": found.looked_at, "image": list(traced.image), "top": top, "rule": rule, "precision": precision,
             "classes": list(images.classes), "pictures": PICTURES, "layers": described,
         }  # fmt: skip
-        files.write_text(draft / "atlas.json", json.dumps(contents, ensure_ascii=False, allow_nan=False))
+        files.write_json(draft / "atlas.json", contents, indent=None)
     return Atlas.open(out)
 
 
@@ -200,7 +199,7 @@ def _looks(module: nn.Module, layers: Sequence[Layer], traced: Trace) -> dict[st
 
 
 def _data_name(data: object) -> str:
-    return str(getattr(data, "name", "")) or type(data).__name__
+    return str(getattr(data, "name", None) or type(data).__name__)  # a tensor has a name, None
 
 
 @contextlib.contextmanager
