@@ -296,3 +296,18 @@ def test_names_that_are_no_utf8_can_be_written(tmp_path: Path) -> None:
     made = atlas(nn.Sequential(nn.Conv2d(1, 2, 3)), images, tmp_path / "atlas", classes=("caf\udce9", "b"))
     assert json.loads((tmp_path / "atlas" / "atlas.json").read_text())["classes"] == ["caf\udce9", "b"]
     assert made.contents["data"] == "Tensor"
+
+
+def test_images_that_the_model_does_not_take_are_refused_at_once(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+    model = Model.foreign(net, (1, 8, 8), name="mine")
+    for shape in ((1, 9, 9), (3, 8, 8), (1, 8, 7)):
+        found = "x".join(map(str, shape))
+        with pytest.raises(DataError, match=f"^mine takes images of 1x8x8, found {found}$"):
+            atlas(model, np.zeros((2, *shape), np.uint8), tmp_path / "atlas")
+        with pytest.raises(DataError, match=f"^Sequential cannot be run on an image of {found}: "):
+            atlas(net, torch.zeros(2, *shape), tmp_path / "atlas")
+    batches = [torch.zeros(2, 1, 8, 8), torch.zeros(1, 1, 9, 9)]
+    with pytest.raises(DataError, match=r"image 2 has the shape \(1, 9, 9\), those before it \(1, 8, 8\)"):
+        atlas(net, batches, tmp_path / "atlas")
+    assert not list(tmp_path.iterdir())

@@ -274,6 +274,10 @@ REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
     "where": lambda x: torch.where(x > 0, x, 0.0),
     "mask": lambda x: x * (x > 0),
     "threshold": lambda x: F.threshold(x, 0.5, 0),
+    "maximum": lambda x: torch.maximum(x, 0.1 * x),
+    "minimum": lambda x: torch.minimum(x, torch.tensor(6.0)),
+    "sin": torch.sin,
+    "sign": lambda x: x * (x.sign() + 1) / 2,
     "tanh on a view": lambda x: x.view(len(x), -1).tanh_().view(x.shape),
 }
 
@@ -290,6 +294,66 @@ def test_what_has_no_rule_is_refused_by_name_or_passed_by_its_gradient(name: str
         (expected,) = torch.autograd.grad(net(image.clone())[0, 1, 0, 0], image)
         assert_same(project(net, image[0].detach(), "conv3", 1, (0, 0), others="gradient"), expected[0])
     assert project(net, image[0].detach(), "conv1", 1).abs().max() > 0, "it is not on the way"
+
+
+def assigned(x: Tensor) -> Tensor:
+    y = x.clone()
+    y[y < 0] = 0
+    return y
+
+
+def assigned_in_a_view(x: Tensor) -> Tensor:
+    y = x.clone()
+    y.view(-1)[y.view(-1) < 0] = 0
+    return y
+
+
+def assigned_by_place(x: Tensor) -> Tensor:
+    return x.index_put((x < 0).nonzero(as_tuple=True), torch.tensor(0.0))
+
+
+def a_mask_filled_in(x: Tensor) -> Tensor:
+    mask = torch.zeros_like(x)
+    mask[x > 0] = 1
+    return x * mask
+
+
+MASKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "as floats": lambda x: x * (x > 0).float(),
+    "of the type": lambda x: (x.detach() > 0).type_as(x) * x,
+    "in place": lambda x: x.clone().mul_(x.gt(0).to(x.dtype)),
+    "taken away": lambda x: x - x * (x < 0).double().float(),
+    "filled in": a_mask_filled_in,
+    "step": lambda x: x * torch.heaviside(x.data, torch.tensor(0.0)),
+    "added": lambda x: torch.addcmul(torch.zeros(1), x, (x > 0).float()),
+    "assigned": assigned,
+    "assigned in a view": assigned_in_a_view,
+    "assigned by place": assigned_by_place,
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_made_of_activations_are_refused(name: str) -> None:
+    net = awake(Spelled(MASKS[name]))
+    image = picture()
+    with pytest.raises(ModelError, match="mask has no deconvnet rule"):
+        project(net, image[0], "conv3", 1)
+    image.requires_grad_()
+    (expected,) = torch.autograd.grad(net(image)[0, 1, 0, 0], image)
+    assert_same(project(net, image[0].detach(), "conv3", 1, (0, 0), others="gradient"), expected[0])
+
+
+CONSTANT: dict[str, Callable[[Tensor], Tensor]] = {
+    "by place": lambda x: x * (torch.arange(x.shape[-1]) >= 0).float(),
+    "by chance": lambda x: x * (torch.rand_like(x) > 0.5).float(),
+    "of ones": lambda x: x * (torch.ones_like(x) > 0).float(),
+    "of a statistic": lambda x: x - x.detach().mean(),
+}
+
+
+@pytest.mark.parametrize("name", CONSTANT)
+def test_what_is_no_mask_of_activations_passes(name: str) -> None:
+    assert project(awake(Spelled(CONSTANT[name])), picture()[0], "conv3", 1).abs().max() > 0
 
 
 class Square(torch.autograd.Function):

@@ -13,10 +13,10 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from striate import files
-from striate.errors import DataError, ModelError
+from striate.errors import DataError, ModelError, UserError
 from striate.inside.atlases.filling import Filling, Look, check_rule
 from striate.inside.atlases.folder import FORMAT, VERSION, Atlas
 from striate.inside.atlases.plates import Plates
@@ -28,7 +28,7 @@ from striate.inside.projections.rules import RULES, Rule
 from striate.inside.receptive.fields import receptive_fields
 from striate.inside.watching.calls import Trace, trace
 from striate.inside.watching.watch import as_input, undisturbed
-from striate.model import Model
+from striate.model import Model, Preprocessing
 
 Progress = Callable[[str, int, int | None], None]
 """Told the stage (`looking`, `projecting`, `drawing`), how many images or layers are done, and of how many, if
@@ -94,7 +94,7 @@ def atlas(
 
     Raises:
         ModelError: if a layer does not exist, has no units, or cannot be projected under the rule.
-        DataError: if the data are not images that the model takes, or `out` holds something else.
+        DataError: if the data are not images that the model takes, said at once, or `out` holds something else.
         Failure: if an activation is not a finite number.
 
     Example:
@@ -114,8 +114,9 @@ def atlas(
         first = next(iter(images.blocks(1)), None)
         if first is None:
             raise DataError("there are no images: the data set is empty")
+        _check_shape(name, tuple(first.images.shape[1:]), preprocessing)
         x = as_input(still, images.normalized(first.images))
-        traced = trace(still, x)
+        traced = _traced(name, still, x)
         chosen = _layers(traced, layers, rule)
         looks = _looks(module, chosen, traced)
         tell = progress or _untold
@@ -165,6 +166,27 @@ def _check_arguments(top: int, rule: str, precision: str, stored: str) -> None:
         raise ModelError(f"precision must be float32 or bfloat16, found {precision!r}")
     if stored not in ("float16", "float32"):
         raise ModelError(f"stored must be float16 or float32, found {stored!r}")
+
+
+def _check_shape(name: str, found: tuple[int, ...], preprocessing: Preprocessing | None) -> None:
+    """Raises DataError unless the images have the shape that the model says it takes."""
+    if preprocessing is not None and found != tuple(preprocessing.shape):
+        raise DataError(f"{name} takes images of {_sides(preprocessing.shape)}, found {_sides(found)}")
+
+
+def _traced(name: str, still: nn.Module, x: Tensor) -> Trace:
+    """The calls of the first image; a module that cannot be run on it is refused in one sentence."""
+    try:
+        return trace(still, x)
+    except UserError:
+        raise
+    except Exception as fault:
+        said = f"{type(fault).__name__}: {str(fault).partition(chr(10))[0]}"
+        raise DataError(f"{name} cannot be run on an image of {_sides(x.shape[1:])}: {said}") from fault
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _layers(traced: Trace, names: Sequence[str] | None, rule: Rule) -> list[Layer]:

@@ -73,8 +73,13 @@ class Stream:
 
     def _batches(self, only: Sequence[int] | NDArray[np.int64] | None) -> Iterator[Block]:
         number, wanted = 0, None if only is None else torch.as_tensor(list(only), dtype=torch.long)
+        shape: tuple[int, ...] = ()
         for batch in self.source:
             images, labels = _parts(batch)
+            shape = shape or tuple(images.shape[1:])
+            if tuple(images.shape[1:]) != shape:
+                found = f"image {number} has the shape {tuple(images.shape[1:])}, those before it {shape}"
+                raise DataError(f"all images must have one shape, (channels, rows, columns); {found}")
             indices = torch.arange(number, number + len(images))
             number += len(images)
             if wanted is not None:

@@ -18,13 +18,17 @@ from striate.inside.projections.spellings import spelling
 
 _BENDING = re.compile(
     r"relu|elu|silu|swish|mish|sigmoid|tanh|soft(plus|max|shrink|sign)|hard|shrink|glu|threshold|clamp|clip|where|attention|rnn|lstm|gru|"
-    r"erf|maskedfill|masked_fill|maskedscatter|abs",
+    r"erf|maskedfill|masked_fill|maskedscatter|abs|^(maximum|minimum|fmax|fmin)$|"
+    r"^(exp|exp2|expm1|log|log2|log10|log1p|a?sinh?|a?cosh?|tan|atan|sinc|sign|sgn|heaviside|ceil|floor|round|trunc|frac)$",
     re.IGNORECASE,
 )
 """Names of operations that bend their input, as autograd's nodes and PyTorch's functions spell them."""
 
 _GUARD = 1e-3
 """A lower bound above 0 and up to here guards a division, as in `F.normalize`; it is no activation."""
+
+MASKED = "striate masked"
+"""Where a node's metadata says what a mask made of activations does to it; see `masks.Masks`."""
 
 _OURS = ("RectifyBackward", "RectifyInPlaceBackward")
 
@@ -88,11 +92,11 @@ def _bends(node: Any) -> str:
         return ""
     if hasattr(type(node), "_forward_cls"):
         return f"the custom function {name}"
-    if name == "Mul":
-        return "a product with a mask" if _has_mask(node) else ""
-    if not _BENDING.search(name) or (name.startswith("Clamp") and _is_guard(node)):
-        return ""
-    return name.lower()
+    if _BENDING.search(name) and not (name.startswith("Clamp") and _is_guard(node)):
+        return name.lower()
+    if name == "Mul" and _has_mask(node):
+        return "a product with a mask"
+    return str(node.metadata.get(MASKED, ""))
 
 
 def _has_mask(node: Any) -> bool:

@@ -26,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointError
 
 from striate.errors import ModelError
+from striate.inside.projections.masks import Masks
 from striate.inside.projections.refusal import RefusedInPlace, overwrites_a_part, refuse_what_has_no_rule
 from striate.inside.projections.spellings import rectified_by
 
@@ -104,7 +105,7 @@ class _Rectifiers(TorchFunctionMode):
 
     def __init__(self, rule: Rule, others: str | None) -> None:
         super().__init__()
-        self.rule, self.others = rule, others
+        self.rule, self.others, self.masks = rule, others, Masks()
 
     def __torch_function__(
         self,
@@ -116,7 +117,7 @@ class _Rectifiers(TorchFunctionMode):
         kwargs = kwargs or {}
         rectified = rectified_by(func, args, kwargs)
         if rectified is None or not torch.is_grad_enabled():
-            result = func(*args, **kwargs)
+            result = self.masks.called(func, args, kwargs)
             hidden = "" if self.others else overwrites_a_part(func, args, kwargs)
             return RefusedInPlace.apply(args[0], hidden, self.rule) if hidden else result
         x, inplace = rectified
