@@ -24,7 +24,7 @@ import peers
 
 from striate import data
 
-SHARES = {"keras-mnist": 24_000, "vgg": 3_000}  # images of an epoch: a few seconds each for the slowest
+SHARES = {"keras-mnist": 24_000, "vgg": 2_048}  # images of an epoch: a few seconds each for the slowest
 EPOCHS = 3  # the first warms up
 CONTESTANTS = ("striate", *peers.PEERS)
 

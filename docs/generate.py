@@ -55,7 +55,10 @@ def _names() -> list[str]:
 
     from striate.cli.app import app
 
-    return list(get_command(app).commands)  # pyright: ignore[reportAttributeAccessIssue]
+    names: list[str] = []
+    for name, command in get_command(app).commands.items():  # pyright: ignore[reportAttributeAccessIssue]
+        names += [name, *(f"{name} {inner}" for inner in getattr(command, "commands", {}))]
+    return names
 
 
 if __name__ == "__main__":

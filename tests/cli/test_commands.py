@@ -111,7 +111,7 @@ def test_evaluate_prints_for_people(striate: Command, digits_run: Path, tmp_path
 
 def test_predict_goes_on_past_unreadable_files(striate: Command, digits_run: Path, photos: Path) -> None:
     said = striate("predict", digits_run, photos)
-    assert said.code == 1
+    assert said.code == 2
     assert "broken.jpg" in said.err
     assert len(said.out.splitlines()) == 36
 

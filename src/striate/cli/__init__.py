@@ -8,7 +8,6 @@ cannot be used, 1 for work that could not be finished. Heavy packages are import
 from __future__ import annotations
 
 import io
-import os
 import sys
 from typing import Any
 
@@ -24,10 +23,6 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a file name of any bytes, a terminal of any encoding
     try:
         return _run([word for word in words if word != "--debug"])
-    except BrokenPipeError:
-        # `striate describe vgg16 | head`: the reader has had enough. Python would complain again while closing stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as fault:
         if debug:
             raise

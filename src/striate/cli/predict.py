@@ -43,7 +43,7 @@ def predict(
 ) -> None:
     """Tell what images show: the most probable classes and their probabilities.
 
-    A file that cannot be read is named on standard error; the others are predicted, and the command ends with 1.
+    A file that cannot be read is named on standard error; the others are predicted, and the command ends with 2.
 
     Examples: striate predict runs/photos-default-1 new.jpg | striate predict RUN photos/ --top 3 --json
     """
@@ -63,7 +63,7 @@ def predict(
             named = ", ".join(f"{name} {percent(probability)}" for name, probability in answer.classes)
             console.show(f"{answer.image}: {named}")
     if unreadable:
-        raise typer.Exit(1)
+        raise typer.Exit(2)
 
 
 def _files(path: Path) -> list[Path]:
