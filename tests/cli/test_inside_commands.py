@@ -166,6 +166,23 @@ def test_an_atlas_says_what_it_made(striate: Command, digits_run: Path, tmp_path
     assert (tmp_path / "mine" / "index.html").resolve().as_uri() in said.out
 
 
+def test_an_atlas_of_all_splits(striate: Command, here: Path, photos: Path) -> None:
+    from striate import data
+
+    told = parsed(striate("atlas", *OWN_MODEL, "--data", photos, "--split", "all", "--out", here / "a", "--json"))
+    loaded = data.load(photos, size=(16, 16), channels=3)
+    splits = (loaded.train, loaded.validation, loaded.test)
+    assert told["images"] == sum(map(len, splits))
+    kept = json.loads((here / "a" / "atlas.json").read_text())
+    labels = [int(label) for split in splits for label in split.labels]
+    sources = [source for split in splits for source in split.sources]
+    places = [place for layer in kept["layers"] for unit in layer["units"] for place in unit["top"]]
+    assert max(place["image"] for place in places) >= len(loaded.train)
+    assert all(place["label"] == labels[place["image"]] for place in places)
+    assert all(place["source"] == sources[place["image"]] for place in places)
+    assert parsed(striate("atlas", *OWN_MODEL, "--data", "flat", "--split", "all", "--json"))["images"] == 7
+
+
 def test_a_folder_without_classes_can_be_looked_at(striate: Command, here: Path) -> None:
     said = striate("atlas", *OWN_MODEL, "--data", "flat", "--json")
     told = parsed(said)
@@ -202,6 +219,21 @@ def test_a_sheet_holds_the_answers_that_the_model_gives(striate: Command, digits
     maxima = [unit["maximum"] for unit in layer["units"]]
     assert layer["strongest"] == [u for u in np.argsort(maxima)[::-1].tolist() if maxima[u] > 0]
     assert pixels(told[0]["sheet"]).shape[1] == 2560
+
+
+def test_looking_tells_how_far_it_is(digits_run: Path) -> None:
+    from striate import data
+    from striate.report.look import look
+
+    told: list[tuple[str, int, int | None]] = []
+    model, image = Model.load(digits_run / "model.safetensors"), data.load("digits").test.images[0]
+    looked = look(model, image, progress=lambda stage, done, of: told.append((stage, done, of)))
+    assert looked.occlusion is not None
+    places = looked.occlusion.probability.size
+    assert told[:2] == [("projecting", 0, 1), ("projecting", 1, 1)]
+    assert {stage for stage, _, _ in told[2:]} == {"occluding"}
+    assert [done for _, done, _ in told[2:]] == sorted({done for _, done, _ in told[2:]})
+    assert told[-1] == ("occluding", places, places)
 
 
 def test_a_square_over_the_middle_hides_what_the_map_says(striate: Command, digits_run: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from striate.cli.options import (
     listed,
 )
 from striate.cli.source import Bar
-from striate.cli.subject import SplitName, Subject
+from striate.cli.subject import SplitNames, Subject
 from striate.report.numbers import count, percent, seconds
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def atlas(
     layers: LayersOption = None,
     top: Annotated[int, typer.Option("--top", min=1, max=100, help="Images to show for every unit.")] = 9,
     which: Annotated[
-        SplitName | None, typer.Option("--split", help="Which images to go through. Default: test.")
+        SplitNames | None, typer.Option("--split", help="Which images to go through. Default: test.")
     ] = None,
     out: OutOption = None,
     rule: RuleOption = "deconvnet",
@@ -97,7 +97,7 @@ def atlas_of(
     rule: Literal["deconvnet", "guided", "gradient"] = "deconvnet",
     others: Literal["gradient"] | None = None,
 ) -> Atlas:
-    """The atlas over the test split of `loaded`, made with a progress bar."""
+    """The atlas over the test split of `loaded`, as `Subject.images` chose it, made with a progress bar."""
     from striate import inside
 
     with Bar() as bar:

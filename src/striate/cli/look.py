@@ -28,6 +28,7 @@ from striate.cli.options import (
     RuleOption,
     listed,
 )
+from striate.cli.source import Bar
 from striate.cli.subject import Subject, split
 from striate.errors import UserError
 from striate.report.numbers import percent
@@ -89,10 +90,11 @@ def look(
     images = shown(subject, wanted, named, data_root)
     folder, done = out or subject.place("look"), list[dict[str, object]]()
     for number, one in enumerate(images):
-        looked = looked_at(
-            subject.model, one.pixels, source=one.source, true_class=one.label, layers=listed(layers), units=units,
-            square=square, rule=rule, others=others,
-        )  # fmt: skip
+        with Bar() as bar:
+            looked = looked_at(
+                subject.model, one.pixels, source=one.source, true_class=one.label, layers=listed(layers), units=units,
+                square=square, rule=rule, others=others, progress=bar,
+            )  # fmt: skip
         picture, numbers = write_look(looked, folder, _stem(one.source, [other.source for other in images[:number]]))
         done.append({"image": one.source, "sheet": str(picture), "numbers": str(numbers)} | _answer(looked))
         if not json:

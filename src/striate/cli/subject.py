@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from striate.train import Run
 
 SplitName = Literal["train", "validation", "test"]
+SplitNames = Literal["train", "validation", "test", "all"]
 
 
 @final
@@ -88,14 +89,14 @@ class Subject:
             return self.path.parent / f"{self.path.stem}-{name}"
         return Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', self.model.name)}-{name}")
 
-    def images(self, named: str | None, root: Path | None, which: SplitName | None) -> DataSet:
+    def images(self, named: str | None, root: Path | None, which: SplitNames | None) -> DataSet:
         """Images to look at, as the test split of a data set: of the run's data, of those named, or of a plain folder.
 
         Their classes need not be the model's.
 
         Arguments:
             named: what `data.load` takes, or a folder of images without class folders, whose classes are then unknown.
-            which: the split to take; test unless said.
+            which: the split to take, or `all` of them, one after the other; test unless said.
 
         Raises:
             DataError: nothing says which images, or there are none.
@@ -103,11 +104,11 @@ class Subject:
         source = self._source(named, root)
         plain = source.load_unlabelled() if named is not None else None
         if plain is not None:
-            if which is not None:
+            if which not in (None, "all"):
                 raise DataError(f"{source.name_or_path} has no class folders and so no splits: leave out --split")
             return plain
         loaded, which = source.load(), which or "test"
-        chosen = split(loaded, which)
+        chosen = _all(loaded) if which == "all" else split(loaded, which)
         if not len(chosen):
             raise DataError(f"{loaded.name} has no {which} images")
         return replace(loaded, name=f"{loaded.name}, {which}", test=chosen)
@@ -157,6 +158,12 @@ class Subject:
 def split(loaded: DataSet, name: SplitName) -> Split:
     """One split of a data set by its name."""
     return {"train": loaded.train, "validation": loaded.validation, "test": loaded.test}[name]
+
+
+def _all(loaded: DataSet) -> Split:
+    from striate.inside.atlases.joined import joined
+
+    return joined([loaded.train, loaded.validation, loaded.test])
 
 
 def _listed(classes: tuple[str, ...]) -> str:

@@ -22,6 +22,9 @@ from striate.inside.watching.answers import probabilities
 from striate.inside.watching.watch import as_input, undisturbed
 from striate.model import Model
 
+Progress = Callable[[str, int, int | None], None]
+"""Told the stage, how much of it is done, and of how much."""
+
 MOST_LAYERS = 8
 """Layers on a sheet where none are named; of more convolutions so many are taken, evenly spread."""
 
@@ -129,6 +132,7 @@ def look(
     square: int | None = None,
     rule: Rule = "deconvnet",
     others: Literal["gradient"] | None = None,
+    progress: Progress | None = None,
 ) -> Looked:
     """Everything that one sheet shows of what a network makes of one image.
 
@@ -140,6 +144,7 @@ def look(
         units: strongest units to project, for each layer.
         square: side of the occluding square in pixels; a fifth of the image unless given.
         rule, others: of the projections, as in `project`.
+        progress: told the stage (`projecting`, `occluding`), how many layers or places are done, and of how many.
 
     Raises:
         ModelError: there is no such layer, or the module cannot be looked into.
@@ -152,7 +157,12 @@ def look(
     def projected(response: Response, chosen: list[int]) -> list[Excited]:
         return _excited(chosen, said, lambda: project_strongest(model, x, response, chosen, rule, others=others))
 
-    excited = {name: projected(response, response.strongest(units)) for name, response in shown.items()}
+    tell = progress or _untold
+    excited: dict[str, Sequence[Excited]] = {}
+    for done, (name, response) in enumerate(shown.items()):
+        tell("projecting", done, len(shown))
+        excited[name] = projected(response, response.strongest(units))
+    tell("projecting", len(shown), len(shown))
     shares = _probabilities(model, x)
     target = None if shares is None else int(shares.argmax()) if true_class is None else true_class
     watched = last_maps(model, x)
@@ -162,7 +172,7 @@ def look(
     elif watched is None:
         said.append("no layer with a name gives maps: no occlusion, no Grad-CAM")
     else:
-        seen, cam = _occluded(model, x, watched, target, square), grad_cam(model, x, watched, target)
+        seen, cam = _occluded(model, x, watched, target, square=square, tell=tell), grad_cam(model, x, watched, target)
     return Looked(
         model=model.name,
         source=source,
@@ -218,8 +228,14 @@ def _probabilities(model: Model, x: Tensor) -> Float[np.ndarray, " classes"] | N
     return probabilities(outputs)[0].double().cpu().numpy()
 
 
-def _occluded(model: Model, x: Tensor, layer: str, target: int, square: int | None) -> Occlusion:
+def _occluded(model: Model, x: Tensor, layer: str, target: int, *, square: int | None, tell: Progress) -> Occlusion:
     rows, columns = int(x.shape[1]), int(x.shape[2])
     stride = max(1, round(rows / PLACES)), max(1, round(columns / PLACES))
     size = (2 * (rows // 10) + 1, 2 * (columns // 10) + 1) if square is None else (square, square)
-    return occlude(model, x, layer, target, size=size, stride=stride)
+    return occlude(
+        model, x, layer, target, size=size, stride=stride, progress=lambda done, of: tell("occluding", done, of)
+    )
+
+
+def _untold(stage: str, done: int, of: int | None) -> None:
+    """The progress that nobody asked for."""

@@ -19,7 +19,11 @@ from torch import Tensor
 
 from striate.data.dataset import DataSet, Split
 from striate.errors import DataError
+from striate.inside.atlases.joined import Joined
 from striate.model import Preprocessing
+
+_WHOLE = (np.ndarray, Tensor, Joined)
+"""What can be asked for any of its images; anything else is gone through in batches."""
 
 
 class Block(NamedTuple):
@@ -36,8 +40,8 @@ class Stream:
     """A data set that can be gone through again and again, without ever being in memory as a whole.
 
     Attributes:
-        source: an array or tensor (N, C, H, W), indexed as needed; or an iterable of batches, of images or of
-            (images, labels).
+        source: an array, joined arrays or a tensor (N, C, H, W), indexed as needed; or an iterable of batches, of
+            images or of (images, labels).
         labels: int64 (N,) or None.
         sources: where each image came from, or ().
         classes: names, or ().
@@ -53,11 +57,11 @@ class Stream:
     @property
     def count(self) -> int | None:
         """How many images there are; None where only going through them tells."""
-        return len(self.source) if isinstance(self.source, np.ndarray | Tensor) else None
+        return len(self.source) if isinstance(self.source, _WHOLE) else None
 
     def blocks(self, size: int, only: Sequence[int] | NDArray[np.int64] | None = None) -> Iterator[Block]:
         """The images in blocks of `size` (the last one may be smaller): all, or those of ascending indices `only`."""
-        if isinstance(self.source, np.ndarray | Tensor):
+        if isinstance(self.source, _WHOLE):
             wanted = range(len(self.source)) if only is None else only
             for start in range(0, len(wanted), size):
                 indices = torch.as_tensor(list(wanted[start : start + size]), dtype=torch.long)
@@ -142,7 +146,7 @@ def stream(data: object, preprocessing: Preprocessing | None = None, classes: tu
 
 
 def _check(source: object) -> None:
-    if isinstance(source, np.ndarray | Tensor):
+    if isinstance(source, _WHOLE):
         shape = tuple(cast("Tensor", source).shape)
         if len(shape) != 4:
             raise DataError(f"images must have the shape (N, channels, rows, columns), found {shape}")

@@ -6,7 +6,7 @@ probability of the true class, (e) the most probable label, as functions of wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -78,6 +78,7 @@ def occlude(
     value: float | Sequence[float] = 0.0,
     unit: int | None = None,
     batch: int = 64,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Occlusion:
     """Slides a square of one value over the image and records activity, probability and label at every place.
 
@@ -98,6 +99,7 @@ def occlude(
             the mean colour of the training data, a grey.
         unit: the unit to watch instead of the strongest.
         batch: how many places are computed at once; does not change the result but for rounding.
+        progress: told how many places are done, and of how many.
 
     Raises:
         DataError: if size, stride, value, class or unit are out of range.
@@ -125,6 +127,8 @@ def occlude(
             covered = _covered(places[k : k + batch], size, (height, width)).to(image_1chw.device)
             answer, activities = _answer(still, seen, layer, torch.where(covered, filling, image_1chw))
             found.append(torch.stack([activities[:, unit], answer[:, true_class].double(), answer.argmax(1)], 1).cpu())
+            if progress is not None:
+                progress(min(k + batch, len(places)), len(places))
     maps = torch.cat(found).numpy().reshape(len(rows), len(columns), 3)
     return Occlusion(
         layer=layer,
