@@ -311,3 +311,16 @@ def test_images_that_the_model_does_not_take_are_refused_at_once(tmp_path: Path)
     with pytest.raises(DataError, match=r"image 2 has the shape \(1, 9, 9\), those before it \(1, 8, 8\)"):
         atlas(net, batches, tmp_path / "atlas")
     assert not list(tmp_path.iterdir())
+
+
+def test_sheets_of_many_places_stay_within_what_webp_allows(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 288, 1), nn.ReLU())
+    with torch.no_grad():  # all but one unit are dead
+        net[0].bias[:287] = -100  # pyright: ignore[reportIndexIssue]
+    made = atlas(net, torch.rand(2, 1, 4, 4), tmp_path / "a", top=49)
+    sizes: list[tuple[int, int]] = []
+    for name in made.layer("0")["sheets"]:
+        with Image.open(made.path / name) as sheet:
+            sizes.append(sheet.size)
+    assert len(sizes) == 2
+    assert max(height for _, height in sizes) <= 12_000

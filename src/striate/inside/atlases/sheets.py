@@ -20,8 +20,11 @@ multiples."""
 COLUMNS = 8
 """Units side by side."""
 
-ROWS = 64
-"""Rows of units on one sheet: its height stays far below the 16,383 pixels that WebP allows."""
+HIGHEST = 12_000
+"""Rows of pixels on one sheet, at most: WebP allows 16,383."""
+
+GUTTER = 12
+"""Pixels between units."""
 
 
 def patch_pictures(patches: UInt8[np.ndarray, "top channel row column"]) -> list[Picture]:
@@ -90,9 +93,20 @@ def sheets(
         if top >= 4
         else blank(rows, width)
     )
-    for first in range(0, len(units), COLUMNS * ROWS):
-        chosen = units[first : first + COLUMNS * ROWS]
-        yield grid([unit_plate(*unit, top) if len(unit[0]) else dead for unit in chosen], COLUMNS, gutter=12)
+    count = COLUMNS * rows_of_units(rows)
+    for first in range(0, len(units), count):
+        chosen = units[first : first + count]
+        yield grid([unit_plate(*unit, top) if len(unit[0]) else dead for unit in chosen], COLUMNS, gutter=GUTTER)
+
+
+def rows_of_units(height: int) -> int:
+    """How many rows of units of this height stand on one sheet.
+
+    Example:
+        >>> rows_of_units(148), rows_of_units(498)
+        (75, 23)
+    """
+    return max(1, HIGHEST // (height + GUTTER))
 
 
 def write_webp(path: Path, picture: Picture, *, exact: bool) -> None:
