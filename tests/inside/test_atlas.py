@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from striate.data.dataset import Split
 from striate.errors import DataError, Failure, ModelError
+from striate.inside.atlases.array_files import ArrayFile
 from striate.inside.atlases.atlas import atlas
 from striate.inside.atlases.folder import Atlas
 from striate.inside.projections.projection import project
@@ -324,3 +327,19 @@ def test_sheets_of_many_places_stay_within_what_webp_allows(tmp_path: Path) -> N
             sizes.append(sheet.size)
     assert len(sizes) == 2
     assert max(height for _, height in sizes) <= 12_000
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system promises no room on the disk")
+def test_room_on_the_disk_is_there_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.safetensors"
+    with ArrayFile(path, {"x": ((1000, 1000), "float32")}):
+        held = path.stat()
+        assert held.st_blocks * 512 >= held.st_size > 4e6
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=r"No space left on device: the arrays of a layer take .* MB"):
+        atlas(small_net(), gray_images(), tmp_path / "full")
+    assert [left.name for left in tmp_path.iterdir()] == ["a.safetensors"]

@@ -3,7 +3,9 @@ be."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
@@ -21,6 +23,10 @@ class ArrayFile:
 
     The format: the length of the header (8 bytes, little-endian), the header (JSON: name -> type, shape, first and last
     byte), then the arrays.
+
+    Raises:
+        OSError: if there is no room for it on the disk; said at once, as writing into memory that the disk has no room
+            for would end the process.
 
     Example:
         >>> import tempfile
@@ -42,7 +48,8 @@ class ArrayFile:
         text += b" " * (-len(text) % 8)
         with path.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
-            file.truncate(8 + len(text) + end)
+            file.flush()
+            _reserve(file.fileno(), 8 + len(text) + end, path)
         self._arrays = {
             name: np.memmap(path, np.dtype(dtype), "r+", 8 + len(text) + header[name]["data_offsets"][0], shape)
             for name, (shape, dtype) in arrays.items()
@@ -58,3 +65,15 @@ class ArrayFile:
     def __exit__(self, *_: object) -> None:
         # Not flushed: the folder gets its name last, and forcing gigabytes to the disk takes longer than all else.
         self._arrays = {}
+
+
+def _reserve(descriptor: int, size: int, path: Path) -> None:
+    """Makes the file as long as it will be, with room on the disk for all of it where the system can promise that."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as fault:
+            if fault.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                said = f"{fault.strerror}: the arrays of a layer take {size / 1e6:,.0f} MB"
+                raise OSError(fault.errno, said, str(path)) from None
+    os.truncate(descriptor, size)
