@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +96,15 @@ def sheets(
         else blank(rows, width)
     )
     count = COLUMNS * rows_of_units(rows)
-    for first in range(0, len(units), count):
-        chosen = units[first : first + count]
-        yield grid([unit_plate(*unit, top) if len(unit[0]) else dead for unit in chosen], COLUMNS, gutter=GUTTER)
+
+    def drawn(unit: tuple[NDArray[np.uint8], NDArray[np.float16]]) -> Picture:
+        return unit_plate(*unit, top) if len(unit[0]) else dead
+
+    # Reading, reducing and scaling the arrays is NumPy's work, which lets other threads go on.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for first in range(0, len(units), count):
+            chosen = units[first : first + count]
+            yield grid(list(pool.map(drawn, chosen)), COLUMNS, gutter=GUTTER)
 
 
 def rows_of_units(height: int) -> int:
