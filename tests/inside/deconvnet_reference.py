@@ -118,7 +118,7 @@ def one_up(  # noqa: PLR0911, PLR0912 - a branch for each kind of layer
             y = F.pad(x, (left, right, top, bottom))
             return y, lambda a: a[:, :, top : a.shape[2] - bottom, left : a.shape[3] - right]
         case _:
-            raise NotImplementedError(type(layer))
+            raise TypeError(f"the reference knows no {type(layer).__name__}")
 
 
 def filtered(layer: nn.Conv2d, arriving: Tensor, shape: torch.Size) -> Tensor:
