@@ -154,7 +154,8 @@ def compare(
         recipe: of the variants given as text; `Recipe()` unless given.
         seeds: how many (0, 1, ...), or which.
         metric: what is compared, or its name as `metrics.metric` reads it.
-        rates: learning rates to choose from; by default `GRID` times each recipe's own. One rate: no tuning.
+        rates: learning rates to choose from; by default `GRID` times each recipe's own. One rate: no tuning. None, ():
+            each recipe's own, no tuning.
         out: the folder of the records, where an interrupted comparison goes on and a finished one is only read.
         workers: processes. Results do not depend on it. With more than one, a script that calls this needs the usual
             `if __name__ == "__main__":`, as the processes import it.
@@ -257,7 +258,7 @@ def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, 
 
 
 def _tuned(variants: Sequence[Variant], trials: Trials, rates: Sequence[float] | None, tune_by: Metric) -> list[Tuned]:
-    grids = [tuple(rates) if rates else tuple(one.recipe.learning_rate * k for k in GRID) for one in variants]
+    grids = [_grid(one.recipe.learning_rate, rates) for one in variants]
     asked = [
         _trial(_at_rate(one, rate), trials.data, seed, curve=tune_by.curve, tuning=True)
         for one, grid in zip(variants, grids, strict=True)
@@ -271,6 +272,13 @@ def _tuned(variants: Sequence[Variant], trials: Trials, rates: Sequence[float] |
         return [[next(records) for _ in TUNING_SEEDS] for _ in grid] if len(grid) > 1 else []
 
     return [_choice(grid, taken(grid), tune_by) for grid in grids]
+
+
+def _grid(own: float, rates: Sequence[float] | None) -> tuple[float, ...]:
+    """The rates that a variant whose recipe has the rate `own` chooses from."""
+    if rates is None:
+        return tuple(own * k for k in GRID)
+    return tuple(rates) or (own,)
 
 
 def _choice(grid: tuple[float, ...], records: list[list[Record]], tune_by: Metric) -> Tuned:

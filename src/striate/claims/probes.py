@@ -2,6 +2,7 @@
 
 - `robustness`: accuracy and feature distance on test images that are shifted or noisy.
 - `gradients`: the size of the gradient of every layer's weights, at the first draw and after training.
+- `named`: the class that the model names for every test image.
 - `path`: when each layer's weights had come half of their way, and how the layers follow shifts, turns and growth.
 """
 
@@ -41,12 +42,14 @@ MOTIONS: dict[Kind, tuple[float, ...]] = {"shift": (1, 2, 3), "rotate": (10, 20,
 
 def look(
     name: str, model: Model, data: DataSet, *, seed: int, path: Sequence[tuple[int, dict[str, Tensor]]]
-) -> dict[str, Any]:
+) -> dict[str, Any] | list[int]:
     """What the probe `name` finds. `path`: steps and the weights after them, the first draw first."""
     if name == "robustness":
         return robustness(model, data.test, seed)
     if name == "gradients":
         return {"start": gradients(model, data.train, path[0][1]), "end": gradients(model, data.train, None)}
+    if name == "named":
+        return model.predict(data.test.images).argmax(1).tolist()
     return {"half_way": half_way(path), "moved": _moved(model, data.validation)}
 
 
