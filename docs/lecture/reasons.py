@@ -113,5 +113,5 @@ def _moved(maps: torch.Tensor, kind: str, amount: float, unit: int) -> torch.Ten
 def _error(study: Study, kind: str, amount: float) -> float:
     """The relative error of conv1 where only real pixels are seen, for the image."""
     outside = float(study.x.min())
-    found = inside.equivariance(study.model, study.x, "conv1", transform=kind, amounts=[amount], outside=outside)
+    found = inside.equivariance(study.model, "conv1", study.x, transform=kind, amounts=[amount], outside=outside)
     return float(found.interior[0, 0, 0])

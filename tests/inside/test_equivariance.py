@@ -32,7 +32,7 @@ def padded() -> nn.Sequential:
 
 @pytest.mark.parametrize("transform", ["shift", "shift_columns"])
 def test_shifts_by_whole_strides_are_exact_in_the_interior_only(transform: Kind) -> None:
-    found = equivariance(padded(), pictures(), transform=transform, amounts=[-4, -1, 0, 1, 2, 4])
+    found = equivariance(padded(), None, pictures(), transform=transform, amounts=[-4, -1, 0, 1, 2, 4])
     assert [stride[0] for stride in found.strides] == [1, 1, 1, 2, 2, 4]
     for layer, (stride, _) in enumerate(found.strides):
         for a, amount in enumerate(found.amounts):
@@ -47,7 +47,7 @@ def test_shifts_by_whole_strides_are_exact_in_the_interior_only(transform: Kind)
 
 def test_errors_against_a_loop_over_positions() -> None:
     net, x, amount = padded(), pictures(n=1), 2
-    found = equivariance(net, x, "4", amounts=[amount])
+    found = equivariance(net, "4", x, amounts=[amount])
     moved = torch.zeros_like(x)
     moved[:, :, amount:] = x[:, :, :-amount]
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_errors_against_a_loop_over_positions() -> None:
 @pytest.mark.parametrize(("kind", "amount"), [("rotate", 90), ("rotate", 31.0), ("scale", 1.4), ("scale", 0.7)])
 def test_what_looks_at_single_pixels_is_equivariant_to_everything_that_is_linear(kind: Kind, amount: float) -> None:
     net = nn.Sequential(nn.Conv2d(2, 3, 1, bias=False)).double()
-    found = equivariance(net, pictures(), transform=kind, amounts=[amount])
+    found = equivariance(net, None, pictures(), transform=kind, amounts=[amount])
     assert found.interior.max() < EXACT
     assert found.positions[0, 0] > 100
 
@@ -79,12 +79,12 @@ def test_a_symmetric_filter_is_equivariant_to_quarter_turns_and_another_is_not()
     net = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU()).double()
     weight = net.state_dict()["0.weight"]
     weight.copy_(sum((torch.rot90(weight, k, (2, 3)) for k in range(4)), torch.zeros_like(weight)))
-    symmetric = equivariance(net, pictures(), transform="rotate", amounts=[90, 180, 270])
+    symmetric = equivariance(net, None, pictures(), transform="rotate", amounts=[90, 180, 270])
     assert symmetric.matched.all()
     assert symmetric.interior.max() < EXACT
     assert symmetric.whole.max() < EXACT  # zeros around the image turn with it
-    assert equivariance(padded(), pictures(), "0", transform="rotate", amounts=[90, 20]).interior.min() > 0.1
-    assert equivariance(padded(), pictures(), "0", transform="scale", amounts=[1.3]).interior.min() > 0.1
+    assert equivariance(padded(), "0", pictures(), transform="rotate", amounts=[90, 20]).interior.min() > 0.1
+    assert equivariance(padded(), "0", pictures(), transform="scale", amounts=[1.3]).interior.min() > 0.1
 
 
 @pytest.mark.parametrize("transform", ["shift", "rotate", "scale"])
@@ -94,7 +94,8 @@ def test_interior_positions_do_not_see_what_is_beyond_the_border(transform: Kind
     unpadded = nn.Sequential(nn.Conv2d(2, 2, (5, 3), stride=(2, 1)), nn.AvgPool2d(2)).double()
     for net in (padded(), unpadded):
         one, other = (
-            equivariance(net, pictures(), transform=transform, amounts=[amount], outside=value) for value in (0, 50.0)
+            equivariance(net, None, pictures(), transform=transform, amounts=[amount], outside=value)
+            for value in (0, 50.0)
         )
         assert np.allclose(one.interior, other.interior, rtol=1e-9, atol=EXACT, equal_nan=True)
         assert one.positions[0, 0] > 0
@@ -116,7 +117,7 @@ def test_regions_take_the_positions_of_the_loop() -> None:
 
 def test_one_position_cannot_move() -> None:
     net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.AdaptiveAvgPool2d(1)).double()
-    found = equivariance(net, pictures(), transform="shift", amounts=[0, 2])
+    found = equivariance(net, None, pictures(), transform="shift", amounts=[0, 2])
     assert found.positions[1].tolist() == [1, 0]
     assert (found.whole[1, 0] == 0).all()
     assert (found.whole[1, 1] > 0).all()
@@ -132,28 +133,48 @@ def test_other_precisions_are_as_exact_as_they_are_and_the_module_stays(make: Ca
     before = {key: value.clone() for key, value in net.state_dict().items()}
     rounding = torch.finfo(net[0].weight.dtype).eps  # pyright: ignore[reportArgumentType]
     with torch.inference_mode():
-        found = equivariance(net, pictures(), ["0", "5"], amounts=[4], batch=1)
+        found = equivariance(net, ["0", "5"], pictures(), amounts=[4], batch=1)
     with pytest.raises(ModelError, match="layer 'conv' gives no maps"):
-        equivariance(net, pictures(), ["conv"], amounts=[4])
+        equivariance(net, ["conv"], pictures(), amounts=[4])
     assert found.interior.max() < 10 * rounding
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert net.training
 
 
+def test_without_amounts_every_layer_meets_a_shift_that_it_can_follow() -> None:
+    net, x = padded(), pictures(side=48)
+    assert equivariance(net, "0", x).amounts == (1, 2, 4)
+    assert equivariance(net, "0", x, transform="scale").amounts == (0.75, 1.25, 1.5)
+    deep = nn.Sequential(*net, nn.MaxPool2d(2), nn.Conv2d(4, 2, 1).double())
+    found = equivariance(deep, "7", x)
+    assert found.amounts == (1, 2, 4, 8)
+    assert found.matched.tolist() == [[False, False, False, True]]
+    assert found.interior[0, 3].max() < EXACT
+    tall = nn.Sequential(nn.Conv2d(2, 2, (3, 1), stride=(3, 1))).double()
+    assert equivariance(tall, None, x).amounts == (1, 2, 3, 4)
+    assert equivariance(tall, None, x, transform="shift_columns").amounts == (1, 2, 4)
+    small = nn.Sequential(nn.AvgPool2d(24), nn.Conv2d(2, 2, 1)).double()
+    assert equivariance(small, "1", pictures()).amounts == (1, 2, 4)  # as wide as the image: no such shift
+
+
 def test_vectors_and_bad_amounts_are_refused() -> None:
     net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten()).double()
     with pytest.raises(ModelError, match="layer '1' gives no maps, so nothing in it can move; those that do: 0"):
-        equivariance(net, pictures(), "1", amounts=[1])
+        equivariance(net, "1", pictures(), amounts=[1])
     with pytest.raises(DataError, match="whole pixels"):
-        equivariance(net, pictures(), "0", amounts=[0.5])
+        equivariance(net, "0", pictures(), amounts=[0.5])
+    with pytest.raises(DataError, match="transform must be one of shift, shift_columns, rotate, scale, found 'turn'"):
+        equivariance(net, "0", pictures(), transform="turn")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(DataError, match=r"images are needed, a tensor .*; found str"):
+        equivariance(net, pictures(), "0")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_module_may_overwrite_its_input() -> None:
     x = pictures()
     one, other = (
-        equivariance(nn.Sequential(nn.Tanh(), nn.ReLU(inplace=i)), x, "1", amounts=[0, 1]) for i in (True, False)
+        equivariance(nn.Sequential(nn.Tanh(), nn.ReLU(inplace=i)), "1", x, amounts=[0, 1]) for i in (True, False)
     )
-    overwriting = equivariance(nn.Sequential(nn.ReLU(inplace=True)), x, "0", amounts=[0, 1])
+    overwriting = equivariance(nn.Sequential(nn.ReLU(inplace=True)), "0", x, amounts=[0, 1])
     assert (one.whole == other.whole).all()
     assert (overwriting.whole == 0).all()
     assert torch.equal(x, pictures())

@@ -89,6 +89,11 @@ def test_the_batch_does_not_matter_and_the_module_stays_as_it_was() -> None:
     assert net.training
 
 
+def test_amounts_that_are_not_named_are_the_usual_ones() -> None:
+    assert invariance(classifier(), pictures(), "0").amounts == (1, 2, 4)
+    assert invariance(classifier(), pictures(), "0", transform="rotate").amounts == (15, 45, 90)
+
+
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(DataError, match="5 images, 2 classes"):
         invariance(classifier(), pictures(), ["0"], amounts=[1], true_classes=[0, 1])

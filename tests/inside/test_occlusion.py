@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
 from striate.inside.studies.occlusion import occlude
+from striate.layers.values import Pair
 from striate.model import Model, Preprocessing
 
 
@@ -132,3 +133,26 @@ def test_a_model_takes_uint8_images() -> None:
     one, other = occlude(model, image, "2", 1, size=3, stride=3), occlude(net, floats, "2", 1, size=3, stride=3)
     assert np.allclose(one.probability, other.probability, rtol=1e-5)
     assert one.probability_before == pytest.approx(model.predict(image[None].numpy())[0, 1], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sides", "size", "places"),
+    [
+        ((8, 8), 3, (8, 8)),
+        ((28, 28), 5, (14, 14)),
+        ((32, 20), 5, (11, 7)),
+        ((2, 2), 3, (2, 2)),
+        ((61, 61), 13, (13, 13)),
+    ],
+)
+def test_a_square_and_its_steps_of_their_own(sides: Pair, size: int, places: Pair) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    found = occlude(net, torch.ones(1, *sides), "1", 0)
+    assert found.size == (size, size)
+    assert found.probability.shape == places
+    assert max(places) <= 15
+    covered = np.zeros(sides, dtype=bool)
+    for i, j in np.ndindex(places):
+        top, left, bottom, right = found.box(i, j)
+        covered[top:bottom, left:right] = True
+    assert covered.all()

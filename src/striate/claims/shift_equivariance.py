@@ -81,7 +81,7 @@ def _mean(
 ) -> dict[str, float]:
     from striate import inside
 
-    found = [inside.equivariance(m, x, layers, transform=kind, amounts=[amount]) for m in modules]
+    found = [inside.equivariance(m, layers, x, transform=kind, amounts=[amount]) for m in modules]
     part = "interior" if kind == "shift" else "whole"
     values = np.array([getattr(one, part)[:, 0] for one in found])
     matched: list[bool] = found[0].matched[:, 0].tolist()

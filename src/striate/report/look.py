@@ -231,9 +231,8 @@ def _probabilities(model: Model, x: Tensor) -> Float[np.ndarray, " classes"] | N
 def _occluded(model: Model, x: Tensor, layer: str, target: int, *, square: int | None, tell: Progress) -> Occlusion:
     rows, columns = int(x.shape[1]), int(x.shape[2])
     stride = max(1, round(rows / PLACES)), max(1, round(columns / PLACES))
-    size = (2 * (rows // 10) + 1, 2 * (columns // 10) + 1) if square is None else (square, square)
     return occlude(
-        model, x, layer, target, size=size, stride=stride, progress=lambda done, of: tell("occluding", done, of)
+        model, x, layer, target, size=square, stride=stride, progress=lambda done, of: tell("occluding", done, of)
     )
 
 

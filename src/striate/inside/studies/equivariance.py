@@ -26,7 +26,7 @@ from striate.errors import ModelError
 from striate.inside.receptive.fields import ReceptiveField, receptive_fields
 from striate.inside.studies.regions import Region, region
 from striate.inside.studies.spread import Spread
-from striate.inside.studies.transforms import Kind, Motion, sampled, transformed
+from striate.inside.studies.transforms import Kind, Motion, motions, sampled, transformed
 from striate.inside.watching.answers import listed, some_images
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import as_input, layer_shapes, opened, undisturbed, watch
@@ -34,6 +34,9 @@ from striate.inside.watching.watch import as_input, layer_shapes, opened, undist
 if TYPE_CHECKING:
     from striate.layers.values import Pair
     from striate.model import Model
+
+AXIS: dict[Kind, int] = {"shift": 0, "shift_columns": 1}
+"""The axis along which a shift moves: 0 for rows, 1 for columns."""
 
 
 @final
@@ -69,11 +72,11 @@ class Equivariance:
 
 def equivariance(
     model: Model | nn.Module,
+    layers: str | Sequence[str] | None,
     images: Float[Tensor, "batch channel height width"],
-    layers: str | Sequence[str] | None = None,
     *,
     transform: Kind = "shift",
-    amounts: Sequence[float],
+    amounts: Sequence[float] | None = None,
     outside: float = 0.0,
     batch: int = 8,
 ) -> Equivariance:
@@ -81,10 +84,12 @@ def equivariance(
 
     Arguments:
         model: a `Model`, or any module.
+        layers: one layer or several that give maps; None for all of them. A layer with one position along an axis
+            cannot move along it: there equivariance means invariance.
         images: preprocessed as the module takes them; for a `Model` also uint8, before preprocessing.
-        layers: layers that give maps; by default all of them. A layer with one position along an axis cannot move
-            along it: there equivariance means invariance.
-        transform, amounts: the motion, units as `transforms.Kind` says.
+        transform, amounts: the motion, units as `transforms.Kind` says. Amounts that are not named are
+            `transforms.USUAL`, and for a shift also the stride of every layer, as far as the image is large: only a
+            shift by a multiple of its stride can be exact.
         outside: what comes in from beyond the border, in the units of the preprocessed images.
         batch: images computed at once; memory holds two sets of their maps.
 
@@ -98,29 +103,43 @@ def equivariance(
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2)).double()
-        >>> found = equivariance(net, torch.rand(1, 1, 12, 12), amounts=[1, 2])
-        >>> found.layers, (found.interior[..., 0] < 1e-12).tolist()
-        (('0', '1', '2'), [[True, True], [True, True], [False, True]])
+        >>> images = torch.rand((1, 1, 12, 12), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> equivariance(net, "2", images).amounts
+        (1.0, 2.0, 4.0)
+        >>> found = equivariance(net, ["0", "2"], images, amounts=[1, 2])
+        >>> (found.interior[..., 0] < 1e-12).tolist()
+        [[True, True], [False, True]]
     """
     module, images = opened(model, some_images(images))
-    motions = [Motion(transform, amount) for amount in amounts]
     shapes = {name: shape for name, shape in layer_shapes(module, images[:1].clone()).items() if len(shape) == 3}
     names = tuple(shapes) if layers is None else listed(layers)
     fields = receptive_fields(module, tuple(images.shape[1:]))
+    looks = [_field(fields, shapes, name) for name in names]
+    moved = _usual(transform, looks) if amounts is None else motions(transform, amounts)
     regions = [
-        [region(_field(fields, shapes, name), _size(shapes[name]), motion) for motion in motions] for name in names
+        [region(look, _size(shapes[name]), motion) for motion in moved] for name, look in zip(names, looks, strict=True)
     ]
-    errors = _errors(module, images, names, motions, regions, outside=outside, batch=batch)
+    errors = _errors(module, images, names, moved, regions, outside=outside, batch=batch)
     return Equivariance(
         transform=transform,
-        amounts=tuple(float(amount) for amount in amounts),
+        amounts=tuple(float(motion.amount) for motion in moved),
         layers=names,
-        strides=tuple(fields[name].stride for name in names),
+        strides=tuple(look.stride for look in looks),
         interior=errors[0],
         whole=errors[1],
         positions=np.array([[int(region.interior.sum()) for region in row] for row in regions]),
         matched=np.array([[region.matched for region in row] for row in regions]),
     )
+
+
+def _usual(transform: Kind, looks: Sequence[ReceptiveField]) -> tuple[Motion, ...]:
+    """The usual motions; of shifts also those by the strides of layers that look so, short of the image's side."""
+    usual = motions(transform, None)
+    if transform not in AXIS:
+        return usual
+    axis = AXIS[transform]
+    strides = {look.stride[axis] for look in looks if 0 < look.stride[axis] < look.image[axis]}
+    return motions(transform, sorted({*strides, *(motion.amount for motion in usual)}))
 
 
 def _field(fields: dict[str, ReceptiveField], shapes: dict[str, tuple[int, ...]], name: str) -> ReceptiveField:

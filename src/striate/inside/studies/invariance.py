@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from striate.errors import DataError
 from striate.inside.studies.spread import Spread
-from striate.inside.studies.transforms import Kind, Motion, transformed
+from striate.inside.studies.transforms import Kind, Motion, motions, transformed
 from striate.inside.watching.answers import listed, probabilities, require_classes, some_images
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
@@ -60,7 +60,7 @@ def invariance(
     layers: str | Sequence[str],
     *,
     transform: Kind = "shift",
-    amounts: Sequence[float],
+    amounts: Sequence[float] | None = None,
     true_classes: Sequence[int] | None = None,
     outside: float = 0.0,
     batch: int = 64,
@@ -71,7 +71,8 @@ def invariance(
         model: a `Model`, or any module; with `true_classes` it must give class scores (batch, classes).
         images: preprocessed as the module takes them; for a `Model` also uint8, before preprocessing.
         layers: any layer or layers, maps or vectors.
-        transform, amounts: the motion, units as `transforms.Kind` says.
+        transform, amounts: the motion, units as `transforms.Kind` says; amounts that are not named are
+            `transforms.USUAL`.
         true_classes: one per image, from 0; without them only distances are measured.
         outside: what comes in from beyond the border, in the units of the preprocessed images; 0 is the mean colour.
         batch: images computed at once; memory holds the features of one batch.
@@ -88,12 +89,12 @@ def invariance(
     """
     module, images = opened(model, some_images(images))
     layers = listed(layers)
-    motions = [Motion(transform, amount) for amount in amounts]
+    moved = motions(transform, amounts)
     if true_classes is not None and len(true_classes) != len(images):
         raise DataError(f"one true class per image is needed: {len(images)} images, {len(true_classes)} classes")
     found: list[np.ndarray] = []
     with undisturbed(module) as still, torch.no_grad(), watch(still, layers, _vectors) as seen:
-        measuring = _Measuring(still, seen, layers, motions, outside)
+        measuring = _Measuring(still, seen, layers, moved, outside)
         for k in range(0, len(images), batch):
             classes = None if true_classes is None else true_classes[k : k + batch]
             found.append(measuring.of(images[k : k + batch], classes))
@@ -101,7 +102,7 @@ def invariance(
     n = len(layers)
     return Invariance(
         transform=transform,
-        amounts=tuple(float(amount) for amount in amounts),
+        amounts=tuple(float(motion.amount) for motion in moved),
         layers=layers,
         distance=measured[:n],
         relative=_relative(measured[:n], measured[n : 2 * n]),

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from striate.layers.values import Pair
     from striate.model import Model
 
+PLACES = 15
+"""Places of the square along the longer side where no stride is given, at most: 225 passes of the network."""
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -73,8 +76,8 @@ def occlude(
     layer: str,
     true_class: int,
     *,
-    size: int | Pair,
-    stride: int | Pair,
+    size: int | Pair | None = None,
+    stride: int | Pair | None = None,
     value: float | Sequence[float] = 0.0,
     unit: int | None = None,
     batch: int = 64,
@@ -93,8 +96,10 @@ def occlude(
         layer: the layer whose strongest map is watched: the unit whose sum is largest without a square (the lowest of
             equals).
         true_class: the class whose probability is recorded, from 0.
-        size: pixels of the square, or (rows, columns).
-        stride: pixels between neighbouring places, or (down, across).
+        size: pixels of the square, or (rows, columns); the odd number nearest to a fifth of the shorter side, at least
+            3, unless given.
+        stride: pixels between neighbouring places, or (down, across); the fewest that make no more than 15 places
+            along the longer side unless given.
         value: what the square is filled with, in the units of the preprocessed image, or one value per channel; 0 is
             the mean colour of the training data, a grey.
         unit: the unit to watch instead of the strongest.
@@ -107,13 +112,16 @@ def occlude(
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+        >>> occlude(net, torch.ones(1, 8, 8), "1", true_class=0).probability.shape
+        (8, 8)
         >>> found = occlude(net, torch.ones(1, 8, 8), "1", true_class=0, size=3, stride=2)
         >>> found.probability.shape, found.rows.tolist()
         ((4, 4), [0, 2, 4, 6])
     """
     module, images = opened(model, one_image(image))
     height, width = images.shape[-2:]
-    size, stride = _pair(size, "size"), _pair(stride, "stride")
+    size = _pair(square((height, width)) if size is None else size, "size")
+    stride = _pair(-(-max(height, width) // PLACES) if stride is None else stride, "stride")
     rows, columns = _places(height, stride[0]), _places(width, stride[1])
     with undisturbed(module) as still, torch.no_grad(), watch(still, [layer], _sums) as seen:
         image_1chw = as_input(still, images)
@@ -145,6 +153,18 @@ def occlude(
         probability_before=float(before[0, true_class]),
         label_before=int(before[0].argmax()),
     )
+
+
+def square(image_size: Pair) -> int:
+    """The side of the square where none is given: the odd number nearest to a fifth of the shorter side, at least 3.
+
+    An odd side lies evenly around its place.
+
+    Example:
+        >>> square((8, 8)), square((28, 28)), square((224, 224)), square((100, 60))
+        (3, 5, 45, 13)
+    """
+    return max(3, 2 * (min(image_size) // 10) + 1)
 
 
 def _answer(module: nn.Module, seen: Seen[Tensor], layer: str, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ applied to an image and, through the place of each unit's receptive field, to a 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, final, get_args
 
@@ -20,6 +21,14 @@ Kind = Literal["shift", "shift_columns", "rotate", "scale"]
 """What is done to an image, by an amount: `shift` moves it down and `shift_columns` to the right, by whole pixels
 (negative: up, left); `rotate` turns it counter-clockwise about its centre, in degrees; `scale` enlarges it about its
 centre by a factor above 0 (below 1: shrinks it)."""
+
+USUAL: dict[Kind, tuple[float, ...]] = {
+    "shift": (1, 2, 4),
+    "shift_columns": (1, 2, 4),
+    "rotate": (15, 45, 90),
+    "scale": (0.75, 1.25, 1.5),
+}
+"""The amounts that are measured where none are named."""
 
 SNAP = 1e-9
 """Pixels within which a coordinate counts as whole: the rounding of sines and quotients in float64 is far below."""
@@ -64,6 +73,17 @@ class Motion:
             return middle_row + down / self.amount, middle_column + right / self.amount
         cosine, sine = _direction(self.amount)
         return middle_row + down * cosine + right * sine, middle_column + right * cosine - down * sine
+
+
+def motions(kind: Kind, amounts: Sequence[float] | None) -> tuple[Motion, ...]:
+    """The motions of one kind by these amounts, or by the `USUAL` ones where they are None. Raises DataError.
+
+    Example:
+        >>> [motion.amount for motion in motions("rotate", None)]
+        [15, 45, 90]
+    """
+    chosen = USUAL.get(kind, (0,)) if amounts is None else amounts  # a kind that is none is refused by Motion
+    return tuple(Motion(kind, amount) for amount in chosen)
 
 
 def transformed(

@@ -56,8 +56,10 @@ def one_image(image: Tensor) -> Tensor:
     raise DataError(f"one image is needed, (channels, height, width); found shape {tuple(image.shape)}")
 
 
-def some_images(images: Tensor) -> Tensor:
+def some_images(images: object) -> Tensor:
     """Images (batch, channels, height, width), or one image as a batch of one. Raises DataError for anything else."""
+    if not isinstance(images, Tensor):
+        raise DataError(f"images are needed, a tensor (batch, channels, height, width); found {type(images).__name__}")
     batch = images[None] if images.ndim == 3 else images
     if batch.ndim != 4 or len(batch) == 0:
         raise DataError(f"images are needed, (batch, channels, height, width); found shape {tuple(images.shape)}")
