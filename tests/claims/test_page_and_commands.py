@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -86,6 +86,22 @@ def test_a_claim_is_run(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "there is no claim 'eleven'" in capsys.readouterr().err
 
 
+def test_a_claim_is_repeated_with_seeds_not_yet_seen(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["claims", "run", "3", "--data", str(saved), "--net", "conv 4 3x3, relu, dense 3", "--json"]
+    out = tmp_path / "out"
+    told: list[dict[str, Any]] = []
+    for seed in ("0", "70"):
+        assert _striate([*words, "--out", str(out), "--seed", seed]) == 0
+        told += json.loads(capsys.readouterr().out)
+    assert [result["seeds"] for result in told] == [[0, 1, 2], [70, 71, 72]]
+    assert told[0]["numbers"] != told[1]["numbers"]
+    page = (out / "claims.html").read_text()
+    assert "--seed 70" in page
+    assert "n = 3 seeds from 70" in page
+
+
 def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", "conv 4 3x3, relu, dense 3", "--vary", "relu=tanh", "--data", str(saved), "--seeds", "2"]
     words += ["--epochs", "1", "--rates", "0.01", "--workers", "1", "--out", str(tmp_path / "out")]
@@ -97,4 +113,6 @@ def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.Captu
     assert told == json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert _striate(["compare", "dense 3", "--data", str(saved), "--workers", "1"]) == 2
     assert "at least two variants" in capsys.readouterr().err
+    assert _striate([*words, "--seed", "40", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seeds"] == [40, 41]
     assert _striate([*words, "--rates", "fast"]) == 2

@@ -80,6 +80,7 @@ def run(
     *,
     network: str = "vanilla",
     workers: int = 1,
+    seed: int = 0,
     view: View | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
@@ -92,6 +93,7 @@ def run(
         out: the folder. Trainings are kept in it and never repeated.
         network: what the counted claims (1, 2, 7) and claim 3 look at.
         workers: processes, as `compare` takes it.
+        seed: the first of the seeds of all trainings or draws; the others follow it.
         view: how the data is seen; a control such as shuffled labels.
         watch: told of progress.
 
@@ -106,7 +108,7 @@ def run(
     """
     found = find(name)
     with Trials(data, Path(out), workers, watch) as trials:
-        return conducted(found, trials, scale, network=network, view=view)
+        return conducted(found, trials, scale, network=network, seed=seed, view=view)
 
 
 def conducted(
@@ -115,6 +117,7 @@ def conducted(
     scale: Scale,
     *,
     network: str = "vanilla",
+    seed: int = 0,
     view: View | None = None,
     source: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def conducted(
     data = trials.data
     if not data.classes or len(data.shape) != 3:
         raise UserError(f"the claims need labelled images; {data.name} has none")
-    setting = Setting(data, scale, trials, fitted(network, data), view or View())
+    setting = Setting(data, scale, trials, fitted(network, data), view or View(), seed)
     outcome = found.study(setting)
     result = {
         "claim": found.as_json(),

@@ -90,6 +90,7 @@ class Setting:
         trials: conducts and keeps trainings.
         network: that counted claims count, by default the preset vanilla, fitted to the data.
         view: how all trainings see the data.
+        first: the first seed. Repeated from another one, a claim meets draws that nobody has seen.
     """
 
     data: DataSet
@@ -97,6 +98,11 @@ class Setting:
     trials: Trials
     network: Network
     view: View = field(default_factory=View)
+    first: int = 0
+
+    def seeds(self, count: int) -> tuple[int, ...]:
+        """The seeds of `count` trainings, or draws."""
+        return tuple(range(self.first, self.first + count))
 
     def variant(self, name: str, text: str, recipe: Recipe, view: View | None = None) -> Variant:
         """A variant whose network is a preset or text; `{classes}` in the text stands for the number of classes."""
@@ -113,10 +119,11 @@ class Setting:
         tune_by: Metric = VALIDATION,
         probes: tuple[str, ...] = (),
     ) -> Comparison:
-        """`comparison.paired` on the setting's trials."""
+        """`comparison.paired` on the setting's trials, with so many of its seeds."""
         from striate.claims.comparison import paired
 
-        return paired(variants, self.trials, seeds=seeds, metric=metric, rates=rates, tune_by=tune_by, probes=probes)
+        own = self.seeds(seeds)
+        return paired(variants, self.trials, seeds=own, metric=metric, rates=rates, tune_by=tune_by, probes=probes)
 
 
 @final

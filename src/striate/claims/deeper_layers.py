@@ -26,7 +26,7 @@ from striate.claims.statistics import t_interval
 if TYPE_CHECKING:
     from striate.claims.comparison import Measured
 
-SEEDS = tuple(range(6))
+SEEDS = 6
 
 QUICK = (
     "conv 8 3x3 pad=1, relu, conv 8 3x3 pad=1, relu, maxpool 2x2, conv 16 3x3 pad=1, relu, conv 16 3x3 pad=1, relu, "
@@ -54,7 +54,8 @@ def study(setting: Setting) -> Outcome:
     quick = setting.scale == "quick"
     plain = recipe(epochs=10 if quick else 30)
     one = setting.variant("network", QUICK if quick else FULL, plain)
-    measured = measure([one], setting.trials, seeds=SEEDS, metric=ACCURACY, rates=(0.003, 0.01, 0.03), probes=("path",))
+    seeds, rates = setting.seeds(SEEDS), (0.003, 0.01, 0.03)
+    measured = measure([one], setting.trials, seeds=seeds, metric=ACCURACY, rates=rates, probes=("path",))
     judged = contrasts({INVARIANT: _closer(measured[0])}, MOVED) | contrasts({CONVERGED: _later(measured[0])}, LATE)
     verdict, because = decide(measured, judged)
     return Outcome(
@@ -64,7 +65,7 @@ def study(setting: Setting) -> Outcome:
         _rows(measured[0]),
         (_distances(measured[0]), _half_ways(measured[0])),
         {"contrasts": contrast_json(judged), "probes": [record["probes"]["path"] for record in measured[0].records]},
-        SEEDS,
+        seeds,
     )
 
 
@@ -118,7 +119,7 @@ def _half_ways(one: Measured) -> Figure:
         if len(values) > 1:
             low, high = t_interval(values)
             lines.append({"name": name, "value": float(np.mean(values)), "low": low, "high": high})
-    note = f"Mean of {len(SEEDS)} seeds and its 95% interval."
+    note = f"Mean of {SEEDS} seeds and its 95% interval."
     return Figure("bars", "When a layer's weights had come half of their way", "steps", "", lines, note=note)
 
 
@@ -130,7 +131,7 @@ def _distances(one: Measured) -> Figure:
         spans = [t_interval(column) for column in values.T]
         line = {"name": kind, "x": list(range(1, values.shape[1] + 1)), "y": values.mean(0).tolist()}
         lines.append(line | {"low": [low for low, _ in spans], "high": [high for _, high in spans]})
-    note = f"Validation images moved by up to 3 pixels, 30°, a factor of 1.3; mean of {len(SEEDS)} seeds, 95% interval."
+    note = f"Validation images moved by up to 3 pixels, 30°, a factor of 1.3; mean of {SEEDS} seeds, 95% interval."
     return Figure(
         "curves", "How far features move with the image", "activation layer", "relative distance", lines, note=note
     )

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-SEEDS = (0, 1, 2)
-"""Draws of the weights."""
+DRAWS = 3
+"""Of the weights."""
 
 IMAGES = 16
 """Test images, evenly spread."""
@@ -52,13 +52,13 @@ def study(setting: Setting) -> Outcome:
         verdict=decide(shift, turned, scaled),
         because=(
             f"largest relative error of a convolution after a shift by 4 pixels {shift:.1g}; smallest after a turn by "
-            f"90° {turned:.2f}, after growth by 1.5 {scaled:.2f} ({', '.join(seen)}; {len(SEEDS)} draws)",
+            f"90° {turned:.2f}, after growth by 1.5 {scaled:.2f} ({', '.join(seen)}; {DRAWS} draws)",
         ),
         headings=("layer", *(name for name, _, _ in MOTIONS)),
         rows=[[name, *(f"{errors[motion][name]:.2g}" for motion, _, _ in MOTIONS)] for name in layers],
         figures=(_figure(errors, seen),),
         numbers={"errors": errors, "images": IMAGES},
-        seeds=SEEDS,
+        seeds=setting.seeds(DRAWS),
     )
 
 
@@ -71,7 +71,7 @@ def decide(shift: float, turned: float, scaled: float) -> Word:
 
 def _errors(setting: Setting, layers: list[str]) -> dict[str, dict[str, float]]:
     """Motion -> layer -> mean error over draws and images, where only real pixels are seen (whole map if none are)."""
-    modules = [setting.network.build(seed) for seed in SEEDS]
+    modules = [setting.network.build(seed) for seed in setting.seeds(DRAWS)]
     x = _images(setting)
     return {name: _mean(modules, x, layers, kind, amount) for name, kind, amount in MOTIONS}
 
@@ -110,7 +110,7 @@ def _figure(errors: dict[str, dict[str, float]], layers: list[str]) -> Figure:
         {"name": name.split(" by ")[0], "x": places, "y": [max(errors[name][one], 1e-9) for one in layers]}
         for name, _, _ in MOTIONS
     ]
-    note = f"Mean of {len(SEEDS)} draws and {IMAGES} images; an error of 0 is drawn at 10⁻⁹."
+    note = f"Mean of {DRAWS} draws and {IMAGES} images; an error of 0 is drawn at 10⁻⁹."
     title = "|f(Tx) − T f(x)| / |T f(x)| of each convolution"
     return Figure("curves", title, "convolution", "relative error", lines, log="y", note=note)
 

@@ -35,8 +35,6 @@ FULL = {CNN: "vanilla", ANN: "dense 500, relu, dense 500, relu, dense {classes}"
 
 LOSS = replace(ACCURACY, smallest=POINT)
 
-SEEDS = 5
-
 CNN_LOSES = "CNN, accuracy on shuffled pixels minus on images"
 ANN_KEEPS = "ANN, accuracy on shuffled pixels minus on images"
 MORE = "what the CNN loses beyond the ANN"
@@ -67,7 +65,7 @@ def _compared(setting: Setting) -> Comparison:
     shuffled = replace(setting.view, shuffled_pixels=True)
     tuned = [setting.variant(CNN, texts[CNN], plain), setting.variant(ANN, texts[ANN], plain)]
     tuned.append(setting.variant(CNN_SHUFFLED, texts[CNN], plain, shuffled))
-    found = setting.compare(tuned, SEEDS, ACCURACY, (0.003, 0.01, 0.03))
+    found = setting.compare(tuned, 5, ACCURACY, (0.003, 0.01, 0.03))
     rate = found.of(ANN).tuned.chosen
     ann = setting.variant(ANN_SHUFFLED, texts[ANN], plain, shuffled)
     last = measure([ann], setting.trials, seeds=found.seeds, metric=ACCURACY, rates=(rate,))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from striate.claims.claim import Claim, Scale
-    from striate.data import DataSet
+    from striate.claims.trials import Trials
 
 QUICK_SIDE = 32  # pixels: photographs are brought to it at the quick scale, where nothing else is asked for
 
@@ -61,12 +61,20 @@ def run(
         str, typer.Option("--net", metavar="NETWORK", help="What the counted claims and equivariance look at.")
     ] = "vanilla",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Results and trainings. Default: claims-DATA-SCALE.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Results and trainings. Default: claims-DATA-SCALE[-seed-N].",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, help="Trainings at once. Default: one per core; no effect on results."),
     ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="The first seed; another one repeats a claim with draws not yet seen.")
+    ] = 0,
     image_size: SizeOption = None,
     fit: FitOption = None,
     data_root: DataRoot = None,
@@ -77,6 +85,7 @@ def run(
     Trainings are kept: an interrupted run goes on with the same command, and none is ever repeated.
     """
     from striate.claims import catalogue
+    from striate.claims.trials import Trials, cores
     from striate.report.claims import claims_page
 
     began = time.perf_counter()
@@ -86,8 +95,9 @@ def run(
     for source, group in _by_data(chosen, named, scale).items():
         asked = _sized(Source(source, size(image_size), None, fit, data_root), scale)
         loaded = asked.load()
-        folder = out or Path(f"claims-{_word(loaded.name)}-{scale}")
-        results += _conduct(group, loaded, asked, scale, folder, net, workers, quiet=json)
+        folder = out or Path(f"claims-{_word(loaded.name)}-{scale}" + (f"-seed-{seed}" if seed else ""))
+        with Trials(loaded, folder, workers or cores()) as trials:
+            results += _conduct(group, trials, asked, scale, net, seed, quiet=json)
         folders += [folder] if folder not in folders else []
     pages = [claims_page(folder, [one.name for one in catalogue.CLAIMS]) for folder in folders]
     if json:
@@ -119,27 +129,24 @@ def _sized(source: Source, scale: str) -> Source:
 
 def _conduct(
     chosen: Sequence[Claim],
-    loaded: DataSet,
+    trials: Trials,
     source: Source,
     scale: Scale,
-    folder: Path,
     net: str,
-    workers: int | None,
+    seed: int,
     *,
     quiet: bool,
 ) -> list[dict[str, Any]]:
     from striate.claims import catalogue
-    from striate.claims.trials import Trials, cores
 
     results: list[dict[str, Any]] = []
     held = source.as_json() | {"net": net if net != "vanilla" else None}
-    with Trials(loaded, folder, workers or cores()) as trials:
-        for one in chosen:
-            with Bar() as bar:
-                trials.watch = lambda what, done, total, bar=bar, one=one: bar(f"{one.name}: {what}", done, total)
-                results.append(catalogue.conducted(one, trials, scale, network=net, source=held))
-            if not quiet:
-                _print(results[-1])
+    for one in chosen:
+        with Bar() as bar:
+            trials.watch = lambda what, done, total, bar=bar, one=one: bar(f"{one.name}: {what}", done, total)
+            results.append(catalogue.conducted(one, trials, scale, network=net, seed=seed, source=held))
+        if not quiet:
+            _print(results[-1])
     return results
 
 
@@ -147,7 +154,8 @@ def _print(result: dict[str, Any]) -> None:
     claim, word = result["claim"], result["verdict"]
     console.show(f"{claim['number']}. {claim['sentence']}")
     took = f"{seconds(result['seconds'])}, {result['trainings']} trainings"
-    console.show(f"   {SYMBOLS[word]} {word}  ({took}; n = {result['n'] or 'counted'})")
+    seeds = f"n = {result['n']}, seeds from {result['seeds'][0]}" if result["n"] else "counted"
+    console.show(f"   {SYMBOLS[word]} {word}  ({took}; {seeds})")
     for sentence in result["because"]:
         console.show(f"   {sentence}")
 

@@ -33,6 +33,7 @@ def compare(
         typer.Option("--vary", metavar="OLD=NEW", help="Add the first network with this changed, such as relu=tanh."),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=2, max=1000, help="Trainings of every variant.")] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The first seed; the others follow it.")] = 0,
     metric: Annotated[
         str, typer.Option("--metric", help="accuracy, error, gap (train minus test), steps-N (to N% training error).")
     ] = "accuracy",
@@ -77,7 +78,7 @@ def compare(
         found = claims.compare(
             chosen,
             loaded,
-            seeds=seeds,
+            seeds=range(seed, seed + seeds),
             metric=metric,
             rates=_rates(rates),
             out=folder,

@@ -66,12 +66,18 @@ def _card(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "rows": result["rows"],
         "plots": [(plot, figure["note"]) for plot, figure in zip(plots, result["figures"], strict=True)],
         "n": result["n"],
+        "first": _first(result),
         "seconds": result["seconds"],
         "trainings": result["trainings"],
         "command": _command(result),
         "data": result["data"],
         "scale": result["scale"],
     }
+
+
+def _first(result: Mapping[str, Any]) -> int:
+    """The first seed; 0 where there was no need of any."""
+    return result["seeds"][0] if result["seeds"] else 0
 
 
 def _command(result: Mapping[str, Any]) -> str:
@@ -83,4 +89,6 @@ def _command(result: Mapping[str, Any]) -> str:
     for name, option in (("fit", "--fit"), ("root", "--data-root"), ("net", "--net")):
         if source.get(name):
             words += [option, str(source[name])]
+    if _first(result):
+        words += ["--seed", str(_first(result))]
     return shlex.join(words)
