@@ -16,11 +16,13 @@ from striate.data.augment import Augmentation
 from striate.data.dataset import DataSet, Split
 from striate.data.findings import Findings
 from striate.errors import DataError, Failure, ModelError
+from striate.inside.atlases.atlas import atlas
 from striate.inside.projections.projection import project
 from striate.inside.receptive.fields import receptive_fields
 from striate.inside.studies.evolution import evolution
 from striate.model import Model, Preprocessing
 from striate.network import Network
+from striate.pictures.colors import LINE, PAPER
 from striate.train import Recipe, Run, run
 
 
@@ -142,3 +144,62 @@ def test_the_result_is_json() -> None:
     assert kept["epochs"] == [1, 2]
     assert kept["moments"][1][0]["unit"] == 3
     assert kept["moments"][1][0]["box"] == list(found.moments[1][0].box)
+
+
+def test_a_convolution_is_read_after_its_batch_norm_and_relu_as_in_the_atlas(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 2, 3))
+    net.state_dict()["1.weight"][1] = -1.5  # turns the ranking of the convolution's own values around
+    found = evolution([(1, net)], pictures(), "0", 1)
+    place = atlas(net, pictures().float(), tmp_path / "atlas", ["0"]).unit("0", 1)["top"][0]
+    moment = found.of(1)[0]
+    assert (found.layer, found.read) == ("0", "2")
+    assert (moment.image, list(moment.position)) == (place["image"], place["position"])
+    assert moment.value == pytest.approx(place["value"], rel=1e-5)
+    assert evolution([(1, net.double())], pictures(), "3", 0).read == "3"
+
+
+def test_the_picture_has_a_row_for_each_unit_and_a_column_for_each_epoch() -> None:
+    nets = [(epoch, network(epoch)) for epoch in (1, 2, 5)]
+    nets[2][1].state_dict()["0.bias"][2] = -1e6
+    found = evolution(nets, pictures(), "1", [2, 0])
+    side = 9  # 3 x 3 patches at cells of 9: every pixel three times as large
+    sheet = found.sheet(cell=9)
+    pair = 2 * side + 2
+    assert sheet.shape == (2 * side + 8, 3 * pair + 2 * 8, 3)
+    for row, unit in enumerate([2, 0]):
+        for column, moment in enumerate(found.of(unit)):
+            cell = sheet[row * (side + 8) :, column * (pair + 8) :][:side, :pair]
+            patch, projection = moment.pictures()
+            assert (cell[:, :side] == patch.repeat(3, 0).repeat(3, 1)).all()
+            assert (cell[:, -side:] == projection.repeat(3, 0).repeat(3, 1)).all()
+            frame, box = moment.frame, moment.box
+            inside = (
+                slice(box.top - frame.top, box.bottom - frame.top),
+                slice(box.left - frame.left, box.right - frame.left),
+            )
+            if moment.dead:
+                assert (unit, moment.epoch) == (2, 5)
+                assert (patch == PAPER).all()
+                continue
+            assert (patch[inside][..., 0] == moment.patch[0]).all()
+            limit = np.percentile(np.abs(moment.projection), 99.5)
+            levels = 127.5 * (1 + np.clip(moment.projection[0] / limit, -1, 1))
+            assert np.allclose(projection[inside][..., 0], levels, atol=0.51)
+            outside = np.ones(patch.shape[:2], dtype=bool)
+            outside[inside] = False
+            assert (patch[outside] == LINE).all()
+
+
+def test_a_field_as_large_as_the_image_shows_the_whole_image() -> None:
+    moment = evolution([(1, network(1))], pictures(), "6", 0).of(0)[0]
+    assert moment.frame == (0, 0, 8, 8)
+    assert moment.pictures()[0].shape == (8, 8, 3)
+
+
+def test_units_must_be_named_and_progress_counts_epochs() -> None:
+    told: list[int] = []
+    evolution([(1, network(1)), (4, network(2))], pictures(), "1", 0, progress=told.append)
+    assert told == [1, 2]
+    with pytest.raises(ModelError, match="no unit of 1 is named"):
+        evolution([(1, network(1))], pictures(), "1", [])

@@ -18,7 +18,7 @@ def test_the_lectures_block_pictures() -> None:
     assert found.colors
     sheet = found.sheet(columns=5, cell=40)
     for unit in range(20):
-        top, left = unit // 5 * 42, unit % 5 * 42
+        top, left = unit // 5 * 46 + 1, unit % 5 * 46 + 1  # 40 pixels, a hairline around them, 4 between
         block = sheet[top + 4 : top + 40 : 8, left + 4 : left + 40 : 8, 0].astype(float)
         weights = found.weights[unit, 0]
         np.testing.assert_allclose(block, 127.5 + 127.5 * weights / np.abs(weights).max(), atol=0.51)

@@ -13,6 +13,7 @@ from striate.cli.data import data
 from striate.cli.demo import demo
 from striate.cli.describe import describe
 from striate.cli.evaluate import evaluate
+from striate.cli.evolution import evolution
 from striate.cli.explain import explain
 from striate.cli.export import export
 from striate.cli.fields import fields
@@ -29,7 +30,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, describe, data, train, evaluate, predict, look, explain, atlas, filters, fields, compare, export):
+for command in (
+    demo, describe, data, train, evaluate, predict, look, explain, atlas, filters, fields, evolution, compare, export,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(claims, name="claims")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from striate import pictures
 from striate.inside.receptive.fields import ReceptiveField
-from striate.inside.studies.filters import Filters
+from striate.inside.studies.filters import GUTTER, Filters
 from striate.pictures import Picture
 from striate.pictures import Scale as Over
 from striate.pictures.colors import MUTED
@@ -92,7 +92,7 @@ def _cell(found: Filters) -> int:
     units, channels, rows, columns = found.weights.shape
     if found.colors or channels == 1:
         across = int(np.ceil(np.sqrt(units)))
-        return min(160, max(rows, columns, WIDEST // across - 2))
+        return min(160, max(rows, columns, WIDEST // across - GUTTER - 2))  # 2: the hairline
     factor = max(1, min(80 // max(rows, columns), WIDEST // (channels * (columns + 1))))
     return factor * max(rows, columns)
 

@@ -7,13 +7,12 @@ most. Lower layers converge within a few epochs, upper ones late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from striate.errors import DataError, Failure, ModelError
@@ -21,9 +20,10 @@ from striate.inside.atlases.streams import Stream, stream
 from striate.inside.atlases.topk import Top
 from striate.inside.projections.projection import project_many
 from striate.inside.projections.rules import Rule
-from striate.inside.receptive.fields import Box, receptive_fields
-from striate.inside.watching.plain import plain
-from striate.inside.watching.watch import as_input, undisturbed, watch
+from striate.inside.receptive.fields import Box, ReceptiveField, receptive_fields
+from striate.inside.studies.moments import Evolution, Moment
+from striate.inside.watching.calls import trace
+from striate.inside.watching.watch import as_input, named_layer, undisturbed, watch
 from striate.layers.values import Pair
 from striate.model import Model
 from striate.train.runs import Run
@@ -32,87 +32,33 @@ AT_ONCE = 32
 """Projections computed in one pass; memory holds the maps of as many images."""
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """One unit after one epoch.
-
-    Attributes:
-        epoch, unit: which.
-        value: its strongest activation over the images; 0 or less: the unit is dead, and nothing is shown.
-        image: the index of the image.
-        position: row and column on the feature map.
-        box: the receptive field there, clipped to the image.
-        patch: the image within the box.
-        projection: the projection of an activation of 1, within the box; zero for a dead unit.
-    """
-
-    epoch: int
-    unit: int
-    value: float
-    image: int
-    position: Pair
-    box: Box
-    patch: UInt8[np.ndarray, "channel rows columns"]
-    projection: Float[np.ndarray, "channel rows columns"]
-
-    @property
-    def dead(self) -> bool:
-        """Whether no image excites the unit."""
-        return self.value <= 0
-
-    def as_json(self) -> dict[str, Any]:
-        """The attributes under their names, and `dead`, without patch and projection, which are for picture files."""
-        kept = {key: value for key, value in vars(self).items() if key not in ("patch", "projection")}
-        return plain(kept) | {"dead": self.dead}
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Evolution:
-    """Units of one layer over the epochs.
-
-    Attributes:
-        layer: whose units they are.
-        epochs: the saved epochs, in order.
-        units: the units.
-        moments: one row per epoch, one column per unit.
-    """
-
-    layer: str
-    epochs: tuple[int, ...]
-    units: tuple[int, ...]
-    moments: tuple[tuple[Moment, ...], ...]
-
-    def of(self, unit: int) -> tuple[Moment, ...]:
-        """One unit, epoch after epoch."""
-        return tuple(row[self.units.index(unit)] for row in self.moments)
-
-    def as_json(self) -> dict[str, Any]:
-        """The attributes under their names."""
-        return plain({"layer": self.layer, "epochs": self.epochs, "units": self.units}) | {
-            "moments": [[moment.as_json() for moment in row] for row in self.moments]
-        }
-
-
 def evolution(
     saved: Run | Iterable[tuple[int, Model | nn.Module]],
     data: object,
     layer: str,
-    units: Sequence[int],
+    units: int | Sequence[int],
     *,
     rule: Rule = "deconvnet",
     batch: int = 64,
+    progress: Callable[[int], None] | None = None,
 ) -> Evolution:
     """Finds the strongest patch of every unit in every saved epoch, and projects it.
+
+    As in an atlas, a convolution's activations are read after the batch norm and the ReLU that directly follow it,
+    where these are layers with a name.
 
     Arguments:
         saved: a run that kept epochs (its recipe's `keep_epochs`), or pairs of epoch and model or module; they are
             taken one after another, so a generator keeps one in memory.
-        data: a data set, a split, images (uint8 for models, preprocessed floats for modules), or batches of them.
-        layer, units: what to follow.
+        data: a data set (its test split), a split, images (uint8 for models, preprocessed floats for modules), or
+            batches of them.
+        layer, units: what to follow; a unit may come alone.
         rule: of the projections, as `project` takes it.
         batch: images computed at once.
+        progress: told how many epochs are done.
+
+    Returns:
+        An `Evolution`; its `sheet()` is a picture of it.
 
     Raises:
         DataError: if there is no saved epoch, or the images cannot be used.
@@ -121,17 +67,25 @@ def evolution(
     Example:
         >>> nets = [(epoch, nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())) for epoch in (1, 2)]
         >>> found = evolution(nets, torch.rand(5, 1, 8, 8), "1", [0, 1])
-        >>> found.epochs, found.of(1)[0].patch.shape
-        ((1, 2), (1, 3, 3))
+        >>> found.epochs, found.of(1)[0].patch.shape, found.sheet().shape
+        ((1, 2), (1, 3, 3), (134, 264, 3))
     """
+    units = (units,) if isinstance(units, int) else tuple(units)
+    if not units:
+        raise ModelError(f"no unit of {layer} is named: say which to follow")
     rows: list[tuple[Moment, ...]] = []
     epochs: list[int] = []
+    read = layer
     for epoch, model in _saved(saved):
+        moment = _Epoch.of(epoch, model, data, layer)
+        rows.append(moment.moments(units, rule, batch))
         epochs.append(epoch)
-        rows.append(_Epoch.of(epoch, model, data, layer).moments(tuple(units), rule, batch))
+        read = moment.layer
+        if progress is not None:
+            progress(len(epochs))
     if not epochs:
         raise DataError("no epoch was saved: train with a recipe that keeps epochs (keep_epochs)")
-    return Evolution(layer=layer, epochs=tuple(epochs), units=tuple(units), moments=tuple(rows))
+    return Evolution(layer=layer, read=read, epochs=tuple(epochs), units=units, moments=tuple(rows))
 
 
 def _saved(saved: Run | Iterable[tuple[int, Model | nn.Module]]) -> Iterator[tuple[int, Model | nn.Module]]:
@@ -156,7 +110,8 @@ class _Epoch:
     def of(cls, epoch: int, model: Model | nn.Module, data: object, layer: str) -> _Epoch:
         module = model if isinstance(model, nn.Module) else model.module
         preprocessing = None if isinstance(model, nn.Module) else model.preprocessing
-        return cls(epoch, module, stream(data, preprocessing), layer)
+        images = stream(data, preprocessing)
+        return cls(epoch, module, images, _read(module, images, layer))
 
     def moments(self, units: tuple[int, ...], rule: Rule, batch: int) -> tuple[Moment, ...]:
         """What excites each unit most."""
@@ -166,10 +121,11 @@ class _Epoch:
         projections = self._projections(peaks, prepared, rule)
         field = receptive_fields(self.module, tuple(prepared.shape[1:]))[self.layer]
         boxes = [field.box(peak.position) for peak in peaks]
+        frames = [_frame(field, peak.position) for peak in peaks]
         pictures = [self.images.pictures(image[None])[0] for image in images]
         return tuple(
-            Moment(self.epoch, *peak, box, _cut(picture, box), _cut(projection.numpy(), box))
-            for peak, box, picture, projection in zip(peaks, boxes, pictures, projections, strict=True)
+            Moment(self.epoch, *peak, box, frame, _cut(picture, box), _cut(projection.numpy(), box))
+            for peak, box, frame, picture, projection in zip(peaks, boxes, frames, pictures, projections, strict=True)
         )
 
     def _peaks(self, units: tuple[int, ...], batch: int) -> list[_Peak]:
@@ -215,6 +171,28 @@ class _Peak(NamedTuple):
     value: float
     image: int
     position: Pair
+
+
+def _read(module: nn.Module, images: Stream, layer: str) -> str:
+    """The layer that gives the activations of `layer`: what directly follows it, where that has a name."""
+    first = next(iter(images.blocks(1)), None)
+    if first is None:
+        raise DataError("there are no images: the data set is empty")
+    with undisturbed(module) as still:
+        named_layer(still, layer.partition("@")[0])
+        traced = trace(still, as_input(still, images.normalized(first.images)).clone())
+    number = traced.activation(layer) if layer in traced.layers else None
+    if number is None or number == traced.layers[layer]:
+        return layer  # of a layer that is not called, `watch` says so
+    return next((name for name, made in traced.layers.items() if made == number), layer)
+
+
+def _frame(field: ReceptiveField, position: Pair) -> Box:
+    """The field there, also outside the image; the whole image where the field is as long or as wide."""
+    box, (rows, columns) = field.box(position, clipped=False), field.image
+    if box.bottom - box.top >= rows or box.right - box.left >= columns:
+        return Box(0, 0, rows, columns)
+    return box
 
 
 def _cut(picture: np.ndarray, box: Box) -> np.ndarray:

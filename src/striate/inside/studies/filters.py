@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
@@ -13,13 +14,16 @@ from torch import Tensor, nn
 
 from striate import pictures
 from striate.errors import ModelError
-from striate.inside.studies.activations import tiled
 from striate.inside.watching.watch import layer_names, layer_shapes, named_layer, undisturbed
 from striate.pictures import Picture, Scale
+from striate.pictures.colors import LINE
 
 if TYPE_CHECKING:
     from striate.layers.layer import Shape
     from striate.model import Model
+
+GUTTER = 16
+"""Pixels between two blocks, at most; half a weight where that is less."""
 
 
 @final
@@ -43,7 +47,8 @@ class Filters:
         Arguments:
             unit: number of the feature map.
             channel: the input channel; None for all of them: in the image's own colours, mid-gray for 0, where they
-                are its channels; otherwise side by side, brown below 0, green above, the colour of the paper for 0.
+                are its channels, so that a filter is light where it wants light (Nielsen's book draws large weights
+                dark); otherwise side by side, brown below 0, green above, the colour of the paper for 0.
             limit: the absolute weight that gets the full colour; the largest of what is drawn where left out.
         """
         weights = self.weights[unit] if channel is None else self.weights[unit, channel : channel + 1]
@@ -58,20 +63,21 @@ class Filters:
 
         Arguments:
             columns: blocks in a row; about as many as rows where left out.
-            cell: pixels of the side that a block is enlarged to by a whole factor, hard-edged.
+            cell: pixels of the side that a block is enlarged to by a whole factor, hard-edged; a hairline is around
+                it, as weights may be as light as the paper.
             scale: `unit` for a colour scale of each filter's own, `layer` or `all` for one.
 
         Example:
             >>> from striate.network import Network
             >>> filters(Network.preset("nielsen-1conv").build(), "conv1").sheet(columns=5).shape
-            (166, 208, 3)
+            (180, 226, 3)
         """
         limits = pictures.limits([self.weights], scale)[0]
-        one = self.colors or self.weights.shape[1] == 1
-        if one:
-            blocks = [self.picture(unit, limit=float(limit)) for unit, limit in enumerate(limits)]
-            return tiled(blocks, columns, cell)
         factor = pictures.whole_factor(self.weights.shape[2:], (cell, cell))
+        if self.colors or self.weights.shape[1] == 1:
+            blocks = [_framed(pictures.enlarge(self.picture(k, limit=float(v)), factor)) for k, v in enumerate(limits)]
+            columns = columns or math.ceil(math.sqrt(len(blocks)))
+            return pictures.grid(blocks, columns, gutter=max(2, min(factor // 2, GUTTER)))
         rows = [pictures.enlarge(self.picture(unit, limit=float(limit)), factor) for unit, limit in enumerate(limits)]
         return pictures.grid(rows, 1, gutter=max(2, factor))
 
@@ -105,6 +111,13 @@ def filters(model: Model | nn.Module, layer: str, input_shape: Shape | None = No
         shape = _seen_by(still, layer, weight.shape[1], input_shape)
         colors = shape == input_shape and shape[0] in (1, 3)
         return Filters(layer, _array(weight).reshape(len(weight), *shape), colors)
+
+
+def _framed(block: Picture) -> Picture:
+    """The block within a hairline, a pixel wide."""
+    framed = pictures.blank(block.shape[0] + 2, block.shape[1] + 2, LINE)
+    framed[1:-1, 1:-1] = block
+    return framed
 
 
 def _weight(module: nn.Module, layer: str) -> Tensor:
