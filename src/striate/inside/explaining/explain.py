@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
-from striate.inside.explaining.explanation import Below, Explanation, Pixel, Stop
-from striate.inside.explaining.passage import Origin, Passage, Step, passage
+from striate.inside.explaining.ends import Pixel, Stop
+from striate.inside.explaining.explanation import Below, Explanation
+from striate.inside.explaining.origins import Origin, Step, spot
+from striate.inside.explaining.passage import Passage, passage
 from striate.inside.watching.watch import as_input, named_layer, opened, undisturbed
 from striate.layers.terms import Source, Spot, Terms
 from striate.layers.values import Pair
@@ -39,11 +41,15 @@ def explain(
     *,
     depth: int | Literal["input"] = 0,
     follow: int = 3,
+    training: bool = False,
+    seed: int = 0,
 ) -> Explanation:
-    """What one number of a network is made of, in evaluation mode.
+    """What one number of a network is made of.
 
     Arguments:
-        subject: a `Model`, any module made of PyTorch's usual layers, or a `Network` (built with the seed 0).
+        subject: a `Model`, any module, or a `Network` (built with the seed 0). Explained are 2-D convolution, linear
+            layers, pooling, batch norm, dropout, local response norm, activations, softmax, sums and concatenation,
+            as layers of PyTorch or as functions.
         image: one image (channels, rows, columns), or a vector (features,), as the module takes it; for a `Model` also
             uint8, before preprocessing.
         layer: name of a submodule; `name@k` for the k-th call of one that is called several times.
@@ -52,12 +58,17 @@ def explain(
         depth: how many layers down the largest terms are followed; `input`: to the pixels.
         follow: how many terms of each number are followed; below the first 60 numbers or so, where the way down would
             branch into thousands, only the largest of each.
+        training: whether the module is run as in training, on a batch of this one image: dropout leaves out, batch
+            norm takes the mean and variance of the image. Nothing is learned; running statistics stay as they are.
+        seed: which numbers dropout draws.
 
     Returns:
-        An `Explanation`. Flattening is passed through: a dense layer's terms go on to the maps before it.
+        An `Explanation`. What only moves numbers about is passed through: a dense layer's terms go on to the maps
+        before flattening; and of a layer that moves them, the layer's number is explained that was moved there.
 
     Raises:
-        ModelError: there is no such layer, unit or position, or the layer is of a kind that is not explained.
+        ModelError: there is no such layer, unit or position, the layer is of a kind that is not explained, or the
+            module cannot be run on one image.
         DataError: the image is not one image.
 
     Example:
@@ -72,12 +83,29 @@ def explain(
     module, images = _opened(subject, shown)
     named_layer(module, layer)
     with undisturbed(module) as still:
-        passed = passage(still, as_input(still, images).clone())  # a module may overwrite what it is given
-    step = passed.of(layer)
-    at = _place(step, layer, unit, position)
+        passed = _passed(still, images, training, seed)
+    origin = passed.of(layer)
+    step, at = origin.step, origin.place(_place(origin, layer, unit, position))
+    if step is None or at is None:
+        raise ModelError(f"this number of {layer} is a 0 that was put around maps: no layer makes it")
     raw = shown[0].numpy() if shown.dtype == torch.uint8 else None
-    descent = _Descent(passed, raw, getattr(subject, "preprocessing", None), follow)
-    return descent.explanation(step, layer, at, -1 if depth == "input" else depth, FOLLOWED)
+    descent = _Descent(raw, getattr(subject, "preprocessing", None), follow)
+    name = layer if origin.index is None else step.name
+    return descent.explanation(step, name, at, -1 if depth == "input" else depth, FOLLOWED)
+
+
+def _passed(module: nn.Module, images: Tensor, training: bool, seed: int) -> Passage:
+    """The pass of the image through a module that `undisturbed` has lent."""
+    images = as_input(module, images).clone()  # a module may overwrite what it is given
+    if not training:
+        return passage(module, images)
+    for part in module.modules():
+        part.training = True
+    torch.manual_seed(seed)
+    try:
+        return passage(module, images)
+    except ValueError as fault:  # torch's batch norm, of one vector
+        raise ModelError(f"the module cannot be run as in training on one image: {fault}") from None
 
 
 def _one(image: Tensor) -> Tensor:
@@ -95,21 +123,20 @@ def _opened(subject: Model | nn.Module | Network, images: Tensor) -> tuple[nn.Mo
     return opened(subject.build(seed=0) if isinstance(subject, Network) else subject, images)
 
 
-def _place(step: Step, layer: str, unit: int, position: Pair | None) -> Spot:
+def _place(origin: Origin, layer: str, unit: int, position: Pair | None) -> Spot:
     """Where the number stands in the layer's output. Raises ModelError where it stands nowhere."""
-    shape = step.output.shape
-    if len(shape) not in (1, 3):
-        raise ModelError(f"layer {layer} gives {len(shape)}-D outputs, not maps or vectors of units")
-    if not 0 <= unit < shape[0]:
-        raise ModelError(f"no unit {unit} in {layer}: it has {shape[0]} units, 0 to {shape[0] - 1}")
-    if len(shape) == 1:
+    output = origin.moved
+    if output.ndim not in (1, 3):
+        raise ModelError(f"layer {layer} gives {output.ndim}-D outputs, not maps or vectors of units")
+    if not 0 <= unit < len(output):
+        raise ModelError(f"no unit {unit} in {layer}: it has {len(output)} units, 0 to {len(output) - 1}")
+    if output.ndim == 1:
         if position is not None:
-            raise ModelError(f"{layer} gives a vector of {shape[0]} units, which have no position; leave it out")
+            raise ModelError(f"{layer} gives a vector of {len(output)} units, which have no position; leave it out")
         return (unit,)
-    rows, columns = shape[1:]
     if position is None:
-        row, column = divmod(int(step.output[unit].argmax()), columns)
-        return (unit, row, column)
+        return (unit, *spot(int(output[unit].argmax()), output[unit].shape))
+    rows, columns = output.shape[1:]
     if not (0 <= position[0] < rows and 0 <= position[1] < columns):
         raise ModelError(
             f"no position {position[0]},{position[1]} in {layer}: its maps have"
@@ -124,13 +151,11 @@ class _Descent:
     """The way down from one number.
 
     Attributes:
-        passed: the pass of the image.
         raw: the image before preprocessing; None where it came preprocessed.
         preprocessing: how it was preprocessed.
         follow: how many terms of each number are followed.
     """
 
-    passed: Passage
     raw: np.ndarray | None
     preprocessing: Preprocessing | None
     follow: int
@@ -138,7 +163,7 @@ class _Descent:
     def explanation(self, step: Step, name: str, at: Spot, depth: int, budget: int) -> Explanation:
         """The number at `at` of a step's output, and `depth` layers below it; -1 for all."""
         terms = step.terms(at)
-        followed = list(islice(_inside(step, terms), self.follow)) if depth else []
+        followed = list(islice(_adding(terms), self.follow)) if depth else []
         # What is left is shared out, and the largest term is always followed, so that the pixels are reached.
         share = max(budget - 1, 0) // max(len(followed), 1)
         followed = followed if share else followed[:1]
@@ -153,6 +178,8 @@ class _Descent:
         if origin.reason:
             return Stop(f"the way down ends here: {origin.reason}")
         at = origin.place(source.at)
+        if at is None:
+            return Stop("a 0 that was put around the maps, which counts")
         if not np.array_equal(origin.values[at], source.x, equal_nan=True):
             return Stop("the way down ends here: this number was overwritten on its way between two layers")
         if origin.step is None:
@@ -170,15 +197,8 @@ class _Descent:
         return Pixel(at[0], position, value, int(self.raw[at]), mean, std)
 
 
-def _inside(step: Step, terms: Terms) -> Iterator[Source]:
-    """The sources to follow, at their places in what reached the step: those that add something, or the first."""
-    first = True
-    for source in terms.sources:
-        at = source.at
-        if any(step.border):
-            at = (at[0], at[1] - step.border[0], at[2] - step.border[1])
-            if not (0 <= at[1] < step.input[1] and 0 <= at[2] < step.input[2]):
-                continue
-        if source.adds != 0 or first:
-            yield Source(at, source.x, source.adds, source.branch)
-        first = False
+def _adding(terms: Terms) -> Iterator[Source]:
+    """The sources to follow: those that add something, or the first."""
+    for number, source in enumerate(terms.sources):
+        if source.adds != 0 or number == 0:
+            yield source

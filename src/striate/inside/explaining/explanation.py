@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from striate.inside.explaining import html, text
+from striate.inside.explaining.ends import TOLERANCE, UNDERFLOW, Pixel, Stop
 from striate.inside.watching.plain import plain
 from striate.layers.terms import Source, Terms
 from striate.layers.values import Pair
@@ -13,41 +15,6 @@ from striate.layers.values import Pair
 if TYPE_CHECKING:
     from striate.inside.explaining.text import Line
     from striate.layers.layer import Shape
-
-TOLERANCE = 1e-5
-"""Largest relative difference between the equation in float64 and a float32 module that rounding explains."""
-
-UNDERFLOW = 1e-33
-"""Numbers below this are compared absolutely: float32 has no full precision below 1.2e-38, 1e-5 of this."""
-
-
-@final
-@dataclass(frozen=True)
-class Pixel:
-    """Where the way down ends: a number of the image as the module takes it.
-
-    Attributes:
-        unit: its channel, or feature.
-        position: its row and column; None for a feature.
-        value: the number that goes into the first layer.
-        raw: what it was before preprocessing, 0 to 255; None where the image came preprocessed.
-        mean, std: with a raw value: value = (raw / 255 − mean) / std.
-    """
-
-    unit: int
-    position: Pair | None
-    value: float
-    raw: int | None = None
-    mean: float = 0.0
-    std: float = 1.0
-
-
-@final
-@dataclass(frozen=True)
-class Stop:
-    """Where the way down ends before the pixels: `reason` says why."""
-
-    reason: str
 
 
 @final
@@ -133,13 +100,9 @@ class Explanation:
 
     def lines(self, width: int = 100, most: int = 16) -> list[Line]:
         """The lines of `text` in spans that say what they are, for a terminal with colours."""
-        from striate.inside.explaining import text
-
         return text.lines(self, width, most)
 
     def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction] - notebooks call it
-        from striate.inside.explaining import html
-
         return html.page(self)
 
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from striate.inside.explaining.explanation import Below, Explanation, Pixel
+from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.figures import aligned, figure, letters_replaced, patch, place, signed_sum
 from striate.layers.layer import shape_text
 from striate.layers.terms import Formula, Pooled, Products
+
+if TYPE_CHECKING:
+    from striate.inside.explaining.explanation import Below, Explanation
 
 CHANNELS = 16
 """Input channels, or terms, that are written out; the rest are summed and counted."""
@@ -106,12 +110,12 @@ def _formula(terms: Formula) -> Iterator[str]:
 
 def _below(below: Below) -> str:
     x, found = figure(below.source.x), below.found
-    if isinstance(found, Explanation):
-        return f"<details><summary>where its x = {x} comes from</summary>{''.join(_parts(found))}</details>"
+    if isinstance(found, Stop):
+        return _line(f"x = {x}: {found.reason}", "muted")
     if isinstance(found, Pixel):
         raw = "" if found.raw is None else f", pixel value {found.raw} of 255"
         return _line(f"x = {x} is the image at {place(found.unit, found.position, 'channel')}{raw}")
-    return _line(f"x = {x}: {found.reason}", "muted")
+    return f"<details><summary>where its x = {x} comes from</summary>{''.join(_parts(found))}</details>"
 
 
 def _line(text: str, kind: str = "") -> str:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from striate.inside.explaining.explanation import TOLERANCE, Below, Explanation, Pixel, Stop
+from striate.inside.explaining.blocks import (
+    GAP,
+    Block,
+    Line,
+    Role,
+    Span,
+    across,
+    beside,
+    grid,
+    length,
+    padded,
+    sum_below,
+    with_signs,
+    wrapped,
+)
+from striate.inside.explaining.ends import TOLERANCE, Pixel, Stop
 from striate.inside.explaining.figures import aligned, figure, letters_replaced, patch, place, signed_sum, span
 from striate.layers.layer import Array, shape_text
 from striate.layers.terms import Formula, Pooled, Products
 
-GAP = 4
-"""Columns between two channels that stand side by side."""
-
-Role = Literal["", "title", "muted", "strong", "good", "bad"]
-
-
-class Span(NamedTuple):
-    """A piece of a line, and what it is."""
-
-    text: str
-    role: Role = ""
-
-
-Line = tuple[Span, ...]
+if TYPE_CHECKING:
+    from striate.inside.explaining.explanation import Below, Explanation
 
 
 def lines(explanation: Explanation, width: int, most: int) -> list[Line]:
@@ -34,7 +36,7 @@ def lines(explanation: Explanation, width: int, most: int) -> list[Line]:
     found = list(_all(explanation, "", max(width, 20), max(most, 1)))
     exact = isinstance(explanation.terms, Products) and _whole(explanation.terms)
     note = "" if exact else "Tables are rounded; sums and values are worked out from the unrounded numbers."
-    return [*found, *_wrapped(note, width, "muted")]
+    return [*found, *wrapped(note, width, "muted")]
 
 
 def _whole(terms: Products) -> bool:
@@ -61,9 +63,9 @@ def _all(explanation: Explanation, number: str, width: int, most: int) -> Iterat
 
 def _heading(explanation: Explanation, width: int) -> Iterator[Line]:
     title = f"{explanation.layer or 'the module'}, {place(explanation.unit, explanation.position)}"
-    yield from _wrapped(f"{title}: {figure(explanation.value)}", width, "title")
-    yield from _wrapped(f"{explanation.kind} of an input of {shape_text(explanation.input)}", width, "muted")
-    yield from _wrapped(explanation.terms.equation, width, "muted")
+    yield from wrapped(f"{title}: {figure(explanation.value)}", width, "title")
+    yield from wrapped(f"{explanation.kind} of an input of {shape_text(explanation.input)}", width, "muted")
+    yield from wrapped(explanation.terms.equation, width, "muted")
     yield ()
 
 
@@ -71,28 +73,24 @@ def _agreement(explanation: Explanation, width: int) -> Iterator[Line]:
     words = f"module   {figure(explanation.module_value)}, differs by {figure(explanation.difference, 2)}"
     words += f", relative {figure(explanation.relative, 2)}"
     if explanation.agrees:
-        yield from _wrapped(f"{words} ≤ {figure(TOLERANCE)}", width, "good", indent=9)
+        yield from wrapped(f"{words} ≤ {figure(TOLERANCE)}", width, "good", indent=9)
     else:
-        yield from _wrapped(f"{words}: more than rounding in float32, {figure(TOLERANCE)}", width, "bad", indent=9)
+        yield from wrapped(f"{words}: more than rounding in float32, {figure(TOLERANCE)}", width, "bad", indent=9)
 
 
 def _below(below: Below, number: str, width: int, most: int) -> Iterator[Line]:
     x, found = figure(below.source.x), below.found
-    if isinstance(found, Explanation):
-        adds = "" if below.source.adds == below.source.x else f", which adds {figure(below.source.adds)},"
-        yield from _wrapped(f"{number}  where x = {x}{adds} comes from", width, "title")
-        yield from _all(found, number, width, most)
+    if isinstance(found, Stop):
+        yield from wrapped(f"{number}  x = {x}: {found.reason}", width)
     elif isinstance(found, Pixel):
-        yield from _wrapped(f"{number}  x = {x} is the image at {place(found.unit, found.position, 'channel')}", width)
+        yield from wrapped(f"{number}  x = {x} is the image at {place(found.unit, found.position, 'channel')}", width)
         if found.raw is not None:
             steps = f"(pixel / 255 − mean) / std = ({found.raw} / 255 − {found.mean:.6g}) / {found.std:.6g}"
-            yield from _wrapped(f"   {steps} = {figure(found.value)}", width)
+            yield from wrapped(f"   {steps} = {figure(found.value)}", width)
     else:
-        yield from _wrapped(f"{number}  x = {x}: {_stop(found)}", width)
-
-
-def _stop(found: Stop) -> str:
-    return found.reason
+        adds = "" if below.source.adds == below.source.x else f", which adds {figure(below.source.adds)},"
+        yield from wrapped(f"{number}  where x = {x}{adds} comes from", width, "title")
+        yield from _all(found, number, width, most)
 
 
 # --- sums of products ------------------------------------------------------------------------------------------
@@ -105,21 +103,17 @@ def _window(terms: Products, explanation: Explanation, width: int, most: int) ->
     order = sorted(range(len(channels)), key=lambda c: -abs(float(terms.sums[c])))[:most]
     shown = sorted(order)
     blocks = _blocks(terms, shown, channels, width)
-    across = sum(_width(block) for block in blocks) + GAP * (len(blocks) - 1)
-    for row in [blocks] if across <= width else [[block] for block in blocks]:
-        yield from _beside(row)
+    whole = sum(map(across, blocks)) + GAP * (len(blocks) - 1)
+    for row in [blocks] if whole <= width else [[block] for block in blocks]:
+        yield from beside(row)
         yield ()
     yield from _total(terms, shown, width)
 
 
 def _where(terms: Products, explanation: Explanation, width: int) -> Iterator[Line]:
     """Which rows and columns of the input the patch is."""
-    yield from _wrapped(patch(terms, explanation.input), width)
+    yield from wrapped(patch(terms, explanation.input), width)
     yield ()
-
-
-Block = list[Line]
-"""Lines of one width."""
 
 
 def _blocks(terms: Products, shown: Sequence[int], channels: Sequence[int], width: int) -> list[Block]:
@@ -130,74 +124,19 @@ def _blocks(terms: Products, shown: Sequence[int], channels: Sequence[int], widt
         xW = aligned(products[shown], figures)
         grids = [
             (
-                _grid(f"channel {channels[c]}", x[k], ~terms.inside[c]),
-                _grid("filter", W[k]),
-                _sum_below(_grid("products", xW[k], ~terms.inside[c]), figure(float(terms.sums[c]))),
+                grid(f"channel {channels[c]}", x[k], ~terms.inside[c]),
+                grid("filter", W[k]),
+                sum_below(grid("products", xW[k], ~terms.inside[c]), figure(float(terms.sums[c]))),
             )
             for k, c in enumerate(shown)
         ]
-        beside = [_with_signs(patch, weights, result) for patch, weights, result in grids]
-        if max(map(_width, beside)) <= width:
-            return beside
+        rows = [with_signs(patch, weights, result) for patch, weights, result in grids]
+        if max(map(across, rows)) <= width:
+            return rows
         stacked = [[*patch, *weights, *result] for patch, weights, result in grids]
-        if max(map(_width, stacked)) <= width or figures == 2:
-            return [_padded(block) for block in stacked]
+        if max(map(across, stacked)) <= width or figures == 2:
+            return [padded(block) for block in stacked]
     raise AssertionError("two figures are always taken")
-
-
-def _grid(title: str, cells: np.ndarray, muted: np.ndarray | None = None) -> Block:
-    """A title, and under it aligned cells."""
-    rows = [
-        tuple(
-            Span(("  " if j == 0 else " ") + str(cell), "muted" if muted is not None and muted[i, j] else "")
-            for j, cell in enumerate(row)
-        )
-        for i, row in enumerate(cells)
-    ]
-    return _padded([(Span(f"  {title}", "muted"),), *rows])
-
-
-def _sum_below(block: Block, total: str) -> Block:
-    """A grid, and under it, at its right, its sum."""
-    words = f"Σ = {total}"
-    width = max(_width(block), len(words) + 2)
-    return _padded([*block, (Span(words.rjust(width), "strong"),)])
-
-
-def _with_signs(patch: Block, weights: Block, products: Block) -> Block:
-    """patch · filter = products, side by side, the signs in the middle row."""
-    height, middle = len(products), 1 + (len(patch) - 2) // 2
-    return _beside_columns([patch, _sign("·", middle, height), weights, _sign("=", middle, height), products])
-
-
-def _sign(sign: str, at: int, height: int) -> Block:
-    return [(Span(f"  {sign}" if k == at else "   "),) for k in range(height)]
-
-
-def _beside(blocks: Sequence[Block]) -> Iterator[Line]:
-    gap: Block = [(Span(" " * GAP),)] * max(map(len, blocks))
-    spaced = [part for block in blocks for part in (gap, block)][1:]
-    yield from _beside_columns(spaced)
-
-
-def _beside_columns(blocks: Sequence[Block]) -> Block:
-    """Blocks put side by side, the shorter ones filled with blank lines."""
-    height = max(map(len, blocks))
-    filled = [[*block, *[(Span(" " * _width(block)),)] * (height - len(block))] for block in blocks]
-    return [tuple(span for line in row for span in line) for row in zip(*filled, strict=True)]
-
-
-def _padded(block: Block) -> Block:
-    width = _width(block)
-    return [(*line, Span(" " * (width - _length(line)))) for line in block]
-
-
-def _width(block: Block) -> int:
-    return max(map(_length, block))
-
-
-def _length(line: Line) -> int:
-    return sum(len(span.text) for span in line)
 
 
 def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
@@ -208,26 +147,26 @@ def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
     if rest:
         kind = ("channel" if terms.x.ndim > 1 else "term") + "s" * (len(rest) > 1)
         parts.append(float(terms.sums[rest].sum()))
-        yield from _wrapped(f"rest     {figure(parts[-1])}, the other {len(rest)} {kind} together", width)
+        yield from wrapped(f"rest     {figure(parts[-1])}, the other {len(rest)} {kind} together", width)
     whole = float(terms.sums.sum())
-    yield from _wrapped(f"{what:<8} {signed_sum(parts)} = {figure(whole)}", width, indent=9)
+    yield from wrapped(f"{what:<8} {signed_sum(parts)} = {figure(whole)}", width, indent=9)
     if terms.b is not None:
-        yield from _wrapped(f"bias     {figure(terms.b)}", width)
-        yield from _wrapped(f"value    {signed_sum([whole, terms.b])} = {figure(terms.value)}", width, "strong")
+        yield from wrapped(f"bias     {figure(terms.b)}", width)
+        yield from wrapped(f"value    {signed_sum([whole, terms.b])} = {figure(terms.value)}", width, "strong")
     else:
-        yield from _wrapped(f"value    {figure(terms.value)} (no bias)", width, "strong")
+        yield from wrapped(f"value    {figure(terms.value)} (no bias)", width, "strong")
 
 
 def _vector(terms: Products, explanation: Explanation, width: int, most: int) -> Iterator[Line]:
     """A dense layer: the largest products, the rest summed and counted."""
     order = np.argsort(-np.abs(terms.products), kind="stable")[:most].tolist()
-    yield from _wrapped(f"largest {len(order)} of {len(terms.x)} products W · x:", width)
+    yield from wrapped(f"largest {len(order)} of {len(terms.x)} products W · x:", width)
     columns = [aligned(part[order], 4) for part in (terms.W, terms.x, terms.products)]
     for k, (weight, x, product) in zip(order, zip(*columns, strict=True), strict=True):
         spot = terms.places[k].tolist()
         where = place(spot[0], (spot[1], spot[2]) if len(spot) == 3 else None, "input")
         line = (Span(f"  {weight} · {x} = "), Span(product, "strong"), Span(f"   {where}", "muted"))
-        yield line if _length(line) <= width else line[:2]
+        yield line if length(line) <= width else line[:2]
     yield ()
     yield from _total(terms, order, width)
 
@@ -240,24 +179,24 @@ def _pooled(terms: Pooled, width: int) -> Iterator[Line]:
     unit, top, left = terms.places[0, 0].tolist()
     bottom, right = terms.places[-1, -1, 1:].tolist()
     window = f"window: rows {span(range(top, bottom + 1))} and columns {span(range(left, right + 1))} of unit {unit}"
-    yield from _wrapped(window, width)
+    yield from wrapped(window, width)
     yield ()
     yield from _fitting(terms.x, width, terms)
     yield ()
     if terms.mean and terms.x.size > 1:
         total = float(terms.x.sum())
-        yield from _wrapped(f"sum      {figure(total)} of {terms.x.size} numbers", width)
-        yield from _wrapped(f"value    {figure(total)} / {terms.x.size} = {figure(terms.value)}", width, "strong")
+        yield from wrapped(f"sum      {figure(total)} of {terms.x.size} numbers", width)
+        yield from wrapped(f"value    {figure(total)} / {terms.x.size} = {figure(terms.value)}", width, "strong")
         return
     _, row, column = terms.places[terms.taken][0].tolist()
-    yield from _wrapped(f"value    {figure(terms.value)}, the largest, at row {row}, column {column}", width, "strong")
+    yield from wrapped(f"value    {figure(terms.value)}, the largest, at row {row}, column {column}", width, "strong")
 
 
 def _fitting(x: Array, width: int, terms: Pooled) -> Block:
     """A grid with as many figures as fit; of a map too wide for any, its size alone."""
     for figures in (4, 3, 2):
-        block = _grid("x", aligned(x, figures), None if terms.mean else ~terms.taken)
-        if _width(block) <= width:
+        block = grid("x", aligned(x, figures), None if terms.mean else ~terms.taken)
+        if across(block) <= width:
             return block
     return [(Span(f"  {shape_text(x.shape)} numbers, too many for the width"),)]
 
@@ -265,32 +204,24 @@ def _fitting(x: Array, width: int, terms: Pooled) -> Block:
 def _formula(terms: Formula, width: int, most: int) -> Iterator[Line]:
     """The known numbers, the sum if there is one, and each step with its numbers put in."""
     for letter, value in terms.known.items():
-        yield from _wrapped(f"  {letter} = {figure(value)}", width)
+        yield from wrapped(f"  {letter} = {figure(value)}", width)
     if terms.summed:
         summed = terms.summed
         order = np.argsort(-np.abs(summed.added), kind="stable")[:most].tolist()
-        yield from _wrapped(f"Σ adds {summed.formula} of {len(summed.x)} units; largest {len(order)}:", width)
+        yield from wrapped(f"Σ adds {summed.formula} of {len(summed.x)} units; largest {len(order)}:", width)
         columns = aligned(summed.x[order], 4), aligned(summed.added[order], 4)
         for k, x, adds in zip(order, *columns, strict=True):
             yield (Span(f"  x_d = {x}  adds {adds}"), Span(f"   unit {int(summed.places[k][0])}", "muted"))
         if rest := len(summed.x) - len(order):
             left = summed.total - float(summed.added[order].sum())
-            yield from _wrapped(f"  the other {rest} together add {figure(left)}", width)
-        yield from _wrapped(f"  Σ = {figure(summed.total)}", width)
+            yield from wrapped(f"  the other {rest} together add {figure(left)}", width)
+        yield from wrapped(f"  Σ = {figure(summed.total)}", width)
     known = dict(terms.letters)
     for step in terms.steps:
         numbers = letters_replaced(step.formula, known)
         middle = "" if numbers == step.formula else f" = {numbers}"
         role: Role = "strong" if step is terms.steps[-1] else ""
         result = "" if numbers == figure(step.value) else f" = {figure(step.value)}"
-        yield from _wrapped(f"  {step.letter} = {step.formula}{middle}{result}", width, role, indent=4)
+        yield from wrapped(f"  {step.letter} = {step.formula}{middle}{result}", width, role, indent=4)
     if terms.remark:
-        yield from _wrapped(terms.remark, width, "muted")
-
-
-def _wrapped(text: str, width: int, role: Role = "", indent: int = 2) -> Iterator[Line]:
-    """A sentence in lines of at most `width`."""
-    folded: Iterable[str] = textwrap.wrap(
-        text, width, subsequent_indent=" " * indent, break_on_hyphens=False, drop_whitespace=True
-    )
-    yield from (((Span(line, role)),) for line in folded)
+        yield from wrapped(terms.remark, width, "muted")

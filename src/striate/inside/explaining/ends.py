@@ -1,0 +1,43 @@
+"""Where an explanation ends: at a pixel, or before it; and how well it must agree with the module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from striate.layers.values import Pair
+
+TOLERANCE = 1e-5
+"""Largest relative difference between the equation in float64 and a float32 module that rounding explains."""
+
+UNDERFLOW = 1e-33
+"""Numbers below this are compared absolutely: float32 has no full precision below 1.2e-38, 1e-5 of this."""
+
+
+@final
+@dataclass(frozen=True)
+class Pixel:
+    """Where the way down ends: a number of the image as the module takes it.
+
+    Attributes:
+        unit: its channel, or feature.
+        position: its row and column; None for a feature.
+        value: the number that goes into the first layer.
+        raw: what it was before preprocessing, 0 to 255; None where the image came preprocessed.
+        mean, std: with a raw value: value = (raw / 255 − mean) / std.
+    """
+
+    unit: int
+    position: Pair | None
+    value: float
+    raw: int | None = None
+    mean: float = 0.0
+    std: float = 1.0
+
+
+@final
+@dataclass(frozen=True)
+class Stop:
+    """Where the way down ends before the pixels: `reason` says why."""
+
+    reason: str

@@ -1,0 +1,117 @@
+"""Where the numbers of a tensor come from: the step that made them, and the place in that step's output of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from striate.layers.layer import Array, Shape
+from striate.layers.terms import Spot, Terms
+
+BORDER = -1
+"""In an `Origin.index`: a zero that was put around maps, which no step made."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One computation of the pass whose terms are known: a layer, or a function in its place.
+
+    Attributes:
+        name: the layer's name; for a function that is no layer's output, what it does: `relu`, `sum`, `maxpool`, ...
+        text: the text form of the layer.
+        input: shape of what reached it; of several branches, that of the first.
+        output: what the module gave, for the one image.
+        origins: branch -> where what reached it came from; one under "" for a layer that is no joint.
+        terms: what a number of the output is made of.
+        function: whether it is a function that no layer has the name of yet.
+    """
+
+    name: str
+    text: str
+    input: Shape
+    output: Array
+    origins: dict[str, Origin]
+    terms: Callable[[Spot], Terms]
+    function: bool = False
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a tensor's numbers come from: a step's output or the image; or unknown.
+
+    Attributes:
+        values: the numbers of that output when it was made, for the one image; none where it is unknown.
+        step: the step that made them; None for the image, and where `reason` is not "".
+        reason: why they cannot be followed further; "" where they can.
+        index: where they were moved since: for each number of the tensor its place in `values` in reading order, or
+            `BORDER`; None where the tensor is `values`, in a batch of one.
+    """
+
+    values: Array
+    step: Step | None = None
+    reason: str = ""
+    index: NDArray[np.int64] | None = None
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """`index`, also where nothing was moved."""
+        return np.arange(self.values.size).reshape(1, *self.values.shape) if self.index is None else self.index
+
+    @property
+    def moved(self) -> Array:
+        """The tensor's numbers, for the one image."""
+        if self.index is None:
+            return self.values
+        (places,) = self.index
+        return np.where(places == BORDER, 0.0, self.values.ravel()[places])
+
+    def place(self, at: Spot) -> Spot | None:
+        """Where the tensor's number at `at` stands in the step's output, or in the image; None in a border of zeros."""
+        if self.index is None:
+            return at
+        place = int(self.index[(0, *at)])
+        return None if place == BORDER else spot(place, self.values.shape)
+
+    def shaped(self, shape: Shape) -> Origin:
+        """The same numbers in the same order, in another shape for one image."""
+        return self if self.reason else replace(self, index=self.places.reshape(1, *shape))
+
+    def bordered(self, top: int, left: int) -> Origin:
+        """With zeros around the maps: rows above and below, columns left and right."""
+        if self.reason:
+            return self
+        sides = ((0, 0), (0, 0), (top, top), (left, left))
+        return replace(self, index=np.pad(self.places, sides, constant_values=BORDER))
+
+
+def made(step: Step) -> Origin:
+    """The output of a step."""
+    return Origin(step.output, step)
+
+
+def unknown(reason: str) -> Origin:
+    """Numbers that cannot be followed: `reason` goes on with "it ..."."""
+    return Origin(np.zeros(0), reason=reason)
+
+
+def spot(place: int, shape: Shape) -> Spot:
+    """A place in reading order as one along each axis.
+
+    Example:
+        >>> spot(5, (2, 3))
+        (1, 2)
+    """
+    return tuple(int(axis) for axis in np.unravel_index(place, shape))
+
+
+def numbers(tensor: Tensor) -> Array:
+    """A tensor as float64 NumPy."""
+    return tensor.detach().to("cpu", torch.float64, copy=True).numpy()

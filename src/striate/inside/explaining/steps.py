@@ -1,0 +1,109 @@
+"""A call in the words of this package, and what it makes of what reached it: a step of the pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import final
+
+import numpy as np
+from torch import Tensor
+
+from striate.inside.explaining.moves import Sides
+from striate.inside.explaining.origins import Origin, Step, made, numbers, spot
+from striate.layers.conv import Conv
+from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.terms import Spot, Terms
+from striate.layers.values import Pair
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Translated:
+    """A call as a layer.
+
+    Attributes:
+        layer: the layer.
+        held: the tensors that it was given, by their names in the layer's equation.
+        border: zeros that it puts around its input and counts as pixels: rows above and below, columns left and right.
+        training: whether it computes as in training: dropout that draws, a batch norm of this batch's statistics.
+        shape: the shape in which the equation takes the input, where the function takes another; else ().
+    """
+
+    layer: Layer
+    held: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    border: Pair = (0, 0)
+    training: bool = False
+    shape: Shape = ()
+
+    @cached_property
+    def theta(self) -> Parameters:
+        """Its numbers in float64: made when first asked for, since most layers of a pass are never explained."""
+        return {name: numbers(tensor) for name, tensor in self.held.items()}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """What reached a call, as it was then: the call may overwrite it."""
+
+    x: Array
+    origin: Origin
+    padding: Padding | None = None
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Padding:
+    """Zeros that were put around maps: what reached that, and how many."""
+
+    reached: Reached
+    sides: Sides
+
+
+def made_by(name: str, found: Translated, reached: Reached, output: Tensor, *, function: bool = False) -> Origin | None:
+    """The output of a translated call, as a step; None where it is not of the shape that the equation says."""
+    found, reached = _with_padding(found, reached)
+    reached = _shaped(found, reached)
+    y, inside = one_image(output), found.layer.output(reached.x.shape)
+    if len(output) != 1 or y.size != np.prod(inside):
+        return None
+
+    def terms(at: Spot) -> Terms:
+        there = at if y.shape == inside else spot(int(np.ravel_multi_index(at, y.shape)), inside)
+        return found.layer.terms(reached.x[None], found.theta, there, training=found.training)
+
+    top, left = found.border
+    text = str(found.layer) + (f" after a border of {top}x{left} zeros that count" if any(found.border) else "")
+    return made(Step(name, text, reached.x.shape, y, {"": reached.origin}, terms, function))
+
+
+def _shaped(found: Translated, reached: Reached) -> Reached:
+    """What reached a call, as its equation takes it."""
+    if found.shape and found.shape != reached.x.shape:
+        return Reached(reached.x.reshape(found.shape), reached.origin.shaped(found.shape))
+    if any(found.border):
+        top, left = found.border
+        x = np.pad(reached.x, ((0, 0), (top, top), (left, left)))
+        return Reached(x, reached.origin.bordered(top, left))
+    return reached
+
+
+def _with_padding(found: Translated, reached: Reached) -> tuple[Translated, Reached]:
+    """A convolution whose padding a call before it has put on, as the one convolution that both are."""
+    layer, padding = found.layer, reached.padding
+    if padding is None or not isinstance(layer, Conv) or layer.pad != (0, 0):
+        return found, reached
+    left, right, top, bottom = padding.sides
+    for pad in ("same", (top, left)):
+        whole = replace(layer, pad=pad)
+        window = whole.window(padding.reached.x.shape)
+        if (window.before, window.after) == ((top, left), (bottom, right)):
+            return replace(found, layer=whole), padding.reached
+    return found, reached
+
+
+def one_image(tensor: Tensor) -> Array:
+    """The numbers of the one image."""
+    return numbers(tensor[0]) if tensor.dim() > 0 and len(tensor) == 1 else numbers(tensor)
