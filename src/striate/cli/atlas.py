@@ -30,6 +30,7 @@ from striate.cli.options import (
 )
 from striate.cli.source import Bar
 from striate.cli.subject import SplitNames, Subject
+from striate.errors import UserError
 from striate.report.numbers import count, percent, seconds
 
 if TYPE_CHECKING:
@@ -61,12 +62,17 @@ def atlas(
     """Make the atlas of a network: for every unit the images that excite it most, beside their projections.
 
     The images may lie in class folders, or plainly in one folder; then nothing is said of the classes a unit favours.
-    The atlas goes to RUN/atlas unless --out names a folder; index.html in it opens in any browser.
+    The atlas goes to RUN/atlas unless --out names a folder; index.html in it opens in any browser. Of an atlas that is
+    there already, made in Python or without its page, the page is written.
 
     Examples: striate atlas runs/demo-1 | striate atlas torchvision:resnet18 --data ~/photos |
     striate atlas --module models.mine:make --weights mine.pt --input 3x64x64 --data ~/photos
     """
-    subject = Subject.named(model, Foreign(module, net, weights, input, mean, std, classes))
+    foreign = Foreign(module, net, weights, input, mean, std, classes)
+    if model is not None and (Path(model).expanduser() / "atlas.json").is_file():
+        _again(Path(model).expanduser(), foreign, named=named or out or layers, json=json)
+        return
+    subject = Subject.named(model, foreign)
     loaded = subject.images(named, data_root, which)
     for line in (*subject.said, *(loaded.findings.lines() if named is not None else ())):
         console.note(line)
@@ -107,10 +113,29 @@ def atlas_of(
 
 
 def page_of(made: Atlas) -> Path:
-    """Writes the page of an atlas; returns its index.html."""
+    """Writes the page of an atlas; returns its index.html. Stopped meanwhile, it says how to get the page."""
     from striate.report.atlas import atlas_page
 
-    return atlas_page(made.path)
+    try:
+        return atlas_page(made.path)
+    except KeyboardInterrupt:
+        console.note(f"the atlas in {made.path} is complete but for its page: striate atlas {made.path} writes it")
+        raise
+
+
+def _again(place: Path, foreign: Foreign, *, named: object, json: bool) -> None:
+    """Writes the page of an atlas that is there. Raises UserError where more is said than that takes."""
+    from striate.inside import Atlas
+
+    if foreign.said or named:
+        raise UserError(f"{place} is an atlas, of which the page is written anew: leave out all options but --json")
+    made = Atlas.open(place)
+    page = page_of(made)
+    if json:
+        console.show_json(_as_json(made, page))
+        return
+    _print(made)
+    console.show(f"atlas: {page.resolve().as_uri()}")
 
 
 def _as_json(made: Atlas, page: Path) -> dict[str, object]:

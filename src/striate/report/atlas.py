@@ -12,8 +12,6 @@ each layer's data come as a script that is added when the layer is first looked 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import numpy as np
 from markupsafe import Markup
 
 from striate import files
+from striate.inside.atlases.draft import drafted
 from striate.inside.atlases.folder import Atlas
 from striate.report.bundle import bundled
 from striate.report.page import render
@@ -46,14 +45,8 @@ def atlas_page(folder: Path | str) -> Path:
         DataError: if there is no atlas, or a file of it cannot be read.
     """
     atlas = Atlas.open(folder)
-    draft = Path(tempfile.mkdtemp(dir=atlas.path, prefix=".page.", suffix=".part"))
-    try:
-        draft.chmod(0o755)
+    with drafted(atlas.path / "page") as draft:
         outlines = [_layer(atlas, layer, draft) for layer in atlas.contents["layers"]]
-        shutil.rmtree(atlas.path / "page", ignore_errors=True)
-        draft.replace(atlas.path / "page")
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     files.write_text(atlas.path / "index.html", _page(atlas.contents, outlines))
     return atlas.path / "index.html"
 

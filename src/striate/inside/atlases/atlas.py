@@ -5,11 +5,8 @@ Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, figu
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import shutil
-import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +14,7 @@ from torch import Tensor, nn
 
 from striate import files
 from striate.errors import DataError, ModelError, UserError
+from striate.inside.atlases.draft import drafted
 from striate.inside.atlases.filling import Filling, Look, check_rule
 from striate.inside.atlases.folder import FORMAT, VERSION, Atlas
 from striate.inside.atlases.plates import Plates
@@ -110,7 +108,8 @@ def atlas(
     named = tuple(classes) or (() if isinstance(model, nn.Module) else model.classes)
     images, out = stream(data, preprocessing, named), Path(out)
     name = type(model).__name__ if isinstance(model, nn.Module) else model.name
-    with _folder(out) as draft, undisturbed(module) as still:
+    _check_place(out)
+    with drafted(out) as draft, undisturbed(module) as still:
         first = next(iter(images.blocks(1)), None)
         if first is None:
             raise DataError("there are no images: the data set is empty")
@@ -224,18 +223,7 @@ def _data_name(data: object) -> str:
     return str(getattr(data, "name", None) or type(data).__name__)  # a tensor has a name, None
 
 
-@contextlib.contextmanager
-def _folder(out: Path) -> Generator[Path]:
-    """A folder beside `out` to fill; it takes the place of `out` when all has gone well, and is removed when not."""
+def _check_place(out: Path) -> None:
+    """Raises DataError if something stands there that is neither an atlas nor an empty folder."""
     if out.exists() and not (out / "atlas.json").exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is there already and is not an atlas: choose another folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
-    try:
-        draft.chmod(0o755)
-        yield draft
-        if out.exists():
-            shutil.rmtree(out)
-        draft.replace(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
