@@ -91,6 +91,9 @@ def one_up(  # noqa: PLR0911, PLR0912 - a branch for each kind of layer
         case nn.ReLU():
             y = x.clamp(min=0)
             return y, (lambda a: a.clamp(min=0) * (y > 0)) if guided else (lambda a: a.clamp(min=0))
+        case nn.ReLU6():
+            y = x.clamp(0, 6)
+            return y, (lambda a: a.clamp(min=0) * (x > 0) * (x < 6)) if guided else (lambda a: a.clamp(min=0))
         case nn.MaxPool2d():
             y, switches = F.max_pool2d(
                 x, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode, return_indices=True

@@ -1,20 +1,18 @@
-"""Activations bent by masks made of activations, as in x * (x > 0).float() and x[x < 0] = 0.
+"""Activations bent behind autograd's back, as by x * (x > 0).float(), x[x < 0] = 0 or x * x.ceil().detach().
 
-Autograd's graph does not tell such a mask from a constant: a comparison has no gradient, so that it leaves no node. The
-calls tell it: they are followed from the activations, over the comparison, to where its result meets activations again,
-and the node that is made there is marked.
+Autograd's graph does not tell such a factor from a constant: a comparison has no gradient, and what is detached has
+none any more, so that they leave no node. The calls tell it: values without gradient that are made of activations are
+followed to where they meet activations again, and the node that is made there is marked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
-import torch
-from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from striate.inside.projections.refusal import MASKED
+from striate.inside.projections.marks import mark_fault, tensors_in
 from striate.inside.projections.spellings import spelling
 
 _COMPARING = (
@@ -26,53 +24,50 @@ _COMPARING = (
 _MAKING = ("zeros", "ones", "full", "empty", "rand", "new")
 """How the names of calls begin that take an activation's shape and type, and nothing of its values."""
 
+_SHAPING = ("expand_as", "view_as", "reshape_as", "type_as", "to")
+"""Calls that take the values of their first argument, and shape or type of the others."""
+
+_APART = ("broadcast_tensors", "meshgrid", "max_unpool2d")
+"""Calls whose results do not each depend on all that they are given; and unpooling, which is given switches."""
+
 _WRITING = ("setitem", "index_put")
 
 
 @final
 class Masks:
-    """Follows masks made of activations through the calls of one forward pass."""
+    """Follows values without gradient that are made of activations through the calls of one forward pass."""
 
     def __init__(self) -> None:
         self._derived = WeakTensorKeyDictionary()
         """Tensors without gradient that were made of activations -> whether a comparison lies between."""
 
     def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """What the call gives; it is followed, and the node that it makes is marked if a mask meets activations."""
-        given = list(_tensors((args, kwargs)))
-        masked = any(self._derived.get(tensor, False) for tensor in given)
-        known = masked or any(tensor.requires_grad or tensor in self._derived for tensor in given)
-        result = func(*args, **kwargs)
+        """What the call gives; it is followed, and the node that it makes is marked if such a value meets activations
+        there."""
         name = spelling(func)[0]
+        given = list(tensors_in(args[:1] if name in _SHAPING else (args, kwargs)))
+        derived = [self._derived[tensor] for tensor in given if tensor in self._derived]
+        known = bool(derived) or any(tensor.requires_grad for tensor in given)
+        result = func(*args, **kwargs)
         made = args[0] if name == "setitem" else result
-        if masked:
-            _mark(made, name)
+        if name in _APART:
+            return result
+        if derived:
+            mark_fault(made, _said(name, masked=any(derived)))
         if known and not name.startswith(_MAKING):
-            self._follow(made, masked or name in _COMPARING)
+            self._follow(made, any(derived) or name in _COMPARING)
         return result
 
     def _follow(self, made: object, masked: bool) -> None:
-        for tensor in _tensors(made):
+        for tensor in tensors_in(made):
             if not tensor.requires_grad:
                 self._derived[tensor] = masked or self._derived.get(tensor, False)
 
 
-def _mark(result: object, name: str) -> None:
-    """Marks the node of a result that has a gradient; of a view, also that of what it is a view of."""
-    said = "an assignment under a mask" if name.startswith(_WRITING) else "a product with a mask"
-    for tensor in _tensors(result):
-        for made in (tensor, tensor._base):
-            if made is not None and made.grad_fn is not None:
-                node: Any = made.grad_fn
-                node.metadata[MASKED] = said
-
-
-def _tensors(value: object) -> Iterator[Tensor]:
-    """The tensors in a call's arguments or result."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _tensors(tuple(value.values()))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
+def _said(name: str, *, masked: bool) -> str:
+    """What the call does, in words."""
+    if not masked:
+        return f"{name} with detached activations"
+    if name.startswith(_WRITING):
+        return "an assignment under a mask"
+    return "a product with a mask" if "mul" in name or "div" in name else f"{name} under a mask"

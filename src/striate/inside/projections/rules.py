@@ -9,9 +9,14 @@ switches; where windows overlap, values add up). Only rectification, y = max(0, 
     deconvnet   dx = max(0, dy)                Zeiler & Fergus 2014, section 2.1
     guided      dx = max(0, dy) · [x > 0]
 
+A ReLU with a ceiling c, y = min(c, max(0, x)), such as ReLU6, is a rectification too: the deconvnet looks at no
+forward value, so that nothing changes for it; the others have [0 < x < c]. Normalizations (batch, layer, group, local
+response) pass on what the transpose of their Jacobian passes on.
+
 The rule replaces the backward pass of every way to spell a ReLU, wherever it is called from, by a mode on the calls
-themselves; the module is not touched. An activation that is no ReLU has no such rule: it is refused by name, unless
-the caller asks for its plain gradient.
+themselves; the module is not touched. What may lie on the way besides is a list (`forms`); everything else, be it
+GELU, a product of two activations, or a ReLU written so that nobody recognizes it, has no such rule: it is refused by
+name, unless the caller asks for its plain gradient.
 """
 
 from __future__ import annotations
@@ -26,9 +31,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointError
 
 from striate.errors import ModelError
+from striate.inside.projections.marks import mark_fault, mark_seen, mark_unseen
 from striate.inside.projections.masks import Masks
-from striate.inside.projections.refusal import RefusedInPlace, overwrites_a_part, refuse_what_has_no_rule
-from striate.inside.projections.spellings import rectified_by
+from striate.inside.projections.refusal import bent_in_a_view, refuse_what_has_no_rule
+from striate.inside.projections.spellings import rectification, whole_map_maximum
 
 Rule = Literal["deconvnet", "guided", "gradient"]
 RULES: tuple[Rule, ...] = ("deconvnet", "guided", "gradient")
@@ -59,7 +65,7 @@ def backward_rule(rule: Rule, others: Literal["gradient"] | None = None) -> Gene
     if rule == "gradient":
         yield
         return
-    with _Rectifiers(rule, others):
+    with _Rectifiers(guided=rule == "guided"):
         yield
 
 
@@ -75,16 +81,20 @@ def follow_back(
         rule, others: as they were given to `backward_rule`.
 
     Returns:
-        A tensor of the image's shape; zeros where `activations` do not depend on it.
+        A tensor of the image's shape.
 
     Raises:
-        ModelError: naming every activation on the way that has no such rule.
+        ModelError: naming everything on the way that has no such rule; or if nothing leads from the activations to
+            the image.
     """
     _check(rule, others)
-    if activations.grad_fn is None:
-        return torch.zeros_like(image)
+    if not activations.requires_grad:
+        raise ModelError(
+            "nothing can be followed back: the layer does not depend on the image, or is computed without gradients "
+            "(torch.no_grad, detach)"
+        )
     if rule != "gradient":
-        refuse_what_has_no_rule(activations, rule, others)
+        refuse_what_has_no_rule(activations, image, rule, others)
     try:
         (projection,) = torch.autograd.grad(activations, image, seed, retain_graph=True, materialize_grads=True)
     except CheckpointError:
@@ -101,11 +111,11 @@ def _check(rule: str, others: str | None) -> None:
 
 @final
 class _Rectifiers(TorchFunctionMode):
-    """Replaces calls that rectify by `Rectify`, or its in-place form."""
+    """Replaces calls that rectify by `Rectify`, or its in-place form, and marks what other calls make."""
 
-    def __init__(self, rule: Rule, others: str | None) -> None:
+    def __init__(self, guided: bool) -> None:
         super().__init__()
-        self.rule, self.others, self.masks = rule, others, Masks()
+        self.guided, self.masks = guided, Masks()
 
     def __torch_function__(
         self,
@@ -115,29 +125,43 @@ class _Rectifiers(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        rectified = rectified_by(func, args, kwargs)
-        if rectified is None or not torch.is_grad_enabled():
-            result = self.masks.called(func, args, kwargs)
-            hidden = "" if self.others else overwrites_a_part(func, args, kwargs)
-            return RefusedInPlace.apply(args[0], hidden, self.rule) if hidden else result
-        x, inplace = rectified
-        return cast("Tensor", (RectifyInPlace if inplace else Rectify).apply(x, self.rule == "guided"))
+        mark_unseen((args, kwargs))
+        views = [x for x in args[:1] if isinstance(x, torch.Tensor) and x._is_view() and x.requires_grad]
+        versions = [view._version for view in views]
+        result, followed = self._called(func, args, kwargs)
+        mark_seen((result, args[:1]))
+        if not followed and [view._version for view in views] != versions:
+            mark_fault(views, bent_in_a_view(func, args, kwargs))
+        return result
+
+    def _called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, bool]:
+        """What the call gives, and whether it has been given the rule."""
+        found = rectification(func, args, kwargs) if torch.is_grad_enabled() else None
+        if found is not None:
+            apply = (RectifyInPlace if found.inplace else Rectify).apply
+            return cast("Tensor", apply(found.x, self.guided, found.ceiling)), True
+        whole = whole_map_maximum(func, args, kwargs)
+        if whole is not None:
+            largest = torch.nn.functional.adaptive_max_pool2d(whole[0], 1)
+            return (largest if whole[1] else largest.flatten(1)), True
+        return self.masks.called(func, args, kwargs), False
 
 
 @final
 class Rectify(torch.autograd.Function):
-    """max(0, x); backward max(0, dy), times [x > 0] where guided."""
+    """y = max(0, x), or min(ceiling, max(0, x)); backward max(0, dy), times [0 < y < ceiling] where guided."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, guided: bool) -> Tensor:
-        y = torch.relu(x)
+    def forward(ctx: Any, x: Tensor, guided: bool, ceiling: float | None) -> Tensor:
+        y = torch.relu(x) if ceiling is None else x.clamp(0, ceiling)
         if guided:
             ctx.save_for_backward(y)
+        ctx.ceiling = ceiling
         return y
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return _rectified(ctx, grads[0]), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _rectified(ctx, grads[0]), None, None
 
 
 @final
@@ -145,18 +169,25 @@ class RectifyInPlace(torch.autograd.Function):
     """`Rectify` that overwrites x."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, guided: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, guided: bool, ceiling: float | None) -> Tensor:
         ctx.mark_dirty(x)
-        torch.relu_(x)
+        if ceiling is None:
+            torch.relu_(x)
+        else:
+            x.clamp_(0, ceiling)
         if guided:
             ctx.save_for_backward(x)
+        ctx.ceiling = ceiling
         return x
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return _rectified(ctx, grads[0]), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _rectified(ctx, grads[0]), None, None
 
 
 def _rectified(ctx: Any, dy: Tensor) -> Tensor:
     dx = torch.relu(dy)
-    return dx * (ctx.saved_tensors[0] > 0) if ctx.saved_tensors else dx
+    if not ctx.saved_tensors:
+        return dx
+    (y,) = ctx.saved_tensors
+    return dx * (y > 0 if ctx.ceiling is None else (y > 0) & (y < ctx.ceiling))
