@@ -110,9 +110,14 @@ def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.Captu
     assert _striate([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["seeds"] == [0, 1]
-    assert told == json.loads((tmp_path / "out" / "comparison.json").read_text())
+    (kept,) = (tmp_path / "out").glob("*.json")
+    assert told == json.loads(kept.read_text())
+    assert kept.name.startswith("conv-4-3x3-relu-dense-3-vs-tanh-for-relu-")
     assert _striate(["compare", "dense 3", "--data", str(saved), "--workers", "1"]) == 2
     assert "at least two variants" in capsys.readouterr().err
     assert _striate([*words, "--seed", "40", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["seeds"] == [40, 41]
+    results = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
+    assert len(results) == 2  # of two questions, and the first, asked twice, has one
+    assert told in results
     assert _striate([*words, "--rates", "fast"]) == 2

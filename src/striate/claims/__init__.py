@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from striate.claims.claim import Claim, Outcome
     from striate.claims.comparison import Comparison, compare
     from striate.claims.metrics import Metric
+    from striate.claims.sharing import Ranks
     from striate.claims.variants import Variant, variant, vary
     from striate.claims.views import View
 
@@ -23,6 +24,7 @@ _HOMES = {
     "claim": ("Claim", "Outcome"),
     "comparison": ("Comparison", "compare"),
     "metrics": ("Metric",),
+    "sharing": ("Ranks",),
     "variants": ("Variant", "variant", "vary"),
     "views": ("View",),
 }
@@ -32,6 +34,7 @@ __all__ = [
     "Comparison",
     "Metric",
     "Outcome",
+    "Ranks",
     "Variant",
     "View",
     "all",

@@ -143,7 +143,8 @@ def conducted(
         "trainings": trials.conducted - before,
     }
     written: dict[str, Any] = finite(result)
-    files.write_json(trials.folder / f"{found.name}.json", written)
+    if trials.ranks.first:
+        files.write_json(trials.folder / f"{found.name}.json", written)
     return written
 
 

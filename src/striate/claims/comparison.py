@@ -22,6 +22,7 @@ import numpy as np
 from striate.claims import words
 from striate.claims.metrics import ACCURACY, VALIDATION, Metric, Record
 from striate.claims.metrics import metric as named_metric
+from striate.claims.sharing import Ranks
 from striate.claims.statistics import Paired, Verdict, compared, t_interval, verdict
 from striate.claims.trial import Trial
 from striate.claims.trials import Trials, Watch
@@ -145,6 +146,7 @@ def compare(
     out: Path | str,
     workers: int = 1,
     watch: Watch | None = None,
+    ranks: Ranks | None = None,
 ) -> Comparison:
     """Trains the variants with paired seeds and says what differs, and how sure that is.
 
@@ -160,13 +162,14 @@ def compare(
         workers: processes. Results do not depend on it. With more than one, a script that calls this needs the usual
             `if __name__ == "__main__":`, as the processes import it.
         watch: told of progress.
+        ranks: the processes that call this together, `Ranks.joined()` under torchrun; each then has `workers` more.
 
     Raises:
         UserError: fewer than two variants or seeds, equal names, or something that does not fit the data.
         Failure: interrupted; what is finished is kept.
     """
     read = [one if isinstance(one, Variant) else variant(one, data, recipe or Recipe()) for one in variants]
-    with Trials(data, Path(out), workers, watch) as trials:
+    with Trials(data, Path(out), workers, watch, ranks or Ranks()) as trials:
         return paired(read, trials, seeds=seeds, metric=metric, rates=rates)
 
 

@@ -1,4 +1,4 @@
-"""Many trials: those already kept are read, the others are conducted, one after another or in worker processes.
+"""Many trials: those already kept are read, the others are conducted, one after another or in several processes.
 
 Each record lies in OUT/trials/KEY.json; the key is made of everything that decides the trial, so that no finished
 training is ever repeated, by whichever comparison or claim it was done, and an interrupted one goes on.
@@ -11,7 +11,8 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
 from striate import files
+from striate.claims.sharing import Ranks
 from striate.errors import Failure
 from striate.train.interrupts import deferred
 
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 Watch = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
+
+
+PATIENCE = 90
+"""Seconds until another host's file must be seen; network file systems may remember for a minute that it is not."""
 
 
 @final
@@ -42,16 +48,16 @@ class Trials:
         folder: records lie in its subfolder `trials`.
         workers: processes; 1: in this process.
         watch: told of progress.
-        conducted: how many trials were not found but trained.
-        seconds: what these took, all processes added up.
+        ranks: the processes that share the trials, each with workers of its own.
+        conducted: how many trials were not found but trained, by whichever process.
     """
 
     data: DataSet
     folder: Path
     workers: int = 1
     watch: Watch | None = None
+    ranks: Ranks = field(default_factory=Ranks)
     conducted: int = 0
-    seconds: float = 0.0
     _pool: ProcessPoolExecutor | None = field(default=None, init=False, repr=False)
 
     def __enter__(self) -> Self:
@@ -68,19 +74,30 @@ class Trials:
             Failure: stopped by Ctrl-C, or a worker died; what was finished is kept.
         """
         wanted = {trial.key: trial for trial in trials}
-        held = {key: record for key in wanted if (record := self._kept(key)) is not None}
-        missing = [trial for key, trial in wanted.items() if key not in held]
-        self._say(what, len(held), len(wanted))
+        missing = self.ranks.agreed([key for key in wanted if self._kept(key) is None])
+        if not wanted.keys() >= set(missing):
+            raise Failure("the processes that work together were given different commands, or see different data")
+        held = len(wanted) - len(missing)
+
+        def finished(more: int = 0) -> bool:
+            done = self.ranks.done(more)
+            if self.watch:
+                self.watch(what, held + done, len(wanted))
+            return done == len(missing)
+
+        finished()
         try:
-            for key, record in self._conducted(missing):
-                held[key] = finite(record)
-                self._keep(key, held[key])
-                self._say(what, len(held), len(wanted))
+            for key, record in self._conducted([wanted[key] for key in self.ranks.share(missing)]):
+                with deferred():
+                    files.write_json(self._place(key), finite(record))
+                finished(1)
+            self.ranks.wait(finished)
         except KeyboardInterrupt:
-            raise self._stopped("stopped by Ctrl-C", len(held), len(wanted)) from None
+            raise self._stopped("stopped by Ctrl-C", wanted) from None
         except BrokenProcessPool:
-            raise self._stopped("a worker process died (out of memory?)", len(held), len(wanted)) from None
-        return [held[trial.key] for trial in trials]
+            raise self._stopped("a worker process died (out of memory?)", wanted) from None
+        self.conducted += len(missing)
+        return [self._there(trial.key) for trial in trials]
 
     def _conducted(self, missing: Sequence[Trial]) -> Any:
         from striate.claims.trial import conduct
@@ -101,23 +118,22 @@ class Trials:
         except (OSError, ValueError):
             return None
 
-    def _keep(self, key: str, record: Mapping[str, Any]) -> None:
-        self.conducted += 1
-        self.seconds += record["seconds"]
-        with deferred():
-            files.write_json(self._place(key), record)
+    def _there(self, key: str) -> Mapping[str, Any]:
+        """A record that some process has written."""
+        latest = time.monotonic() + PATIENCE
+        while (record := self._kept(key)) is None:
+            if time.monotonic() > latest or self.ranks.size == 1:
+                raise Failure(f"{self._place(key)} cannot be read; all processes must see one folder and the same data")
+            time.sleep(1)
+        return record
 
     def _place(self, key: str) -> Path:
         return self.folder / "trials" / f"{key}.json"
 
-    def _say(self, what: str, done: int, total: int) -> None:
-        if self.watch:
-            self.watch(what, done, total)
-
-    def _stopped(self, why: str, done: int, total: int) -> Failure:
-        return Failure(
-            f"{why}; {done} of {total} trainings are kept in {self.folder}, the same command goes on from there"
-        )
+    def _stopped(self, why: str, wanted: Iterable[str]) -> Failure:
+        kept = [self._kept(key) is not None for key in wanted]
+        count = f"{sum(kept)} of {len(kept)} trainings are kept in {self.folder}"
+        return Failure(f"{why}; {count}, the same command goes on from there")
 
     def _stop(self, *, at_once: bool) -> None:
         pool, self._pool = self._pool, None
@@ -130,12 +146,14 @@ class Trials:
 
 
 def cores() -> int:
-    """How many processes may work at once: one per core this process may use; one where a GPU does the work."""
+    """How many workers suit: one per core this process may use, shared with those torchrun began beside it; one where
+    a GPU does the work."""
     from striate.claims.trial import engine
 
     if engine().device != "cpu":
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, here // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def finite(value: Any) -> Any:

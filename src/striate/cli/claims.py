@@ -11,6 +11,7 @@ import typer
 from striate.cli import console
 from striate.cli.options import DataRoot, FitOption, JsonOption, SizeOption, size
 from striate.cli.source import Bar, Source
+from striate.cli.together import together
 from striate.errors import UserError
 from striate.report.numbers import seconds
 
@@ -82,7 +83,8 @@ def run(
 ) -> None:
     """Put claims to the test; writes a result each, and claims.html with all that lie in the folder.
 
-    Trainings are kept: an interrupted run goes on with the same command, and none is ever repeated.
+    Trainings are kept: an interrupted run goes on with the same command, and none is ever repeated. Several hosts that
+    see one folder share them: torchrun ... -m striate claims run ...; results are the same.
     """
     from striate.claims import catalogue
     from striate.claims.trials import Trials, cores
@@ -92,13 +94,16 @@ def run(
     chosen = catalogue.CLAIMS if name == "all" else (catalogue.find(name),)
     results: list[dict[str, Any]] = []
     folders: list[Path] = []
-    for source, group in _by_data(chosen, named, scale).items():
-        asked = _sized(Source(source, size(image_size), None, fit, data_root), scale)
-        loaded = asked.load()
-        folder = out or Path(f"claims-{_word(loaded.name)}-{scale}" + (f"-seed-{seed}" if seed else ""))
-        with Trials(loaded, folder, workers or cores()) as trials:
-            results += _conduct(group, trials, asked, scale, net, seed, quiet=json)
-        folders += [folder] if folder not in folders else []
+    with together() as ranks:
+        for source, group in _by_data(chosen, named, scale).items():
+            asked = _sized(Source(source, size(image_size), None, fit, data_root), scale)
+            loaded = asked.load()
+            folder = out or Path(f"claims-{_word(loaded.name)}-{scale}" + (f"-seed-{seed}" if seed else ""))
+            with Trials(loaded, folder, workers or cores(), ranks=ranks) as trials:
+                results += _conduct(group, trials, asked, scale, net, seed, quiet=json)
+            folders += [folder] if folder not in folders else []
+    if not ranks.first:
+        return
     pages = [claims_page(folder, [one.name for one in catalogue.CLAIMS]) for folder in folders]
     if json:
         console.show_json(results)

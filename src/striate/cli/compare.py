@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from striate.cli import console
 from striate.cli.options import DataRoot, FitOption, JsonOption, SizeOption, size
 from striate.cli.source import Bar, Source
+from striate.cli.together import together
 from striate.errors import UserError
 from striate.report.numbers import seconds
 
@@ -49,7 +52,7 @@ def compare(
         str | None, typer.Option("--net", metavar="NETWORK", help="The network of the recipes that are compared.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Where trainings are kept. Default: comparisons.")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Trainings and results. Default: comparisons.")
     ] = None,
     workers: Annotated[
         int | None,
@@ -63,35 +66,51 @@ def compare(
     """Train variants with the same seeds and say what differs, and how sure that is.
 
     The learning rate is tuned for every variant apart, with the same budget, on the validation images. Trainings are
-    kept: an interrupted comparison goes on with the same command, and none is ever repeated.
+    kept: an interrupted comparison goes on with the same command, and none is ever repeated. Several hosts that see
+    one folder share them: torchrun ... -m striate compare ...; results are the same.
 
     Examples: striate compare vanilla lenet5 | striate compare vanilla --vary relu=tanh --metric steps-25 --seeds 8
     """
-    from striate import claims, files
+    from striate import claims
     from striate.claims.trials import cores
 
     began = time.perf_counter()
-    loaded = Source(named, size(image_size), None, fit, data_root).load()
-    chosen = _variants(variants, vary or [], loaded, _recipe(recipe, epochs), net)
-    folder = out or Path("comparisons")
-    with Bar() as bar:
+    with together() as ranks, Bar() as bar:
+        loaded = Source(named, size(image_size), None, fit, data_root).load()
+        chosen = _variants(variants, vary or [], loaded, _recipe(recipe, epochs), net)
         found = claims.compare(
             chosen,
             loaded,
             seeds=range(seed, seed + seeds),
             metric=metric,
             rates=_rates(rates),
-            out=folder,
+            out=out or Path("comparisons"),
             workers=workers or cores(),
             watch=bar,
+            ranks=ranks,
         )
+    if not ranks.first:
+        return
     result = found.as_json() | {"data": loaded.name, "fingerprint": loaded.fingerprint}
-    files.write_json(folder / "comparison.json", result)
+    written = _written(out or Path("comparisons"), [one.name for one in chosen], result)
     if json:
         console.show_json(result)
         return
     _print(found)
-    console.show(f"{seconds(time.perf_counter() - began)} in all; every number: {folder / 'comparison.json'}")
+    console.show(f"{seconds(time.perf_counter() - began)} in all; every number: {written}")
+
+
+def _written(folder: Path, names: list[str], result: dict[str, Any]) -> Path:
+    """The result's file, named by its content: a folder holds any number of comparisons, none in another's place."""
+    import hashlib
+
+    from striate import files
+
+    words = re.sub(r"[^\w.]+", "-", " vs ".join(names)).strip("-")[:60]
+    mark = hashlib.sha256(dumps(result, sort_keys=True).encode()).hexdigest()[:8]
+    path = folder / f"{words}-{mark}.json"
+    files.write_json(path, result)
+    return path
 
 
 def _variants(named: list[str], changes: list[str], loaded: DataSet, recipe: Recipe, net: str | None) -> list[Variant]:

@@ -1,0 +1,115 @@
+"""Several processes at the same trials, on one host or on several: those that torchrun started.
+
+Every process runs the same command and asks for the same trials. The first says which are missing, each conducts its
+share of them into the folder, which all must see, and each waits until all are there; so every process goes on with
+the same records. What is agreed on and how much is done stands in torchrun's key-value store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, final
+
+from striate.errors import Failure, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch.distributed.distributed_c10d import Store
+
+PAUSE = 0.1
+"""Seconds between two looks at what the others have done."""
+
+
+@final
+@dataclass
+class Ranks:
+    """This process among those that work together; alone unless `joined`.
+
+    Attributes:
+        rank: its number; the first, 0, alone prints and writes what is found.
+        size: how many there are.
+        store: what they say to each other.
+
+    Example:
+        >>> alone = Ranks()
+        >>> alone.agreed(["a", "b", "c"]), alone.share(["a", "b", "c"])
+        (['a', 'b', 'c'], ['a', 'b', 'c'])
+    """
+
+    rank: int = 0
+    size: int = 1
+    store: Store | None = None
+    _turn: int = field(default=0, init=False, repr=False)
+    _done: int = field(default=0, init=False, repr=False)
+
+    @classmethod
+    def joined(cls) -> Ranks:
+        """What torchrun's environment says (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT); alone without it.
+
+        Raises:
+            UserError: only a part of it is there.
+        """
+        if int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ:
+            return cls()
+        import torch
+        from torch.distributed.rendezvous import rendezvous
+
+        try:
+            store, rank, size = next(rendezvous("env://"))
+        except ValueError as fault:
+            raise UserError(f"RANK and WORLD_SIZE are set as by torchrun, but nothing else is: {fault}") from None
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        return cls(rank, size, store)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that prints and writes."""
+        return self.rank == 0
+
+    def agreed(self, keys: Sequence[str]) -> list[str]:
+        """What the first process gives here, in every process. A new turn begins."""
+        self._turn, self._done = self._turn + 1, 0
+        if self.store is None:
+            return list(keys)
+        name = f"keys {self._turn}"
+        if self.first:
+            self.store.set(name, json.dumps(keys))
+        self.wait(lambda: self._has(name))
+        return json.loads(self.store.get(name))
+
+    def share(self, keys: Sequence[str]) -> list[str]:
+        """Those of the agreed keys that this process takes on."""
+        return list(keys[self.rank :: self.size])
+
+    def done(self, more: int = 0) -> int:
+        """Counts `more` as done in this turn; gives what all processes have done in it."""
+        self._done += more
+        return self._done if self.store is None else self.store.add(f"done {self._turn}", more)
+
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Waits until `ready`. Raises Failure where another process had a fault."""
+        while not ready():
+            if self._has("faults"):
+                raise Failure("another process had a fault")
+            time.sleep(PAUSE)
+
+    def first_fault(self) -> bool:
+        """Tells the others of a fault here; whether it is the first of all, the one the user should read."""
+        return self.store is None or self.store.add("faults", 1) == 1
+
+    def leave(self) -> None:
+        """The first process may hold the store, and goes last."""
+        if self.store is None:
+            return
+        left = self.store.add("left", 1)
+        if self.first and left < self.size:
+            store = self.store
+            self.wait(lambda: store.add("left", 0) == self.size)
+
+    def _has(self, name: str) -> bool:
+        return self.store is not None and self.store.check([name])
