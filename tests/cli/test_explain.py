@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -86,6 +88,94 @@ def test_one_output_of_the_demo(striate: Command) -> None:
     assert "rows 3 to 5 and columns −1 to 1 of 5x5; what lies outside is padding, 0" in said.out
 
 
+Cube = list[list[list[float]]]
+
+
+def by_hand(x: Cube, W: Cube, i: int, j: int) -> tuple[list[float], float]:
+    """The 27 products of the window whose first corner is row 2i − 1, column 2j − 1, and their sum; 0 outside of x."""
+    products = [
+        W[c][u][v] * x[c][2 * i + u - 1][2 * j + v - 1] if 0 <= 2 * i + u - 1 <= 4 and 0 <= 2 * j + v - 1 <= 4 else 0
+        for c in range(3)
+        for u in range(3)
+        for v in range(3)
+    ]
+    return products, sum(products)
+
+
+@pytest.mark.parametrize("keys", ["\n" * 17, "\n" * 40, "next\n" * 17])
+def test_the_demo_step_by_step(striate: Command, monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
+    """Enter by Enter all 18 outputs come in order; two of them are followed from the input and the filters alone."""
+    drawn = json.loads(striate("explain", "convolution-demo", "--seed", "7", "--json").out)
+    monkeypatch.setattr("sys.stdin", io.StringIO(keys))
+    said = striate("explain", "convolution-demo", "--seed", "7", "--step")
+    outputs = read(said.out)
+    places = [(o, i, j) for o in range(2) for i in range(3) for j in range(3)]
+    assert [tuple(map(int, numbers(each.title)[1:4])) for each in outputs] == places
+    assert [sum(map(len, each.channels[c].products)) for each in outputs for c in range(3)] == [9] * 54
+    for o, i, j in ((0, 0, 2), (1, 1, 1)):
+        printed = outputs[places.index((o, i, j))]
+        products, total = by_hand(drawn["input"], drawn["filters"][o], i, j)
+        assert [xw for c in range(3) for row in printed.channels[c].products for xw in row] == products
+        assert printed.number("bias") == drawn["biases"][o]
+        assert printed.number("value") == total + drawn["biases"][o]
+    assert said.err.count("Enter: the next output") == 17
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"), [("", 1), ("q\n", 1), ("\n", 2), ("\n\nq\n\n\n", 3), ("\nQuit\n", 2), ("\n" * 9 + " q", 10)]
+)
+def test_q_or_the_end_of_the_input_stops_the_demo(
+    striate: Command, monkeypatch: pytest.MonkeyPatch, keys: str, shown: int
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(keys))
+    said = striate("explain", "convolution-demo", "--step")
+    assert said.code == 0
+    assert len(read(said.out)) == shown
+    ending = said.out[said.out.index("output, filter 0") :]
+    assert ending.count("·") == (9 - shown if shown < 9 else 18 - shown)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+def test_the_demo_step_by_step_at_a_terminal() -> None:
+    """As a person has it: a terminal on both sides, Enter twice, then q."""
+    import pty
+
+    person, terminal = pty.openpty()
+    words = [sys.executable, "-m", "striate", "explain", "convolution-demo", "--step", "--width", "80"]
+    process = subprocess.Popen(
+        words, stdin=terminal, stdout=terminal, stderr=terminal, env={**os.environ, "NO_COLOR": "1"}
+    )
+    os.close(terminal)
+    os.write(person, b"\n\nq\n")
+    said = b""
+    with contextlib.suppress(OSError):  # Linux ends a terminal that nobody holds any more with an error
+        while piece := os.read(person, 4096):
+            said += piece
+    os.close(person)
+    assert process.wait(30) == 0
+    outputs = read(re.sub(r"\x1b\[[\d;]*m", "", said.decode()).replace("\r\n", "\n"))
+    assert [numbers(each.title)[1:4] for each in outputs] == [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
+    for printed in outputs:
+        worked_out(printed, tolerance=0)
+
+
+def test_dropout_in_training_draws_by_its_seed(striate: Command, tmp_path: Path) -> None:
+    network = Network.parse("input 1x6x6, conv 2 3x3, dense 40, dropout 0.5, dense 2")
+    model = Model(network.build(seed=1), Preprocessing((1, 6, 6), (0.5,), (0.5,)), network=network)
+    model.save(tmp_path / "model.safetensors")
+    Image.fromarray(np.full((6, 6), 200, np.uint8)).save(tmp_path / "gray.png")
+    words = ["explain", tmp_path / "model.safetensors", tmp_path / "gray.png", "--layer", "dropout1", "--unit"]
+
+    def drawn(seed: int) -> list[float]:
+        said = [striate(*words, str(unit), "--training", "--seed", str(seed), "--json") for unit in range(6)]
+        return [json.loads(each.out)["terms"]["known"]["m"] for each in said]
+
+    first = drawn(0)
+    assert set(first) == {0.0, 1.0}
+    assert drawn(1) != first
+    assert "In evaluation nothing is left out" in striate(*words, "0").out
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A model file and a photo, and nothing else: no run."""
@@ -166,6 +256,7 @@ def test_other_faults_are_one_sentence(striate: Command, digits_run: Path) -> No
         (["explain", "convolution-demo", "photo.png"], "brings its own image"),
         (["explain", "convolution-demo", "--unit", "2"], "no unit 2 in conv1"),
         (["explain", "convolution-demo", "--at", "3,0"], "no position 3,0 in conv1"),
+        (["explain", digits_run, "test:0", *number, "--step"], "--step goes with convolution-demo"),
     ):
         said = striate(*words)
         assert said.code == 2

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from explained import noise, walked
@@ -101,3 +103,119 @@ def test_what_is_not_explained_is_refused_by_name(module: nn.Module, shape: tupl
     with pytest.raises(ModelError, match="layer part ") as refused:
         explain(Holder(module), noise(*shape), "part", 0)
     assert words in str(refused.value)
+
+
+# --- modules and functions, side by side -----------------------------------------------------------------------
+
+
+Pairs = list[tuple[nn.Module, Callable[[Tensor], Tensor]]]
+"""A module, and the same computation written as a call."""
+
+
+class Written(nn.Module):
+    """The calls one after another; holds the modules whose weights they use."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        super().__init__()
+        self.held = nn.ModuleList(part for part, _ in pairs)
+        self.calls = [call for _, call in pairs]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for call in self.calls:
+            x = call(x)
+        return x
+
+
+def convolution(random: np.random.Generator, channels: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    groups = int(random.choice([1, 2])) if channels % 2 == 0 else 1
+    kernel = tuple(int(side) for side in random.integers(1, 4, 2))
+    stride, dilation = (int(side) for side in random.integers(1, 3, 2))
+    padding: Any = random.choice(["same", "valid", "number"]) if stride == 1 else "number"
+    padding = 2 if padding == "number" else str(padding)
+    bias = bool(random.integers(2))
+    part = nn.Conv2d(channels, 4, kernel, stride, padding, dilation, groups, bias)  # pyright: ignore[reportArgumentType]
+    return part, lambda x: F.conv2d(x, part.weight, part.bias, stride, padding, dilation=dilation, groups=groups)
+
+
+def norm(random: np.random.Generator, channels: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    part = nn.BatchNorm2d(channels, eps=float(random.uniform(1e-5, 0.1)), affine=bool(random.integers(2)))
+    assert part.running_mean is not None
+    assert part.running_var is not None
+    mean, variance = part.running_mean.uniform_(-1, 1), part.running_var.uniform_(0.5, 2)
+
+    def function(x: Tensor) -> Tensor:
+        return F.batch_norm(x, mean, variance, part.weight, part.bias, eps=part.eps)
+
+    def other(x: Tensor) -> Tensor:  # its arguments come in another order
+        return torch.batch_norm(x, part.weight, part.bias, mean, variance, False, 0.1, part.eps, False)
+
+    return part, function if random.integers(2) else other
+
+
+def one_of(random: np.random.Generator, channels: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    ceil = bool(random.integers(2))
+    kinds: list[Callable[[], tuple[nn.Module, Callable[[Tensor], Tensor]]]] = [
+        lambda: convolution(random, channels),
+        lambda: norm(random, channels),
+        lambda: (nn.MaxPool2d(3, 2, 1, ceil_mode=ceil), lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=ceil)),
+        lambda: (nn.MaxPool2d((2, 1)), lambda x: torch.max_pool2d(x, (2, 1))),
+        lambda: (nn.AvgPool2d(2, 1, 1), lambda x: F.avg_pool2d(x, kernel_size=2, stride=1, padding=1)),
+        lambda: (nn.AvgPool2d(2, 1, 1, count_include_pad=False), lambda x: F.avg_pool2d(x, 2, 1, 1, False, False)),
+        lambda: (nn.ReLU(inplace=True), F.relu_),
+        lambda: (nn.ReLU(), lambda x: x.clamp(min=0)),
+        lambda: (nn.LeakyReLU(0.2), lambda x: F.leaky_relu(x, 0.2)),
+        lambda: (nn.Sigmoid(), torch.sigmoid),
+        lambda: (nn.Tanh(), lambda x: x.tanh()),
+        lambda: (nn.GELU(), F.gelu),
+        lambda: (nn.Dropout(0.3), lambda x: F.dropout(x, 0.3, training=False)),
+        lambda: (nn.LocalResponseNorm(3, 0.3, k=2.0), lambda x: F.local_response_norm(x, 3, 0.3, k=2.0)),
+        lambda: (nn.Softmax(1), lambda x: x.softmax(-3)),
+    ]
+    return kinds[int(random.integers(len(kinds)))]()
+
+
+def ending(random: np.random.Generator, channels: int, side: tuple[int, int]) -> Pairs:
+    """From maps to three numbers: over all positions, or over their means."""
+    whole = random.integers(3)
+    features = channels if whole else channels * side[0] * side[1]
+    dense = nn.Linear(features, 3, bias=bool(random.integers(2)))
+
+    def call(x: Tensor) -> Tensor:
+        return F.linear(x, dense.weight, dense.bias)
+
+    last = (dense, call)
+    if not whole:
+        return [(nn.Flatten(), lambda x: x.view(len(x), -1)), last]
+    mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return [(mean, (lambda x: x.mean((2, 3))) if whole == 1 else lambda x: torch.mean(x, dim=[-1, -2])), last]
+
+
+def unnamed(held: Any) -> Any:
+    """An explanation as JSON without the names of layers, which functions have not."""
+    if isinstance(held, dict):
+        items: dict[str, Any] = held
+        return {key: unnamed(value) for key, value in items.items() if key not in ("layer", "branch", "remark")}
+    return [unnamed(each) for each in held] if isinstance(held, list) else held
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("seed", range(20))
+def test_random_networks_of_functions_are_explained_as_those_of_modules(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    pairs: Pairs = []
+    image = x = noise(2, 9, 8, seed=seed)
+    with torch.no_grad():
+        for _ in range(4):
+            part, call = one_of(random, len(x))
+            x = part.eval()(x.clone()[None])[0]
+            pairs.append((part, call))
+        pairs += ending(random, len(x), (x.shape[1], x.shape[2]))
+        names = nn.Sequential(*(part for part, _ in pairs)).eval()
+        written = Written(pairs)
+        truth = names(image[None])[0]
+    unit = int(random.integers(3))
+    modules, functions = (explain(each, image, "", unit, depth="input") for each in (names, written))
+    assert functions.value == pytest.approx(float(truth[unit]), rel=1e-4, abs=1e-6)
+    assert walked(functions)
+    assert unnamed(functions.as_json()) == unnamed(modules.as_json())

@@ -53,8 +53,15 @@ def explain(
     terms: Annotated[
         int, typer.Option("--terms", min=1, help="Channels or terms written out; the rest are summed and counted.")
     ] = 16,
-    step: Annotated[bool, typer.Option("--step", help=f"With {DEMO}: wait for a key after each output.")] = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help=f"With {DEMO}: which numbers are drawn.")] = 0,
+    training: Annotated[
+        bool, typer.Option("--training", help="As in training, on this image alone: dropout draws, batchnorm measures.")
+    ] = False,
+    step: Annotated[
+        bool, typer.Option("--step", help=f"With {DEMO}: wait for Enter after each output; q stops.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help=f"Which numbers are drawn: by {DEMO}, or by dropout in training.")
+    ] = 0,
     width: Annotated[int | None, typer.Option("--width", min=40, help="Columns. Default: the terminal's.")] = None,
     named: DataOption = None,
     data_root: DataRoot = None,
@@ -68,9 +75,11 @@ def explain(
     """
     position, columns = _position(at), width or shutil.get_terminal_size((WIDTH, 24)).columns
     if run == DEMO:
-        _refuse_in_demo(image, layer, depth)
+        _refuse_in_demo(image, layer, depth, training)
         _show_demo(seed, unit, position, step, columns, json)
         return
+    if step:
+        raise UserError(f"--step goes with {DEMO}, which has outputs to step through")
     if image is None or layer is None or unit is None:
         raise UserError("say which number: striate explain RUN IMAGE --layer conv2 --unit 3 --at 4,5")
     down = _depth(depth)
@@ -78,7 +87,9 @@ def explain(
 
     subject = Subject.named(run, Foreign())
     (picture,) = shown(subject, [image], named, data_root)
-    found = inside.explain(subject.model, picture.pixels, layer, unit, position, depth=down, follow=follow)
+    found = inside.explain(
+        subject.model, picture.pixels, layer, unit, position, depth=down, follow=follow, training=training, seed=seed
+    )
     if json:
         console.show_json(found.as_json() | {"image": image})
         return
@@ -117,9 +128,11 @@ def _show(found: Explanation, width: int, terms: int) -> None:
 # --- the lecture's convolution -------------------------------------------------------------------------------------
 
 
-def _refuse_in_demo(image: str | None, layer: str | None, depth: str) -> None:
-    if image is not None or layer not in (None, "conv1") or depth != "0":
-        raise UserError(f"{DEMO} brings its own image and its one layer, conv1: leave out IMAGE, --layer and --depth")
+def _refuse_in_demo(image: str | None, layer: str | None, depth: str, training: bool) -> None:
+    if image is not None or layer not in (None, "conv1") or depth != "0" or training:
+        raise UserError(
+            f"{DEMO} brings its own image and its one layer, conv1: leave out IMAGE, --layer, --depth and --training"
+        )
 
 
 def _show_demo(seed: int, unit: int | None, position: Pair | None, step: bool, width: int, json: bool) -> None:
@@ -133,7 +146,8 @@ def _show_demo(seed: int, unit: int | None, position: Pair | None, step: bool, w
         return
     first, *rest = found
     _introduce(demo, seed, width)
-    waits = step and sys.stdin.isatty() and sys.stdout.isatty()
+    # Of a terminal's keys and a pager that reads them too, as in `--step | less`, the pager has them.
+    waits = step and (sys.stdout.isatty() or not sys.stdin.isatty())
     shown = _each(first, rest, width, waits)
     _conclude(shown)
 
@@ -152,19 +166,23 @@ def _introduce(demo: ConvolutionDemo, seed: int, width: int) -> None:
 
 
 def _each(first: Explanation, rest: Iterable[Explanation], width: int, waits: bool) -> list[Explanation]:
-    """Shows them one after another; with `waits` after a key each, until q."""
-    import click
-
+    """Shows them one after another; with `waits` each after the first only when it is asked for."""
     shown: list[Explanation] = []
     for found in (first, *rest):
-        if shown and waits:
-            console.note("any key: the next output; q: stop")
-            if click.getchar() in ("q", "\x03", "\x04", "\x1b"):
-                break
+        if shown and waits and not _goes_on():
+            break
         _show(found, width, 16)
         console.show()
         shown.append(found)
     return shown
+
+
+def _goes_on() -> bool:
+    """Whether the next output is asked for: Enter, or any line; not q, nor the end of the input."""
+    sys.stdout.flush()
+    console.note("Enter: the next output; q: stop")
+    answer = sys.stdin.readline()
+    return answer != "" and not answer.strip().lower().startswith("q")
 
 
 def _conclude(shown: list[Explanation]) -> None:
