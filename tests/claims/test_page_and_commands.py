@@ -61,7 +61,11 @@ def test_a_page_of_every_kind_of_verdict(tmp_path: Path) -> None:
     assert command in page
     assert page.count('class="card"') == 5
     drawn = json.loads((tmp_path / "plots" / "shared-weights-1.json").read_text())
-    assert [line["name"] for line in drawn["lines"]] == ["shared", "own", "dense"]
+    assert [line["name"] for line in drawn["lines"]] == [
+        "shared by all positions",
+        "one filter per position",
+        "fully connected",
+    ]
 
 
 def test_a_page_of_nothing_says_what_to_do(tmp_path: Path) -> None:

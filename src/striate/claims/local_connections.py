@@ -22,8 +22,11 @@ def fully_connected(row: Row) -> int:
 
 def areas(network: Network) -> list[tuple[str, int]]:
     """The receptive field's area in pixels, not clipped, of the top-level layers that give maps and look at windows."""
-    rows = [row for row in network.describe().layers if row.field and len(row.output) == 3]
-    return [(row.name, math.prod(row.field.size)) for row in rows if row.field]
+    return [(row.name, math.prod(row.field.size)) for row in _looking(network) if row.field]
+
+
+def _looking(network: Network) -> list[Row]:
+    return [row for row in network.describe().layers if row.field and len(row.output) == 3]
 
 
 def study(setting: Setting) -> Outcome:
@@ -32,7 +35,7 @@ def study(setting: Setting) -> Outcome:
     if not rows:
         return not_applicable("the network has no convolution")
     local, full = sum(row.multiply_adds for row in rows), sum(map(fully_connected, rows))
-    fields = areas(setting.network)
+    looking, fields = _looking(setting.network), areas(setting.network)
     grows = all(a <= b for (_, a), (_, b) in itertools.pairwise(fields)) and fields[-1][1] > fields[0][1]
     single = len(fields) < 2 or len({name for name, _ in fields if name.startswith(("conv", "pool"))}) < 2
     good = local < full and (grows or single)
@@ -41,7 +44,8 @@ def study(setting: Setting) -> Outcome:
         because=(
             f"{count(local)} multiply-adds in {len(rows)} convolutions, {count(full)} if they were fully connected "
             f"({full / local:.0f} times as many)",
-            f"receptive fields from {_side(rows[0])} to {_side(rows[-1])} pixels"
+            f"receptive fields from {_side(looking[0])} pixels ({looking[0].name}) to {_side(looking[-1])} "
+            f"({looking[-1].name})"
             + (" grow with depth" if grows else " (one layer: nothing to grow)" if single else " do not grow"),
         ),
         headings=("layer", "multiply-adds", "fully connected", "saved", "receptive field"),
@@ -57,8 +61,8 @@ def study(setting: Setting) -> Outcome:
 def _products(rows: list[Row]) -> Figure:
     places = list(range(1, len(rows) + 1))
     lines = [
-        {"name": "local", "x": places, "y": [row.multiply_adds for row in rows]},
-        {"name": "dense", "x": places, "y": [fully_connected(row) for row in rows]},
+        {"name": "windows", "x": places, "y": [row.multiply_adds for row in rows]},
+        {"name": "fully connected", "x": places, "y": [fully_connected(row) for row in rows]},
     ]
     return Figure("curves", "Multiply-adds of each convolution", "convolution", "multiply-adds", lines, log="y")
 
@@ -85,7 +89,8 @@ CLAIM = Claim(
     held="the shapes of all layers",
     metric="products for one image, and the area of the receptive fields, counted exactly",
     supported="the convolutions take fewer products than fully connected layers between the same shapes, and no "
-    "layer's receptive field is smaller than that of the layer below, the last larger than the first",
+    "layer's receptive field is smaller than that of the layer below, the last larger than the first (unless only one "
+    "layer looks at windows)",
     contradicted="they take as many products, or a receptive field shrinks or never grows",
     published="mnist",
     study=study,

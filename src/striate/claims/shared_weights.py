@@ -53,9 +53,9 @@ def study(setting: Setting) -> Outcome:
 def _figure(rows: list[Row]) -> Figure:
     places = list(range(1, len(rows) + 1))
     kinds = {
-        "shared": [row.parameters for row in rows],
-        "own": [unshared(row) for row in rows],
-        "dense": [row.dense_parameters or 1 for row in rows],
+        "shared by all positions": [row.parameters for row in rows],
+        "one filter per position": [unshared(row) for row in rows],
+        "fully connected": [row.dense_parameters or 1 for row in rows],
     }
     lines = [{"name": name, "x": places, "y": values} for name, values in kinds.items()]
     return Figure("curves", "Parameters of each convolution", "convolution", "parameters", lines, log="y")

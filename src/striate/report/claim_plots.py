@@ -21,8 +21,8 @@ from striate.report.plots import INK, MUTED, PAPER, STYLE, WIDTH, Plot, spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LABELS = 0.3
-"""Share of the width that names beside the lines take."""
+COUNTED = 1e8
+"""Whole numbers below it are written with all their figures."""
 
 MOST_NAMED = 4
 """Lines up to which each has its name at its end; beyond, a legend."""
@@ -123,7 +123,7 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
         axes.xaxis.set_major_formatter(_powers())
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(_formatter(figure))
     said = ", ".join(f"{row['name']} {_value(value, figure)}" for row, value in zip(rows, values, strict=True))
     return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
@@ -140,7 +140,8 @@ def _finished(name: str, canvas: Figure, figure: Mapping[str, Any], text: str) -
 def _formatter(figure: Mapping[str, Any]) -> FuncFormatter:
     def write(value: float, place: int | None) -> str:
         del place
-        return _value(value, figure)
+        text = _value(value, figure)
+        return text.rstrip("0").rstrip(".") if "." in text and "×" not in text else text
 
     return FuncFormatter(write)
 
@@ -158,7 +159,7 @@ def _powers() -> FuncFormatter:
 def _value(value: float, figure: Mapping[str, Any]) -> str:
     if figure["percent"]:
         return f"{100 * value:.4g}%".replace("-", numbers.MINUS)
-    return numbers.number(value)
+    return numbers.count(int(value)) if float(value).is_integer() and abs(value) < COUNTED else numbers.number(value)
 
 
 def _last(line: Mapping[str, Any]) -> float:
