@@ -44,9 +44,10 @@ from torch import Tensor, nn
 
 from striate.data.dataset import Split
 from striate.inside.atlases.atlas import atlas
-from striate.inside.atlases.projecting import Pairs, project_windows
+from striate.inside.atlases.projecting import Pairs, Projections, project_windows
 from striate.inside.atlases.streams import stream
 from striate.inside.atlases.survey import Layer, MarkStore, block_size, marking, padded, survey
+from striate.inside.atlases.threads import threads
 from striate.inside.atlases.windows import chain
 from striate.inside.watching.calls import Reading, run, trace
 from striate.inside.watching.watch import undisturbed
@@ -220,13 +221,19 @@ def vgg(images: np.ndarray, units: int) -> dict[str, Any]:
                 store.add(range(first, first + count), marks)
             for layer in layers:
                 assert layer.chain is not None
-                for _ in project_windows(layer.chain, _random_pairs(layer, generator), store, torch.device("cpu")):
-                    pass
+                with threads(torch.device("cpu")) as some:
+                    pairs = _random_pairs(layer, generator)
+                    project_windows(layer.chain, pairs, store, torch.device("cpu"), forget, some)
 
         ours()
         seconds = timed(ours)
         peer = captum_projections(module, x, layers, units)
     return {"ours": seconds, "captum": peer and sum(peer.values()), "captum by layer": peer}
+
+
+def forget(projections: Projections) -> None:
+    """Takes projections and does nothing with them."""
+    del projections
 
 
 def _random_pairs(layer: Layer, generator: np.random.Generator) -> Pairs:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from striate.inside.atlases.projecting import Pairs, project_windows
+from striate.inside.atlases.projecting import Pairs, Projections, project_windows
 from striate.inside.atlases.survey import Layer, MarkStore, marking
 from striate.inside.atlases.windows import chain
 from striate.inside.projections.rules import RULES, Rule, backward_rule, follow_back
@@ -59,7 +59,10 @@ def test_windows_equal_whole_images_at_every_position(net: nn.Sequential, shape:
     active = (activations.detach() > 0).nonzero()
     assert len(active) > 20
     pairs = Pairs(active[:, 1].numpy(), np.zeros(len(active), np.int64), active[:, 0].numpy(), active[:, 2:].numpy())
-    for done in project_windows(followed, pairs, store, torch.device("cpu")):
+    projected = list[Projections]()
+    project_windows(followed, pairs, store, torch.device("cpu"), projected.append)
+    assert sorted(np.concatenate([done.rows for done in projected]).tolist()) == list(range(len(pairs)))
+    for done in projected:
         for row, start, values in zip(done.rows, done.starts, done.values, strict=True):
             seed = torch.zeros_like(activations)
             seed[tuple(active[row])] = 1

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from PIL import Image
 from torch import Tensor, nn
 
 from striate import files
@@ -21,6 +22,7 @@ from striate.inside.atlases.plates import Plates
 from striate.inside.atlases.ranking import ranked
 from striate.inside.atlases.streams import stream
 from striate.inside.atlases.survey import Layer, MarkStore
+from striate.inside.atlases.threads import threads
 from striate.inside.atlases.windows import chain
 from striate.inside.projections.rules import RULES, Rule
 from striate.inside.receptive.fields import receptive_fields
@@ -29,7 +31,7 @@ from striate.inside.watching.watch import as_input, undisturbed
 from striate.model import Model, Preprocessing
 
 Progress = Callable[[str, int, int | None], None]
-"""Told the stage (`looking`, `projecting`, `drawing`), how many images or layers are done, and of how many, if
+"""Told the stage (`looking`, `projecting`, `drawing`), how many images or sheets are done, and of how many, if
 known."""
 
 PICTURES = (
@@ -119,8 +121,8 @@ def atlas(
         chosen = _layers(traced, layers, rule)
         looks = _looks(module, chosen, traced)
         tell = progress or _untold
-        with Plates(draft, chosen, looks, top, images, stored) as plates:
-            filling = Filling(still, traced, images, looks, plates.files, rule, others, plates.take)
+        with Plates(draft, chosen, looks, top, images, stored) as plates, threads(x.device) as some:
+            filling = Filling(still, traced, images, looks, plates.files, plates.cells, rule, others, plates.take)
             for layer in chosen:
                 if layer.chain is None:
                     check_rule(filling, layer, x)
@@ -140,12 +142,14 @@ def atlas(
             plates.open(traced.image[0], found)
             used = len(found.images())
             tell("projecting", 0, used)
-            filling.fill(chosen, found, store, lambda done: tell("projecting", done, used))
+            filling.fill(chosen, found, store, some, lambda done: tell("projecting", done, used))
             tell("drawing", 0, len(chosen))
-            described = plates.describe(found, lambda done: tell("drawing", done, len(chosen)))
+            drawn = plates.draw(some, lambda done, of: tell("drawing", done, of))
+            described = plates.describe(found, drawn)
         contents = {
             "format": FORMAT, "version": VERSION, "model": name, "data": _data_name(data),
-            "images": found.looked_at, "image": list(traced.image), "top": top, "rule": rule, "precision": precision,
+            "images": found.looked_at, "image": list(traced.image),
+            "stored": _stored(draft, traced.image), "top": top, "rule": rule, "precision": precision,
             "classes": list(images.classes), "pictures": PICTURES, "layers": described,
         }  # fmt: skip
         files.write_json(draft / "atlas.json", contents, indent=None)
@@ -219,8 +223,18 @@ def _looks(module: nn.Module, layers: Sequence[Layer], traced: Trace) -> dict[st
     return {layer.name: Look.of(layer, fields.get(layer.name), (rows, columns)) for layer in layers}
 
 
+def _stored(draft: Path, image: Sequence[int]) -> list[int]:
+    """Rows and columns of the images that the atlas carries; those of the images themselves where it carries none."""
+    first = next(iter((draft / "images").iterdir()), None)
+    if first is None:
+        return list(image[1:])
+    with Image.open(first) as picture:
+        return [picture.height, picture.width]
+
+
 def _data_name(data: object) -> str:
-    return str(getattr(data, "name", None) or type(data).__name__)  # a tensor has a name, None
+    """What the data are called; "" where they have no name: a tensor's is None."""
+    return str(getattr(data, "name", None) or "")
 
 
 def _check_place(out: Path) -> None:

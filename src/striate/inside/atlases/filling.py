@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from functools import partial
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from striate.errors import ModelError
 from striate.inside.atlases.array_files import ArrayFile
+from striate.inside.atlases.cells import Cells
 from striate.inside.atlases.projecting import Pairs, Projections, project_whole, project_windows
 from striate.inside.atlases.streams import Block, Stream
 from striate.inside.atlases.survey import Layer, MarkStore, Survey, block_size, marking, padded
+from striate.inside.atlases.threads import Threads
 from striate.inside.atlases.topk import Top
 from striate.inside.projections.rules import Rule
 from striate.inside.receptive.fields import ReceptiveField
@@ -27,6 +30,9 @@ from striate.layers.window import Field
 
 WHOLE_BATCH = 16
 """Pairs projected at once where it takes whole images; half of that many images' maps stay in memory for autograd."""
+
+PATCHES = 64
+"""Patches cut out at once."""
 
 
 @final
@@ -79,7 +85,7 @@ class Filling:
         trace: its calls.
         images: the data.
         looks: layer name -> where its units look.
-        files: layer name -> its open file.
+        files, cells: layer name -> its open file, and the pictures of its sheets.
         rule, others: of the projections.
         take: given the index, the picture (channel, row, column) and the label of every image used.
     """
@@ -89,50 +95,51 @@ class Filling:
     images: Stream
     looks: Mapping[str, Look]
     files: Mapping[str, ArrayFile]
+    cells: Mapping[str, Cells]
     rule: Rule
     others: Literal["gradient"] | None
     take: Callable[[int, NDArray[np.uint8], int | None], None]
 
-    def fill(self, layers: Sequence[Layer], found: Survey, store: MarkStore, progress: Callable[[int], None]) -> None:
+    def fill(
+        self,
+        layers: Sequence[Layer],
+        found: Survey,
+        store: MarkStore,
+        threads: Threads,
+        progress: Callable[[int], None],
+    ) -> None:
         """Patches and projections of all that `found` holds.
 
         Chapter by chapter, so that the marks of a chapter's images fit into the store's limit, and all pairs of a layer
         that are in it are at hand together.
         """
         count = 0
+        device = next(self.module.parameters()).device
         for images in _chapters(found.images(), store):
             store.keep_only(images.tolist())
-            for block in self.images.blocks(block_size(self.trace), images):
-                self._fill_block(layers, found, store, block)
-                count += len(block.indices)
+            blocks = self.images.blocks(block_size(self.trace), images)
+            computed = (self._compute(layers, found, store, block) for block in blocks)
+            for done in threads.each(lambda block: self._show(layers, found, block), computed):
+                count += done
                 progress(count)
             for layer in layers:
                 pairs = pairs_of(layer, found.tops[layer.name], images)
                 if layer.chain is not None and len(pairs):
-                    device = next(self.module.parameters()).device
-                    for done in project_windows(layer.chain, pairs, store, device):
-                        self._write_projections(layer, pairs.at(done.rows), done)
+                    take = partial(self._write_projections, layer, pairs)
+                    project_windows(layer.chain, pairs, store, device, take, threads)
 
-    def _fill_block(self, layers: Sequence[Layer], found: Survey, store: MarkStore, block: Block) -> None:
-        pictures, indices = self.images.pictures(block.images), block.indices.numpy()
-        labels = [None] * len(indices) if block.labels is None else block.labels.tolist()
-        for image, picture, label in zip(indices.tolist(), pictures, labels, strict=True):
-            self.take(image, picture, label)
-        x = as_input(self.module, self.images.normalized(block.images))
-        if any(image not in store.marks for image in indices.tolist()):
-            self._mark(layers, store, block, x)
-        for layer in layers:
-            pairs = pairs_of(layer, found.tops[layer.name], indices)
-            self._write_patches(layer, pairs, pictures, indices)
-            if layer.chain is None:
-                for rows in np.split(np.arange(len(pairs)), range(WHOLE_BATCH, len(pairs), WHOLE_BATCH)):
-                    some = pairs.at(rows)
-                    if len(some):
-                        taken = x[torch.from_numpy(np.searchsorted(indices, some.images))]
-                        done = project_whole(
-                            self.module, self.trace, layer, some, taken, rule=self.rule, others=self.others
-                        )
-                        self._write_projections(layer, some, done)
+    def _compute(self, layers: Sequence[Layer], found: Survey, store: MarkStore, block: Block) -> Block:
+        """What takes the module itself: marks that are not there yet, and projections on whole images."""
+        indices = block.indices.numpy()
+        missing = any(image not in store.marks for image in indices.tolist())
+        whole = [layer for layer in layers if layer.chain is None]
+        if missing or whole:
+            x = as_input(self.module, self.images.normalized(block.images))
+            if missing:
+                self._mark(layers, store, block, x)
+            for layer in whole:
+                self._project_whole(layer, pairs_of(layer, found.tops[layer.name], indices), x, indices)
+        return block
 
     def _mark(self, layers: Sequence[Layer], store: MarkStore, block: Block, x: Tensor) -> None:
         kept = dict[int, Tensor]()
@@ -143,33 +150,53 @@ class Filling:
                 run(self.module, filled, Reading(self.trace, {}, replace))
             store.add(block.indices.tolist(), {number: mark[:count] for number, mark in kept.items()})
 
+    def _project_whole(self, layer: Layer, pairs: Pairs, x: Tensor, indices: NDArray[np.int64]) -> None:
+        for some in _split(pairs, WHOLE_BATCH):
+            taken = x[torch.from_numpy(np.searchsorted(indices, some.images))]
+            done = project_whole(self.module, self.trace, layer, some, taken, rule=self.rule, others=self.others)
+            self._write_projections(layer, some, done)
+
+    def _show(self, layers: Sequence[Layer], found: Survey, block: Block) -> int:
+        """Keeps the images of a block as pictures, and the patches cut out of them; returns how many images."""
+        pictures, indices = self.images.pictures(block.images), block.indices.numpy()
+        labels = [None] * len(indices) if block.labels is None else block.labels.tolist()
+        for image, picture, label in zip(indices.tolist(), pictures, labels, strict=True):
+            self.take(image, picture, label)
+        for layer in layers:
+            for some in _split(pairs_of(layer, found.tops[layer.name], indices), PATCHES):
+                self._write_patches(layer, some, pictures[np.searchsorted(indices, some.images)])
+        return len(indices)
+
     def _write_patches(
-        self, layer: Layer, pairs: Pairs, pictures: NDArray[np.uint8], indices: NDArray[np.int64]
+        self, layer: Layer, pairs: Pairs, pictures: UInt8[NDArray[np.uint8], "pair channel row column"]
     ) -> None:
-        look, patches = self.looks[layer.name], self.files[layer.name]["patches"]
-        places = np.searchsorted(indices, pairs.images)
-        for unit, place, image, start in zip(
-            pairs.units, pairs.places, places, look.starts(_flat(pairs, layer)), strict=True
-        ):
-            source, target = _overlap(start, look)
-            patches[unit, place][:, *target] = pictures[image][:, *source]
+        look = self.looks[layer.name]
+        patches = np.zeros((*pictures.shape[:2], *look.size), np.uint8)
+        for patch, picture, start in zip(patches, pictures, look.starts(_flat(pairs, layer)), strict=True):
+            source, target = _overlap((0, 0), picture.shape[1:], start, look.size)
+            patch[:, *target] = picture[:, *source]
+        self._write(layer, "patches", pairs, patches)
+        self.cells[layer.name].put_patches(pairs.units, pairs.places, torch.from_numpy(patches))
 
     def _write_projections(self, layer: Layer, pairs: Pairs, done: Projections) -> None:
-        look, file = self.looks[layer.name], self.files[layer.name]
+        """Writes projections of some of the pairs, each divided by its largest absolute value."""
+        look, some = self.looks[layer.name], pairs.at(done.rows)
         largest = done.values.abs().amax((1, 2, 3))
-        scaled = (done.values / torch.where(largest > 0, largest, 1)[:, None, None, None]).cpu().numpy()
-        file["projection_scales"][pairs.units, pairs.places] = largest.cpu().numpy()
-        out = file["projections"]
-        for k, (unit, place, start) in enumerate(
-            zip(pairs.units, pairs.places, look.starts(_flat(pairs, layer)), strict=True)
-        ):
-            source, target = _overlap(start, look)
-            (top, left), (rows, columns) = done.starts[k], done.values.shape[2:]
-            if (rows, columns) == look.image:
-                out[unit, place][:, *target] = scaled[k][:, *source]
-            else:
-                r, c = int(top - start[0]), int(left - start[1])
-                out[unit, place, :, r : r + rows, c : c + columns] = scaled[k]
+        values = done.values / torch.where(largest > 0, largest, 1)[:, None, None, None]
+        full = torch.zeros(*values.shape[:2], *look.size)
+        for k, start in enumerate(look.starts(_flat(some, layer))):
+            source, target = _overlap(done.starts[k], values.shape[2:], start, look.size)
+            full[k, :, *target] = values[k, :, *source]
+        file = self.files[layer.name]
+        file["projection_scales"][some.units, some.places] = largest.cpu().numpy()
+        stored = full.half() if file["projections"].dtype == np.float16 else full  # PyTorch's is faster than NumPy's
+        self._write(layer, "projections", some, stored.numpy())
+        self.cells[layer.name].put_projections(some.units, some.places, full)
+
+    def _write(self, layer: Layer, name: str, pairs: Pairs, values: NDArray[Any]) -> None:
+        out = self.files[layer.name][name]
+        for unit, place, value in zip(pairs.units, pairs.places, values, strict=True):
+            out[unit, place] = value
 
 
 def pairs_of(layer: Layer, top: Top, images: NDArray[np.int64]) -> Pairs:
@@ -192,13 +219,22 @@ def _flat(pairs: Pairs, layer: Layer) -> NDArray[np.int64]:
     return pairs.positions[:, 0] * columns + pairs.positions[:, 1]
 
 
-def _overlap(start: NDArray[np.int64], look: Look) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The part of the image that is shown, and where it stands in the patch."""
+def _split(pairs: Pairs, count: int) -> Iterator[Pairs]:
+    """So many pairs at a time."""
+    for first in range(0, len(pairs), count):
+        yield pairs.at(np.arange(first, min(first + count, len(pairs))))
+
+
+def _overlap(
+    start: Sequence[int] | NDArray[np.int64], size: Sequence[int], other_start: NDArray[np.int64], other_size: Pair
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where two windows of an image overlap: as seen from the first, and as seen from the other."""
     source, target = list[slice](), list[slice]()
-    for first, size, side in zip(start.tolist(), look.size, look.image, strict=True):
-        inside, until = max(first, 0), max(min(first + size, side), first, 0)
-        source.append(slice(inside, until))
-        target.append(slice(inside - first, until - first))
+    for first, length, other, other_length in zip(start, size, other_start, other_size, strict=True):
+        inside = max(int(first), int(other))
+        until = max(min(int(first) + length, int(other) + other_length), inside)
+        source.append(slice(inside - int(first), until - int(first)))
+        target.append(slice(inside - int(other), until - int(other)))
     return (source[0], source[1]), (target[0], target[1])
 
 

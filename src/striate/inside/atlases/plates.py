@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, final
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from striate.inside.atlases.array_files import ArrayFile
+from striate.inside.atlases.cells import Cells
 from striate.inside.atlases.filling import Look, shown
 from striate.inside.atlases.selectivity import selectivity
-from striate.inside.atlases.sheets import CELL, patch_pictures, sheets, write_webp
+from striate.inside.atlases.sheets import parts, patch_pictures, sheet, write_webp
 from striate.inside.atlases.streams import Stream
 from striate.inside.atlases.survey import Layer, Survey
+from striate.inside.atlases.threads import Threads
 
 THUMBNAIL = 256
 """Pixels of the longer side of the images that an atlas carries, at most."""
@@ -31,7 +33,7 @@ class Plates:
     """The files of one atlas in the folder `draft`, open for writing inside a `with` block.
 
     Attributes:
-        files: layer name -> its arrays.
+        files, cells: layer name -> its arrays, and the small pictures of its sheets.
     """
 
     def __init__(  # noqa: PLR0917
@@ -40,6 +42,7 @@ class Plates:
         self.draft, self.layers, self.looks, self.top, self.images = draft, layers, looks, top, images
         self.stored = np.dtype(stored)
         self.files: dict[str, ArrayFile] = {}
+        self.cells: dict[str, Cells] = {}
         self.pictures: dict[int, str] = {}
         self.labels: dict[int, int] = {}
         self._stack = ExitStack()
@@ -70,6 +73,11 @@ class Plates:
             }
             file = ArrayFile(self.draft / "layers" / f"{self._stems[layer.name]}.safetensors", arrays)
             self.files[layer.name] = self._stack.enter_context(file)
+            made = Cells(
+                self.draft / f"{self._stems[layer.name]}.cells", *places, channels, self.looks[layer.name].size
+            )
+            self.cells[layer.name] = made
+            self._stack.callback(made.close)
             if means.size:
                 file["class_means"][:] = means
             self._write_places(layer, found, file)
@@ -96,35 +104,43 @@ class Plates:
         if label is not None:
             self.labels[index] = label
 
-    def describe(self, found: Survey, progress: Callable[[int], None]) -> list[dict[str, Any]]:
-        """Draws the sheets, and returns what atlas.json says of every layer."""
+    def draw(self, threads: Threads, progress: Callable[[int, int], None]) -> dict[str, list[str]]:
+        """Draws the sheets; returns their names, layer by layer. `progress`: sheets done, and of how many."""
+        drawn: dict[str, list[str]] = {}
+        tasks = list[tuple[Path, Layer, range]]()
+        for layer in self.layers:
+            stem, shares = self._stems[layer.name], parts(self.cells[layer.name], layer.shape[0])
+            drawn[layer.name] = [f"sheets/{stem}{f'-{n + 1}' if n else ''}.webp" for n in range(len(shares))]
+            tasks += [(self.draft / name, layer, units) for name, units in zip(drawn[layer.name], shares, strict=True)]
+
+        def draw(task: tuple[Path, Layer, range]) -> None:
+            path, layer, units = task
+            counts = (self.files[layer.name]["indices"] >= 0).sum(1).tolist()
+            cells = self.cells[layer.name]
+            write_webp(path, sheet(cells, units, counts), exact=cells.exact)
+
+        for done, _ in enumerate(threads.each(draw, tasks), 1):
+            progress(done, len(tasks))
+        return drawn
+
+    def describe(self, found: Survey, drawn: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+        """What atlas.json says of every layer, given the names of its sheets."""
         described = list[dict[str, Any]]()
-        for number, layer in enumerate(self.layers):
-            look, stem = self.looks[layer.name], self._stems[layer.name]
+        for layer in self.layers:
+            look = self.looks[layer.name]
             field = look.field and {k: list(getattr(look.field, k)) for k in ("size", "stride", "start")}
             described.append({
                 "name": layer.name,
                 "shape": list(layer.shape) if len(layer.shape) == 3 else [layer.shape[0], 1, 1],
                 "activation": "after relu" if layer.rectified else "as computed",
                 "method": "windows" if layer.chain else "whole images",
-                "file": f"layers/{stem}.safetensors",
-                "sheets": self._draw(layer, stem),
+                "file": f"layers/{self._stems[layer.name]}.safetensors",
+                "sheets": drawn[layer.name],
                 "receptive_field": field,
                 "shown": list(look.size),
                 "units": self._units(layer, found),
             })  # fmt: skip
-            progress(number + 1)
         return described
-
-    def _draw(self, layer: Layer, stem: str) -> list[str]:
-        file, look = self.files[layer.name], self.looks[layer.name]
-        counts = (file["indices"] >= 0).sum(1).tolist()
-        units = [(file["patches"][u][:n], file["projections"][u][:n]) for u, n in enumerate(counts)]
-        names = list[str]()
-        for number, sheet in enumerate(sheets(units, look.size, self.top)):
-            names.append(f"sheets/{stem}{f'-{number + 1}' if number else ''}.webp")
-            write_webp(self.draft / names[-1], sheet, exact=max(look.size) <= CELL)
-        return names
 
     def _units(self, layer: Layer, found: Survey) -> list[dict[str, Any]]:
         statistics, file = found.statistics[layer.name], self.files[layer.name]

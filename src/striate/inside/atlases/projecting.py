@@ -3,7 +3,7 @@ images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from striate.inside.atlases.steps import Cuts, Marks
 from striate.inside.atlases.survey import Layer, MarkStore
+from striate.inside.atlases.threads import Threads
 from striate.inside.atlases.windows import Chain
 from striate.inside.projections.rules import Rule, backward_rule, follow_back
 from striate.inside.watching.calls import Reading, Trace, run
@@ -60,20 +61,42 @@ class Projections:
     values: Float[Tensor, "pair channel row column"]
 
 
-def project_windows(chain: Chain, pairs: Pairs, store: MarkStore, device: torch.device) -> Iterator[Projections]:
-    """Projects pairs on their windows; the marks of all their images are in `store`."""
+def project_windows(  # noqa: PLR0917
+    chain: Chain,
+    pairs: Pairs,
+    store: MarkStore,
+    device: torch.device,
+    take: Callable[[Projections], None],
+    threads: Threads | None = None,
+) -> None:
+    """Projects pairs on their windows; the marks of all their images are in `store`.
+
+    Arguments:
+        take: given the projections of some pairs at a time, until it has had those of all; called by all threads.
+    """
     cuts, starts = chain.cuts(pairs.positions)
+
+    def work(rows: NDArray[np.int64]) -> None:
+        cut = cuts[int(rows[0])]
+        marks = [
+            _cut_out(store, step.call, pairs.images[rows], starts[rows, k], cut[k]) if step.marked else None
+            for k, step in enumerate(chain.steps)
+        ]
+        with torch.no_grad():
+            values = chain.back(torch.from_numpy(pairs.units[rows]).to(device), cut, marks)
+            take(Projections(rows, starts[rows, -1], values))
+
+    for _ in (threads or Threads()).each(work, _batches(chain, cuts)):
+        pass
+
+
+def _batches(chain: Chain, cuts: Sequence[tuple[Cuts, ...]]) -> list[NDArray[np.int64]]:
+    """Rows of equal cuts, as many as are projected at once."""
+    found = list[NDArray[np.int64]]()
     for alike in _alike(cuts):
-        cut = cuts[int(alike[0])]
-        batch = int(np.clip(WINDOW_BYTES // chain.largest_map(cut), 1, LARGEST_BATCH))
-        for rows in np.split(alike, range(batch, len(alike), batch)):
-            marks = [
-                _cut_out(store, step.call, pairs.images[rows], starts[rows, k], cut[k]) if step.marked else None
-                for k, step in enumerate(chain.steps)
-            ]
-            with torch.no_grad():
-                values = chain.back(torch.from_numpy(pairs.units[rows]).to(device), cut, marks)
-            yield Projections(rows, starts[rows, -1], values)
+        count = int(np.clip(WINDOW_BYTES // chain.largest_map(cuts[int(alike[0])]), 1, LARGEST_BATCH))
+        found.extend(np.split(alike, range(count, len(alike), count)))
+    return found
 
 
 def _alike(cuts: Sequence[tuple[Cuts, ...]]) -> list[NDArray[np.int64]]:

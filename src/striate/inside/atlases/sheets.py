@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 from PIL import Image
 
 from striate import files
-from striate.pictures import Picture, blank, centred, dead_plate, enlarge, grid
-
-CELL = 48
-"""Rows and columns of a cell, in pixels, at most; larger patches are reduced, smaller ones enlarged by whole
-multiples."""
+from striate.inside.atlases.cells import Cells
+from striate.layers.values import Pair
+from striate.pictures import Picture, blank, centred, dead_plate
 
 COLUMNS = 8
 """Units side by side."""
@@ -25,8 +21,8 @@ COLUMNS = 8
 HIGHEST = 12_000
 """Rows of pixels on one sheet, at most: WebP allows 16,383."""
 
-GUTTER = 12
-"""Pixels between units."""
+GAP, MIDDLE, GUTTER = 2, 4, 12
+"""Pixels between cells, between patches and projections, and between units."""
 
 
 def patch_pictures(patches: UInt8[np.ndarray, "top channel row column"]) -> list[Picture]:
@@ -35,76 +31,46 @@ def patch_pictures(patches: UInt8[np.ndarray, "top channel row column"]) -> list
     return [np.ascontiguousarray(plane.transpose(1, 2, 0)) for plane in planes]
 
 
-def projection_pictures(projections: Shaped[np.ndarray, "top channel row column"]) -> list[Picture]:
-    """Projections as pictures of a cell's size: 0 is middle gray, each one scaled by itself.
-
-    Black and white stand for the 99.5th percentile of its absolute values and beyond, after reduction: single pixels
-    would leave all else gray.
-    """
-    side = -(-max(projections.shape[2:]) // CELL)
-    small = projections.astype(np.float32) if side == 1 else _block_means(projections, side)
-    limit = np.quantile(np.abs(small), 0.995, axis=(1, 2, 3), keepdims=True)
-    shares = np.clip(small / np.where(limit > 0, limit, 1), -1, 1)
-    return [fitted(picture) for picture in patch_pictures(np.rint(127.5 * (1 + shares)).astype(np.uint8))]
-
-
-def _block_means(maps: Shaped[np.ndarray, "top channel row column"], side: int) -> Float[np.ndarray, "top channel r c"]:
-    """Means of blocks of `side` x `side`; blocks that reach over the edge count zeros there."""
-    rows, columns = (-(-n // side) for n in maps.shape[2:])
-    filled = np.zeros((*maps.shape[:2], rows * side, columns * side), np.float32)
-    filled[:, :, : maps.shape[2], : maps.shape[3]] = maps
-    return filled.reshape(*maps.shape[:2], rows, side, columns, side).mean((3, 5))
-
-
-def fitted(picture: Picture) -> Picture:
-    """Brought to at most `CELL` pixels a side: the means of whole blocks, or enlarged with hard pixels."""
-    side = max(picture.shape[:2])
-    if side > CELL:
-        return np.asarray(Image.fromarray(picture).reduce(-(-side // CELL)))
-    return enlarge(picture, CELL // side)
-
-
-def unit_plate(
-    patches: NDArray[np.uint8], projections: Float[np.ndarray, "top channel row column"], top: int
-) -> Picture:
-    """The patches of one unit beside its projections, two grids of the same cells; says so where there are none."""
-    shown = len(patches)
-    cell = fitted(blank(*patches.shape[2:])) if shown else blank(CELL, CELL)
-    columns = int(np.ceil(np.sqrt(top)))
-    empty = [blank(*cell.shape[:2])] * (top - shown)
-    pictures = map(fitted, patch_pictures(patches)), projection_pictures(projections) if shown else ()
-    side = [grid([*some, *empty], columns) for some in pictures]
-    return np.concatenate([side[0], blank(side[0].shape[0], 4), side[1]], axis=1)
-
-
-def sheets(
-    units: Sequence[tuple[NDArray[np.uint8], NDArray[np.float16]]], cell: tuple[int, int], top: int
-) -> Iterator[Picture]:
-    """The units of a layer, `COLUMNS` side by side, on as many sheets as are needed.
+def sheet(cells: Cells, units: range, counts: Sequence[int]) -> Picture:
+    """Some units of a layer, `COLUMNS` side by side: of each its patches, and to the right of them its projections.
 
     Arguments:
-        units: of each: its patches and projections, as many as it has; none where it is dead.
-        cell: rows and columns of a patch.
-        top: how many cells a unit has.
+        counts: how many places of each unit of the layer are taken; none where it is dead.
     """
-    columns = int(np.ceil(np.sqrt(top)))
-    sample = grid([fitted(blank(*cell))] * top, columns).shape
-    rows, width = sample[0], 2 * sample[1] + 4
-    dead = (
-        centred(dead_plate(max(rows - 4, 3) // 3, max(width - 4, 3) // 3), rows, width)
-        if top >= 4
-        else blank(rows, width)
-    )
-    count = COLUMNS * rows_of_units(rows)
+    (row, column), (rows, columns) = cells.shape, _plate(cells)
+    high, wide = rows + GUTTER, columns + GUTTER
+    canvas = blank(-(-len(units) // COLUMNS) * high, COLUMNS * wide)
+    room = canvas.reshape(-1, high, COLUMNS, wide, 3).swapaxes(1, 2)
+    for kind, place in np.ndindex(2, cells.top):
+        down, right = divmod(place, _side(cells.top))
+        top, left = down * (row + GAP), right * (column + GAP) + kind * (columns + MIDDLE) // 2
+        shown = cells.of(units, kind, place)
+        for k, unit in enumerate(units):
+            if place < counts[unit]:
+                room[k // COLUMNS, k % COLUMNS, top : top + row, left : left + column] = shown[k]
+    for k, unit in enumerate(units):
+        if not counts[unit] and cells.top >= 4:
+            dead = dead_plate(max(rows - 4, 3) // 3, max(columns - 4, 3) // 3)
+            room[k // COLUMNS, k % COLUMNS, :rows, :columns] = centred(dead, rows, columns)
+    return canvas[: canvas.shape[0] - GUTTER, : canvas.shape[1] - GUTTER]
 
-    def drawn(unit: tuple[NDArray[np.uint8], NDArray[np.float16]]) -> Picture:
-        return unit_plate(*unit, top) if len(unit[0]) else dead
 
-    # Reading, reducing and scaling the arrays is NumPy's work, which lets other threads go on.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for first in range(0, len(units), count):
-            chosen = units[first : first + count]
-            yield grid(list(pool.map(drawn, chosen)), COLUMNS, gutter=GUTTER)
+def parts(cells: Cells, units: int) -> list[range]:
+    """The units of each of a layer's sheets."""
+    count = COLUMNS * rows_of_units(_plate(cells)[0])
+    return [range(first, min(first + count, units)) for first in range(0, units, count)]
+
+
+def _side(top: int) -> int:
+    """Cells side by side in the square that so many make."""
+    return math.isqrt(top - 1) + 1
+
+
+def _plate(cells: Cells) -> Pair:
+    """Rows and columns of what one unit takes."""
+    side = _side(cells.top)
+    (row, column), down = cells.shape, -(-cells.top // side)
+    return down * (row + GAP) - GAP, 2 * (side * (column + GAP) - GAP) + MIDDLE
 
 
 def rows_of_units(height: int) -> int:
