@@ -1,19 +1,29 @@
-"""A small run of stripes, trained once, with names that try to break a page."""
+"""A small run of stripes and a small atlas, made once, with names that try to break a page; and a browser."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from atlases import make_small
+from browsing import opened
 
 from striate import train
 from striate.data import DataSet, Findings, Split
+from striate.inside.atlases.folder import Atlas
 from striate.network import Network
+from striate.report.atlas import atlas_page
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
     from striate.train import Evaluation, Run
+
+CHROMIUM = Path("/usr/bin/chromium")
 
 CLASSES = ("<script>alert(1)</script>", "猫 & $x$", "a class with a very long name indeed")
 
@@ -48,3 +58,32 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         network, data, recipe, out=tmp_path_factory.mktemp("runs") / "stripes run", source={"name_or_path": "my photos"}
     )
     return Trained(run, data, train.evaluate(run.model(), data.test))
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Atlas:
+    made = make_small(tmp_path_factory.mktemp("atlas") / "small atlas")
+    atlas_page(made.path)
+    return made
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no browser at {CHROMIUM}")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser: Browser, made: Atlas) -> Iterator[Page]:
+    """The small atlas in a wide window; whatever the console says, or is asked of a network, fails the test."""
+    page, complaints = opened(browser, made.path / "index.html")
+    yield page
+    page.close()
+    assert complaints == []

@@ -7,7 +7,6 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,6 @@ from striate.report.training import repeat_command
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
     from tests.report.conftest import Trained
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 class Elements(HTMLParser):
@@ -184,19 +181,6 @@ def data_augmentation() -> Any:
     from striate.data.augment import Augmentation
 
     return Augmentation()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no browser at {CHROMIUM}")
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-        yield browser
-        browser.close()
 
 
 def opened(browser: Browser, page: Path, width: int, scheme: Any = "light") -> tuple[Page, list[str]]:

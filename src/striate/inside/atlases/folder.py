@@ -14,7 +14,8 @@
     images/INDEX.jpg, .png  every image that a place refers to, at most 256 pixels a side
 
 atlas.json has the keys `format`, `version`, `model`, `data`, `images` (how many were looked at), `image` (channels,
-rows, columns), `top`, `rule`, `precision`, `classes`, `pictures` (how floats became pictures), and `layers`, a list of
+rows, columns), `stored` (rows and columns of the files in images/: fewer where an image is larger than 256 pixels),
+`top`, `rule`, `precision`, `classes`, `pictures` (how floats became pictures), and `layers`, a list of
 
     name, shape (units, rows, columns), activation (`after relu` or `as computed`),
     method (`windows` or `whole images`), file, sheets,

@@ -53,6 +53,11 @@ export function placeOf(contents, unit, number) {
   };
 }
 
+/** Whether the atlas carries its images smaller than they were. */
+export function isReduced() {
+  return outline.stored[0] < outline.image[1] || outline.stored[1] < outline.image[2];
+}
+
 /** The name of a class. */
 export function className(number) {
   return outline.classes[number] ?? String(number);

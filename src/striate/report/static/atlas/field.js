@@ -1,6 +1,6 @@
 // The whole image of a place with the receptive field drawn on it: a box around it, its part outside the image hatched.
 
-import { outline } from "./atlas.js";
+import { isReduced, outline } from "./atlas.js";
 import { make } from "./elements.js";
 
 const EDGE = 3; // room for the box's line, outside of the field
@@ -15,7 +15,7 @@ export function fieldOf(place, outside, room) {
     width: `${(right - left) * scale}px`, height: `${(bottom - top) * scale}px`,
   });
   const { top, left, bottom, right } = place.box;
-  const image = make("img", scale > 1 ? "hard" : "", { src: place.file, alt: described(place), decoding: "async" });
+  const image = make("img", scale > 1 && !isReduced() ? "hard" : "", { src: place.file, alt: described(place), decoding: "async" });
   const hatched = make("div", "beyond");
   const box = make("div", "field", { "aria-hidden": "true" });
   Object.assign(hatched.style, at(top, left, bottom, right));

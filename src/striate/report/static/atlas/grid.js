@@ -133,7 +133,8 @@ function sortValue(contents, unit, sort, room) {
   if (sort === "mean") return measured(mean[unit]);
   if (sort !== "selectivity") return contents.units.dead[unit] ? "" : measured(maximum[unit]);
   if (selectivity[unit] === null) return "–";
-  return shortened(`${measured(selectivity[unit])} · ${className(favours[unit])}`, room);
+  const index = `${measured(selectivity[unit])} · `;
+  return index + shortened(className(favours[unit]), room - index.length);
 }
 
 function words(layer, contents, unit) {

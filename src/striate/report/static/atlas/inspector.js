@@ -1,6 +1,6 @@
 // The right column: a unit's plate, the whole image behind a place, and what the unit does over the data set.
 
-import { className, contentsOf, limitOf, outline, placeOf } from "./atlas.js";
+import { className, contentsOf, isReduced, limitOf, outline, placeOf } from "./atlas.js";
 import { figure, make, refill } from "./elements.js";
 import { fieldOf } from "./field.js";
 import { counted, measured, percentage, shortened } from "./numbers.js";
@@ -119,6 +119,7 @@ function aboutPlace(layer, contents, state, place, number, room) {
       ["position", place.position && figure(`row ${place.position[0]}, column ${place.position[1]}`)],
       ["field", figure(`rows ${span(top, bottom)}, columns ${span(left, right)}`)],
       ["shown at", figure(`${Number.isInteger(scale) ? scale : measured(scale)}×`, scale)],
+      ["kept at", isReduced() && figure(`${outline.stored.join("×")} of ${outline.image.slice(1).join("×")} px`)],
     ])));
 }
 
