@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import final
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -56,28 +56,29 @@ class Top:
         if len(images) == 0:
             return
         self._last = int(images[-1])
-        entering = highest > self.values[:, -1]
-        rows = entering.any(0).nonzero().flatten()
+        rows = (highest > self.values[:, -1]).any(0).nonzero().flatten()
         if len(rows) == 0:
             return
-        positions = _positions(activations, entering)
-        held = (self.values[rows], self.images[rows], self.positions[rows])
-        new = (highest.T[rows], images.cpu().expand(len(rows), -1), positions.T[rows])
-        joined = [torch.cat(pair, 1) for pair in zip(held, new, strict=True)]
-        order = joined[0].sort(dim=1, descending=True, stable=True).indices[:, : self.values.shape[1]]
-        self.values[rows], self.images[rows], self.positions[rows] = (part.gather(1, order) for part in joined)
+        held, count = self.values[rows], self.values.shape[1]
+        values, order = torch.cat([held, highest.T[rows]], 1).sort(dim=1, descending=True, stable=True)
+        order = order[:, :count]
+        new = order >= count
+        offered = (order - count).clamp(min=0)
+        place = order.clamp(max=count - 1)
+        self.values[rows] = values[:, :count]
+        self.images[rows] = torch.where(new, images.cpu()[offered], self.images[rows].gather(1, place))
+        positions = self.positions[rows].gather(1, place)
+        positions[new] = _positions(activations, offered[new], rows[:, None].expand_as(new)[new])
+        self.positions[rows] = positions
 
 
 def _positions(
-    activations: Float[Tensor, "batch units ..."], wanted: Bool[Tensor, "batch units"]
-) -> Int[Tensor, "batch units"]:
-    """The first row-major position of the maximum, where `wanted` (0 elsewhere, and for vectors)."""
-    positions = torch.zeros_like(wanted, dtype=torch.long)
+    activations: Float[Tensor, "batch units ..."], images: Int[Tensor, " map"], units: Int[Tensor, " map"]
+) -> Int[Tensor, " map"]:
+    """The first row-major position of the maximum of some maps; 0 for vectors."""
     if activations.ndim == 2:
-        return positions
+        return torch.zeros_like(images)
     flat = activations.permute(0, 2, 3, 1).flatten(1, 2)  # no copy where the memory is channels_last
-    if int(wanted.sum()) * 8 > wanted.numel():  # gathering maps one by one costs about eight times as much per map
-        return flat.argmax(1).cpu()
-    rows, units = wanted.nonzero(as_tuple=True)
-    positions[rows, units] = flat[rows.to(flat.device), :, units.to(flat.device)].argmax(1).cpu()
-    return positions
+    if len(images) * 3 > flat.shape[0] * flat.shape[2]:  # one by one they cost about three times as much each
+        return flat.argmax(1).cpu()[images, units]
+    return flat[images.to(flat.device), :, units.to(flat.device)].argmax(1).cpu()
