@@ -7,7 +7,7 @@ never touches the module. A module whose calls change from pass to pass is refus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -19,7 +19,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from striate.errors import ModelError
-from striate.inside.projections.spellings import rectified_by, spelling
+from striate.inside.projections.marks import tensors_in
+from striate.inside.projections.spellings import rectification, spelling
+from striate.inside.watching.channels import Channels
 from striate.inside.watching.watch import layer_names
 
 IMAGE = -1
@@ -35,8 +37,10 @@ class Call:
         name: bare name of the function (`conv2d`, `relu`, `max_pool2d`).
         inputs: numbers of the calls whose results it takes, in order; IMAGE for the images.
         args, kwargs: what it was given; tensors that other calls made are left out (None), weights stay.
-        shape: shape of the result.
+        shape: shape of the result; of maps (batch, unit, rows, columns), wherever the module keeps their channels.
         rectifies: whether it computes max(0, x).
+        capped: whether it computes min(c, max(0, x)), as ReLU6 does.
+        channels: the dimension that the module keeps the channels in.
     """
 
     name: str
@@ -45,12 +49,19 @@ class Call:
     kwargs: Mapping[str, Any]
     shape: tuple[int, ...]
     rectifies: bool
+    capped: bool = False
+    channels: int = 1
 
     @property
     def convolves(self) -> bool:
         """Whether it is a 2-D convolution, not a transposed one."""
         transposed = self.name == "convolution" and len(self.args) > 6 and bool(self.args[6])
         return self.name in ("conv2d", "convolution") and len(self.shape) == 4 and not transposed
+
+    @property
+    def finishes(self) -> bool:
+        """Whether it belongs to the convolution before it: a batch norm or a ReLU."""
+        return self.rectifies or self.capped or self.name == "batch_norm"
 
     def given(self, *names: str, **defaults: Any) -> dict[str, Any]:
         """The arguments by name: `names` in the order of the function's parameters, `defaults` for what is left out."""
@@ -83,7 +94,7 @@ class Trace:
         number = self.layers[layer]
         while self.calls[number].convolves or self.calls[number].name in ("linear", "batch_norm"):
             takers = [k for k, call in enumerate(self.calls) if number in call.inputs]
-            if len(takers) != 1 or not (self.calls[takers[0]].rectifies or self.calls[takers[0]].name == "batch_norm"):
+            if len(takers) != 1 or not self.calls[takers[0]].finishes:
                 break
             number = takers[0]
         return number
@@ -143,6 +154,7 @@ class _Recorder(TorchFunctionMode):
         self.calls: list[Call] = []
         self.made: dict[int, int] = {id(images): IMAGE}
         self.kept: list[Tensor] = [images]
+        self.channels = Channels()
 
     def __torch_function__(
         self,
@@ -153,14 +165,20 @@ class _Recorder(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        self.channels.follow(func, args, kwargs, result)
         if _counts(result):
-            inputs = tuple(self.made[id(t)] for t in _tensors((args, kwargs)) if id(t) in self.made)
+            inputs = tuple(self.made[id(t)] for t in tensors_in((args, kwargs)) if id(t) in self.made)
             self.made[id(result)] = len(self.calls)
             self.kept.append(result)
             plain = tuple(self._own(a) for a in args), {k: self._own(a) for k, a in kwargs.items()}
-            name = spelling(func)[0]
-            rectifies = rectified_by(func, args, kwargs) is not None
-            self.calls.append(Call(name, inputs, *plain, tuple(result.shape), rectifies))
+            found = rectification(func, args, kwargs)
+            call = Call(
+                *(spelling(func)[0], inputs, *plain, tuple(self.channels.first(result).shape)),
+                rectifies=found is not None and found.ceiling is None,
+                capped=found is not None and found.ceiling is not None,
+                channels=self.channels.of(result),
+            )
+            self.calls.append(call)
         return result
 
     def _own(self, value: Any) -> Any:
@@ -170,17 +188,6 @@ class _Recorder(TorchFunctionMode):
 def _counts(result: Any) -> bool:
     """Whether a call gets a number: its result is a tensor (so that reading and tracing count alike)."""
     return isinstance(result, Tensor)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
 
 
 class Enough(Exception):  # noqa: N818  (no error: the pass has reached the last call that was asked for)
@@ -221,18 +228,21 @@ class Reading(TorchFunctionMode):
         if not _counts(result):
             return result
         self.number += 1
-        if number in self.read or number in self.replace:
-            self._check(number, func, result)
+        units = self._checked(number, func, result) if number in self.read or number in self.replace else result
         if number in self.read:
-            self.read[number](result)
+            self.read[number](units)
         if self.stop and number == self.last:
             raise Enough
         return result
 
-    def _check(self, number: int, func: Callable[..., Any], result: Tensor) -> None:
+    def _checked(self, number: int, func: Callable[..., Any], result: Tensor) -> Tensor:
+        """The result with its units in dimension 1, if the call is the expected one."""
         expected = self.trace.calls[number] if number < len(self.trace.calls) else None
-        if expected is None or expected.name != spelling(func)[0] or expected.shape[1:] != tuple(result.shape[1:]):
-            raise ModelError("the module makes other calls for other images, so its layers cannot be followed")
+        if expected is not None and expected.name == spelling(func)[0] and result.dim() == len(expected.shape):
+            units = result.movedim(expected.channels, 1) if expected.channels != 1 else result
+            if expected.shape[1:] == tuple(units.shape[1:]):
+                return units
+        raise ModelError("the module makes other calls for other images, so its layers cannot be followed")
 
 
 def run(module: nn.Module, images: Float[Tensor, "batch ..."], reading: Reading) -> None:

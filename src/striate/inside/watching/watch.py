@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from striate.errors import ModelError
+from striate.inside.watching.channels import Channels, Followed
 from striate.inside.watching.scripted import open_to_hooks
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ class Seen(Generic[T]):
 def watch(module: nn.Module, layers: Iterable[str], take: Callable[[Tensor], T] | None = None) -> Generator[Seen[T]]:
     """Collects the outputs of `layers` while `module` is called inside the block, by forward hooks that go with it.
 
+    Maps come as (batch, unit, rows, columns), also where the module carries their channels last (`channels`).
+
     Arguments:
         module: any module, best as `undisturbed` lends it.
         layers: names of submodules; `name@k` for the k-th call of one that is called several times.
@@ -181,6 +184,7 @@ def watch(module: nn.Module, layers: Iterable[str], take: Callable[[Tensor], T] 
     """
     parts = {layer.partition("@")[0]: named_layer(module, layer) for layer in layers}
     seen: Seen[T] = Seen(parts)
+    channels = Channels()
 
     def clear(*_: object) -> None:
         for calls in seen.calls.values():
@@ -192,8 +196,9 @@ def watch(module: nn.Module, layers: Iterable[str], take: Callable[[Tensor], T] 
             if not isinstance(output, Tensor):
                 seen.calls[name].append(None)
                 return None
-            seen.calls[name].append(take(output) if take else output)  # pyright: ignore[reportArgumentType]
-            return None if take else output.clone()
+            units = channels.first(output)
+            seen.calls[name].append(take(units) if take else units)  # pyright: ignore[reportArgumentType]
+            return None if take else units.movedim(1, channels.of(output)).clone()
 
         return hook
 
@@ -201,6 +206,7 @@ def watch(module: nn.Module, layers: Iterable[str], take: Callable[[Tensor], T] 
         stack.enter_context(module.register_forward_pre_hook(clear, prepend=True))
         for name, part in parts.items():
             stack.enter_context(part.register_forward_hook(keep(name)))
+        stack.enter_context(Followed(channels))
         yield seen
 
 
