@@ -163,7 +163,7 @@ def test_a_foreign_module_of_any_shape(tmp_path: Path) -> None:
         if layer == "last":
             assert item["value"] > 0
         found = shown_on_whole(made, layer, 1, 2, (3, 17, 15))
-        assert np.abs(found - expected).max() <= 6e-4 * np.abs(expected).max()
+        assert np.abs(found - expected).max() <= 2e-6 * np.abs(expected).max()
     net.eval()
     with torch.no_grad():
         stem = F.relu(net.norm(net.stem(images)))
@@ -210,8 +210,10 @@ def test_few_marks_at_a_time_give_the_same(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("striate.inside.atlases.survey.MARKS", 10_000)
     scarce = atlas(net, images, tmp_path / "b")
     for layer in plenty.layers:
-        for name in ("values", "indices", "positions", "patches", "projections"):
+        for name in ("values", "indices", "positions", "patches"):
             assert np.array_equal(plenty.array(layer, name), scarce.array(layer, name))
+        a, b = plenty.array(layer, "projections"), scarce.array(layer, "projections")
+        assert np.abs(a - b).max() <= 1e-6  # of 1, the largest; how many are projected together changes the rounding
 
 
 class Endless:

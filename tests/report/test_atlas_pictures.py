@@ -167,7 +167,7 @@ def test_images_that_are_kept_smaller_say_so(browser: Browser, tmp_path: Path) -
     tab, complaints = opened(browser, atlas_page(large.path), "#0/1")
     facts = tab.inner_text("#inspector section .facts")
     with Image.open(large.path / large.unit("0", 1)["top"][0]["picture"]) as kept:
-        assert large.contents["stored"] == [kept.height, kept.width] == [192, 256]
+        assert large.contents["kept"] == [kept.height, kept.width] == [192, 256]
     assert re.search(r"kept at\s+192×256 of 300×400 px", facts)
     assert "image-rendering: auto" in tab.evaluate(
         "`image-rendering: ${getComputedStyle(document.querySelector('.whole img')).imageRendering}`"
@@ -177,6 +177,6 @@ def test_images_that_are_kept_smaller_say_so(browser: Browser, tmp_path: Path) -
 
 
 def test_images_that_are_kept_as_they_are_say_nothing(tab: Page, made: Atlas) -> None:
-    assert made.contents["stored"] == [12, 12]
+    assert made.contents["kept"] == [12, 12]
     go(tab, "#conv1/0")
     assert "kept at" not in tab.inner_text("#inspector")

@@ -54,7 +54,7 @@ def atlas_page(folder: Path | str) -> Path:
 def _page(contents: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> str:
     kept = ("model", "images", "image", "top", "rule", "classes")
     outline = {key: contents[key] for key in kept} | {
-        "stored": contents.get("stored", contents["image"][1:]),  # older atlases do not say
+        "kept": contents.get("kept", contents["image"][1:]),  # older atlases do not say
         "percentile": PERCENTILE,
         "layers": layers,
     }

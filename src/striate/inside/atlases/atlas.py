@@ -51,7 +51,7 @@ def atlas(
     rule: Rule = "deconvnet",
     others: Literal["gradient"] | None = None,
     precision: Literal["float32", "bfloat16"] = "float32",
-    stored: Literal["float16", "float32"] = "float16",
+    stored: Literal["float32", "float16"] = "float32",
     classes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Atlas:
@@ -87,8 +87,8 @@ def atlas(
         top: places per unit, at least 1.
         rule, others: as in `rules.backward_rule`.
         precision: of the first pass.
-        stored: type of the projections on the disk: float16 is within 2.5e-4 of each one's largest value, in half the
-            space.
+        stored: type of the projections on the disk: float32 as they were computed; float16 takes half the space and is
+            within 2.5e-4 of each one's largest value.
         classes: names of the classes, where neither the model nor the data set has them.
         progress: told how far it is.
 
@@ -149,7 +149,7 @@ def atlas(
         contents = {
             "format": FORMAT, "version": VERSION, "model": name, "data": _data_name(data),
             "images": found.looked_at, "image": list(traced.image),
-            "stored": _stored(draft, traced.image), "top": top, "rule": rule, "precision": precision,
+            "kept": _kept(draft, traced.image), "top": top, "rule": rule, "precision": precision,
             "classes": list(images.classes), "pictures": PICTURES, "layers": described,
         }  # fmt: skip
         files.write_json(draft / "atlas.json", contents, indent=None)
@@ -223,7 +223,7 @@ def _looks(module: nn.Module, layers: Sequence[Layer], traced: Trace) -> dict[st
     return {layer.name: Look.of(layer, fields.get(layer.name), (rows, columns)) for layer in layers}
 
 
-def _stored(draft: Path, image: Sequence[int]) -> list[int]:
+def _kept(draft: Path, image: Sequence[int]) -> list[int]:
     """Rows and columns of the images that the atlas carries; those of the images themselves where it carries none."""
     first = next(iter((draft / "images").iterdir()), None)
     if first is None:

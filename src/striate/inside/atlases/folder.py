@@ -6,7 +6,7 @@
         indices             int64 (unit, top), data-set indices of the images; -1 where a place is empty
         positions           int64 (unit, top, 2), row and column on the map; -1 where empty, and for vectors
         patches             uint8 (unit, top, channel, row, column), the image under the field; 0 outside the image
-        projections         float16 or float32 (unit, top, channel, row, column), same cells, scaled to -1..1
+        projections         float32 or float16 (unit, top, channel, row, column), same cells, scaled to -1..1
         projection_scales   float32 (unit, top), what to multiply projections by: the gradient of the activation with
                             respect to the normalized input, under the rule
         class_means         float32 (class, unit), mean activation over the images of a class; NaN without images
@@ -14,7 +14,7 @@
     images/INDEX.jpg, .png  every image that a place refers to, at most 256 pixels a side
 
 atlas.json has the keys `format`, `version`, `model`, `data`, `images` (how many were looked at), `image` (channels,
-rows, columns), `stored` (rows and columns of the files in images/: fewer where an image is larger than 256 pixels),
+rows, columns), `kept` (rows and columns of the files in images/: fewer where an image is larger than 256 pixels),
 `top`, `rule`, `precision`, `classes`, `pictures` (how floats became pictures), and `layers`, a list of
 
     name, shape (units, rows, columns), activation (`after relu` or `as computed`),

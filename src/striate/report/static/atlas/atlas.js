@@ -55,7 +55,7 @@ export function placeOf(contents, unit, number) {
 
 /** Whether the atlas carries its images smaller than they were. */
 export function isReduced() {
-  return outline.stored[0] < outline.image[1] || outline.stored[1] < outline.image[2];
+  return outline.kept[0] < outline.image[1] || outline.kept[1] < outline.image[2];
 }
 
 /** The name of a class. */

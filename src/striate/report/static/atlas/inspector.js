@@ -119,7 +119,7 @@ function aboutPlace(layer, contents, state, place, number, room) {
       ["position", place.position && figure(`row ${place.position[0]}, column ${place.position[1]}`)],
       ["field", figure(`rows ${span(top, bottom)}, columns ${span(left, right)}`)],
       ["shown at", figure(`${Number.isInteger(scale) ? scale : measured(scale)}×`, scale)],
-      ["kept at", isReduced() && figure(`${outline.stored.join("×")} of ${outline.image.slice(1).join("×")} px`)],
+      ["kept at", isReduced() && figure(`${outline.kept.join("×")} of ${outline.image.slice(1).join("×")} px`)],
     ])));
 }
 
