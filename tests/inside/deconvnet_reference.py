@@ -41,6 +41,17 @@ class Join(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
+class Part(nn.Module):
+    """Some of the maps, or all of them in another order."""
+
+    def __init__(self, maps: Iterable[int]) -> None:
+        super().__init__()
+        self.maps = list(maps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.maps]
+
+
 def deconvnet(
     layers: Iterable[nn.Module], image: Tensor, unit: int, position: tuple[int, int] | None, guided: bool = False
 ) -> Tensor:
@@ -86,6 +97,10 @@ def one_up(  # noqa: PLR0911, PLR0912 - a branch for each kind of layer
             return torch.cat([y for y, _ in ups], 1), lambda a: sum(
                 (back(part) for (_, back), part in zip(ups, a.split(sizes, 1), strict=True)), torch.zeros_like(x)
             )
+        case Part():
+            return layer(x), lambda a: torch.zeros_like(x).index_copy(1, torch.tensor(layer.maps), a)
+        case nn.ConvTranspose2d():
+            return layer(x), lambda a: F.conv2d(a, layer.weight, None, layer.stride)
         case nn.Conv2d():
             return layer(x), lambda a: filtered(layer, a, x.shape)
         case nn.ReLU():
