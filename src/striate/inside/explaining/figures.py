@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from striate.layers.layer import Array, Shape, shape_text
-from striate.layers.terms import Products
+from striate.layers.terms import Products, Step, Terms
 from striate.layers.values import Pair
 
 MINUS = "−"
@@ -68,20 +68,49 @@ def signed_sum(parts: Sequence[float]) -> str:
 
 
 def letters_replaced(formula: str, letters: Mapping[str, float]) -> str:
-    """A formula with the numbers in place of its letters, negative ones in parentheses.
+    """A formula with the numbers in place of its letters, negative ones in parentheses where they do not stand alone.
 
     Example:
         >>> letters_replaced("γ · x̂ + β", {"γ": 2.0, "x̂": -0.5, "β": 1.0})
         '2 · (−0.5) + 1'
+        >>> letters_replaced("max(0, x)", {"x": -0.5})
+        'max(0, −0.5)'
     """
     names = "|".join(re.escape(letter) for letter in sorted(letters, key=len, reverse=True))
 
     def number(found: re.Match[str]) -> str:
         text = figure(letters[found[0]])
-        return f"({text})" if text.startswith(MINUS) and found[0] != formula else text
+        before, after = formula[: found.start()].rstrip()[-1:], formula[found.end() :].lstrip()[:1]
+        alone = before in ("", "(", ",") and after in ("", ")", ",")
+        return f"({text})" if text.startswith(MINUS) and not alone else text
 
     # Not within a word such as max, and not the x of x̂ or of x_d.
     return re.sub(rf"(?<![a-z])(?:{names})(?![\w\u0302])", number, formula)
+
+
+def worked(step: Step, letters: Mapping[str, float]) -> str:
+    """A step of a formula as it is written on paper: its letters, the numbers in their place, and what that gives.
+
+    Example:
+        >>> worked(Step("y", "max(0, x)", 0.0), {"x": -2.0}), worked(Step("y", "x", 3.0), {"x": 3.0})
+        ('y = max(0, x) = max(0, −2) = 0', 'y = x = 3')
+    """
+    numbers, value = letters_replaced(step.formula, letters), figure(step.value)
+    return " = ".join(dict.fromkeys([step.letter, step.formula, numbers, value]))
+
+
+def difference(value: float, relative: float, terms: Terms) -> str:
+    """How far a value is from the module's, in words, and what that is relative to where it is not the value.
+
+    Example:
+        >>> x = np.array([2.0])
+        >>> difference(1e-8, 2e-9, Products("", x, x, None, np.zeros((1, 1), dtype=int), x > 0))
+        'differs by 1e−08, relative to Σ|W·x| 2e−09'
+    """
+    beside = ""
+    if isinstance(terms, Products):
+        beside = " to Σ|W·x|" + ("" if terms.b is None else " + |b|")
+    return f"differs by {figure(value, 2)}, relative{beside} {figure(relative, 2)}"
 
 
 def place(unit: int, position: Pair | None, word: str = "unit") -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from striate.inside.explaining.ends import Pixel, Stop
-from striate.inside.explaining.figures import aligned, figure, letters_replaced, patch, place, signed_sum
+from striate.inside.explaining.figures import aligned, difference, figure, patch, place, signed_sum, worked
 from striate.layers.layer import shape_text
-from striate.layers.terms import Formula, Pooled, Products
+from striate.layers.terms import Formula, Pooled, Products, Summed
 
 if TYPE_CHECKING:
     from striate.inside.explaining.explanation import Below, Explanation
@@ -32,14 +32,18 @@ STYLE = """
 .striate-explanation .title { font-size: 16px; font-weight: 600; }
 .striate-explanation .muted, .striate-explanation caption { color: var(--muted); }
 .striate-explanation .good { color: var(--good); } .striate-explanation .bad { color: var(--bad); }
-.striate-explanation .row { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; margin: 8px 0; }
-.striate-explanation table { border-collapse: collapse; background: var(--plate); border: 1px solid var(--line); }
+.striate-explanation .row { display: flex; flex-wrap: wrap; gap: 8px; margin: 8px 0; }
+.striate-explanation .sign { align-self: center; }
+.striate-explanation table { border-collapse: collapse; background: var(--plate); border: 1px solid var(--line);
+  margin: 4px 0; align-self: flex-start; }
 .striate-explanation caption { text-align: left; font-size: 12px; }
-.striate-explanation td { padding: 0 4px; font-size: 12px; text-align: right; color: inherit;
+.striate-explanation td { padding: 0 4px; font-size: 12px; text-align: right; color: inherit; white-space: pre;
   background: none; border: 0; }
+.striate-explanation tfoot td { border-top: 1px solid var(--line); }
+.striate-explanation td.taken, .striate-explanation .value, .striate-explanation tfoot td { font-weight: 600; }
 .striate-explanation td, .striate-explanation .num
   { font-family: ui-monospace, Menlo, Consolas, monospace; font-variant-numeric: tabular-nums; }
-.striate-explanation td.taken { color: var(--accent); font-weight: 600; }
+.striate-explanation td.taken { color: var(--accent); }
 .striate-explanation details { margin: 8px 0 0 8px; padding-left: 8px; border-left: 1px solid var(--line); }
 .striate-explanation summary { cursor: pointer; }
 .striate-explanation summary:focus-visible { outline: 2px solid var(--accent); }
@@ -60,12 +64,11 @@ def _parts(explanation: Explanation) -> Iterator[str]:
     if isinstance(terms, Products):
         yield from _products(terms, explanation)
     elif isinstance(terms, Pooled):
-        yield _row([_table("window", aligned(terms.x, 4), None if terms.mean else terms.taken)])
-        what = f"the mean of {terms.x.size} numbers" if terms.mean else "the largest"
-        yield _line(f"value {figure(terms.value)}, {what}", "num")
+        yield from _pooled(terms)
     else:
         yield from _formula(terms)
-    words = f"module {figure(explanation.module_value)}, relative difference {figure(explanation.relative, 2)}"
+    differs = difference(explanation.difference, explanation.relative, terms)
+    words = f"module {figure(explanation.module_value)}, {differs}"
     agrees = ": the same but for rounding" if explanation.agrees else ": more than rounding explains"
     yield _line(words + agrees, "num good" if explanation.agrees else "num bad")
     yield from map(_below, explanation.below)
@@ -80,9 +83,8 @@ def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
         x, W, xW = (aligned(part[order], 4) for part in (terms.x, terms.W, terms.products))
         for k, c in enumerate(order.tolist()):
             window = _table(f"channel {terms.places[c, 0, 0, 0]}", x[k])
-            weights, products = _table("filter", W[k]), _table("products", xW[k])
-            total = f'<span class="num">Σ = {figure(float(terms.sums[c]))}</span>'
-            yield _row([window, "·", weights, "=", products, total])
+            products = _table("products", xW[k], total=f"Σ = {figure(float(terms.sums[c]))}")
+            yield _row([window, _sign("·"), _table("filter", W[k]), _sign("="), products])
     else:
         spots = [terms.places[k].tolist() for k in order.tolist()]
         where = [place(spot[0], (spot[1], spot[2]) if len(spot) == 3 else None, "input") for spot in spots]
@@ -91,21 +93,46 @@ def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
         yield _rows("largest products W · x", rows)
     parts = [*terms.sums[order].tolist(), *([float(terms.sums[rest].sum())] if rest else [])]
     others = f", the last of them {len(rest)} others together" if rest else ""
-    yield _line(f"sum {signed_sum(parts)} = {figure(float(terms.sums.sum()))}{others}", "num")
-    bias = "no bias" if terms.b is None else f"bias {figure(terms.b)}"
-    yield _line(f"{bias}, value {figure(terms.value)}", "num")
+    written = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
+    yield _line(f"sum {written}{figure(float(terms.sums.sum()))}{others}", "num")
+    if terms.b is None:
+        yield _line(f"value {figure(terms.value)} (no bias)", "num value")
+    else:
+        yield _line(f"bias {figure(terms.b)}", "num")
+        whole = signed_sum([float(terms.sums.sum()), terms.b])
+        yield _line(f"value {whole} = {figure(terms.value)}", "num value")
+
+
+def _pooled(terms: Pooled) -> Iterator[str]:
+    mean = terms.mean and terms.x.size > 1
+    yield _row([_table("window", aligned(terms.x, 4), None if mean else terms.taken)])
+    if mean:
+        total = f"{figure(float(terms.x.sum()))} / {terms.x.size}"
+        yield _line(f"value {total} = {figure(terms.value)}, the mean of {terms.x.size} numbers", "num value")
+    else:
+        unit, row, column = terms.places[terms.taken][0].tolist()
+        yield _line(f"value {figure(terms.value)}, the largest, {place(unit, (row, column))}", "num value")
 
 
 def _formula(terms: Formula) -> Iterator[str]:
-    yield _rows("", [[f"{letter} = {figure(value)}"] for letter, value in terms.known.items()])
+    yield _rows("", [(letter, "=", figure(value)) for letter, value in terms.known.items()])
     if terms.summed:
-        count = len(terms.summed.x)
-        yield _line(f"Σ adds {terms.summed.formula} of {count} units: {figure(terms.summed.total)}", "num")
+        yield from _summed(terms.summed)
     for step in terms.steps:
-        numbers = letters_replaced(step.formula, terms.letters)
-        yield _line(f"{step.letter} = {step.formula} = {numbers} = {figure(step.value)}", "num")
+        yield _line(worked(step, terms.letters), "num value" if step is terms.steps[-1] else "num")
     if terms.remark:
         yield _line(terms.remark, "muted")
+
+
+def _summed(summed: Summed) -> Iterator[str]:
+    """The largest of what a formula adds up, and the sum."""
+    order = np.argsort(-np.abs(summed.added), kind="stable")[:CHANNELS].tolist()
+    columns = aligned(summed.x[order], 4), aligned(summed.added[order], 4)
+    rows = [
+        (f"unit {summed.places[k][0]}", "x_d =", x, "adds", adds) for k, x, adds in zip(order, *columns, strict=True)
+    ]
+    yield _rows(f"largest of {len(summed.x)}, each adds {summed.formula}", rows)
+    yield _line(f"Σ = {figure(summed.total)}", "num")
 
 
 def _below(below: Below) -> str:
@@ -126,14 +153,19 @@ def _row(parts: Iterable[str]) -> str:
     return f'<div class="row">{"".join(parts)}</div>'
 
 
-def _table(title: str, cells: np.ndarray, taken: np.ndarray | None = None) -> str:
-    """A table of aligned numbers; those that are taken stand out."""
+def _sign(sign: str) -> str:
+    return f'<span class="sign">{sign}</span>'
+
+
+def _table(title: str, cells: np.ndarray, taken: np.ndarray | None = None, total: str = "") -> str:
+    """A table of aligned numbers; those that are taken stand out; `total` under it."""
     marks = np.zeros(cells.shape, dtype=bool) if taken is None else taken
     rows = "".join(
         f"<tr>{''.join(_cell(str(cell), bool(mark)) for cell, mark in zip(row, mark_row, strict=True))}</tr>"
         for row, mark_row in zip(cells, marks, strict=True)
     )
-    return f"<table><caption>{escape(title)}</caption>{rows}</table>"
+    foot = f'<tfoot><tr><td colspan="{cells.shape[1]}">{escape(total)}</td></tr></tfoot>' if total else ""
+    return f"<table><caption>{escape(title)}</caption><tbody>{rows}</tbody>{foot}</table>"
 
 
 def _rows(title: str, rows: Iterable[Iterable[str]]) -> str:
@@ -143,4 +175,4 @@ def _rows(title: str, rows: Iterable[Iterable[str]]) -> str:
 
 def _cell(text: str, taken: bool = False) -> str:
     mark = ' class="taken"' if taken else ""
-    return f"<td{mark}>{escape(text.strip())}</td>"
+    return f"<td{mark}>{escape(text)}</td>"

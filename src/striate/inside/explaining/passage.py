@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from striate.errors import ModelError
 from striate.inside.explaining.origins import Origin, numbers
 from striate.inside.explaining.recorder import Recorder
+from striate.inside.watching.watch import one_call
 from striate.layers.layer import Array
 
 
@@ -41,15 +42,7 @@ class Passage:
             ModelError: the layer was not called, was called several times and `layer` does not say which call is
                 meant, or its output is made by something that is not explained.
         """
-        name, _, number = layer.partition("@")
-        calls = self.layers.get(name, [])
-        if not number and len(calls) > 1:
-            allowed = ", ".join(f"{name}@{k + 1}" for k in range(len(calls)))
-            raise ModelError(f"layer {name} is called {len(calls)} times in one pass: name one of {allowed}")
-        index = int(number or 1) - 1
-        if index not in range(len(calls)):
-            raise ModelError(f"layer {layer} was not reached: {name} was called {len(calls)} times in the forward pass")
-        found = calls[index]
+        found = one_call(layer, self.layers)
         if found.reason:
             raise ModelError(f"layer {layer} cannot be explained: {found.reason}")
         if found.step is None:

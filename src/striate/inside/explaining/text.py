@@ -23,7 +23,7 @@ from striate.inside.explaining.blocks import (
     wrapped,
 )
 from striate.inside.explaining.ends import TOLERANCE, Pixel, Stop
-from striate.inside.explaining.figures import aligned, figure, letters_replaced, patch, place, signed_sum, span
+from striate.inside.explaining.figures import aligned, difference, figure, patch, place, signed_sum, span, worked
 from striate.layers.layer import Array, shape_text
 from striate.layers.terms import Formula, Pooled, Products
 
@@ -70,8 +70,8 @@ def _heading(explanation: Explanation, width: int) -> Iterator[Line]:
 
 
 def _agreement(explanation: Explanation, width: int) -> Iterator[Line]:
-    words = f"module   {figure(explanation.module_value)}, differs by {figure(explanation.difference, 2)}"
-    words += f", relative {figure(explanation.relative, 2)}"
+    differs = difference(explanation.difference, explanation.relative, explanation.terms)
+    words = f"module   {figure(explanation.module_value)}, {differs}"
     if explanation.agrees:
         yield from wrapped(f"{words} ≤ {figure(TOLERANCE)}", width, "good", indent=9)
     else:
@@ -149,7 +149,8 @@ def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
         parts.append(float(terms.sums[rest].sum()))
         yield from wrapped(f"rest     {figure(parts[-1])}, the other {len(rest)} {kind} together", width)
     whole = float(terms.sums.sum())
-    yield from wrapped(f"{what:<8} {signed_sum(parts)} = {figure(whole)}", width, indent=9)
+    written = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
+    yield from wrapped(f"{what:<8} {written}{figure(whole)}", width, indent=9)
     if terms.b is not None:
         yield from wrapped(f"bias     {figure(terms.b)}", width)
         yield from wrapped(f"value    {signed_sum([whole, terms.b])} = {figure(terms.value)}", width, "strong")
@@ -216,12 +217,8 @@ def _formula(terms: Formula, width: int, most: int) -> Iterator[Line]:
             left = summed.total - float(summed.added[order].sum())
             yield from wrapped(f"  the other {rest} together add {figure(left)}", width)
         yield from wrapped(f"  Σ = {figure(summed.total)}", width)
-    known = dict(terms.letters)
     for step in terms.steps:
-        numbers = letters_replaced(step.formula, known)
-        middle = "" if numbers == step.formula else f" = {numbers}"
         role: Role = "strong" if step is terms.steps[-1] else ""
-        result = "" if numbers == figure(step.value) else f" = {figure(step.value)}"
-        yield from wrapped(f"  {step.letter} = {step.formula}{middle}{result}", width, role, indent=4)
+        yield from wrapped(f"  {worked(step, terms.letters)}", width, role, indent=4)
     if terms.remark:
         yield from wrapped(terms.remark, width, "muted")

@@ -8,7 +8,7 @@ the calls; its bare name stands for it only where it is called once.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
@@ -135,15 +135,7 @@ class Seen(Generic[T]):
             ModelError: if it was not called, if it was called several times and `layer` does not say which call
                 is meant, or if its output is not a tensor.
         """
-        name, _, number = layer.partition("@")
-        calls = self.calls[name]
-        if not number and len(calls) > 1:
-            allowed = ", ".join(f"{name}@{k + 1}" for k in range(len(calls)))
-            raise ModelError(f"layer {name} is called {len(calls)} times in one pass: name one of {allowed}")
-        index = int(number or 1) - 1
-        if index not in range(len(calls)):
-            raise ModelError(f"layer {layer} was not reached: {name} was called {len(calls)} times in the forward pass")
-        seen = calls[index]
+        seen = one_call(layer, self.calls)
         if seen is None:
             raise ModelError(f"layer {layer} gives no tensor, so it has no units")
         return seen
@@ -154,6 +146,23 @@ class Seen(Generic[T]):
             for k, seen in enumerate(calls):
                 if seen is not None:
                     yield (name if len(calls) == 1 else f"{name}@{k + 1}"), seen
+
+
+def one_call(layer: str, calls: Mapping[str, Sequence[T]]) -> T:
+    """What is kept of the call that a layer's name stands for, among what is kept of every call of each submodule.
+
+    Raises:
+        ModelError: the submodule was not called, or several times and `layer` does not say which call is meant.
+    """
+    name, _, number = layer.partition("@")
+    kept = calls.get(name, ())
+    if not number and len(kept) > 1:
+        allowed = ", ".join(f"{name}@{k + 1}" for k in range(len(kept)))
+        raise ModelError(f"layer {name} is called {len(kept)} times in one pass: name one of {allowed}")
+    index = int(number or 1) - 1
+    if index not in range(len(kept)):
+        raise ModelError(f"layer {layer} was not reached: {name} was called {len(kept)} times in the forward pass")
+    return kept[index]
 
 
 @contextmanager
