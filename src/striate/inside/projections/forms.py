@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, final
 
-from striate.inside.projections.marks import node_name
+from striate.inside.projections.marks import module_of, node_name
 
 
 class Form(Enum):
@@ -30,13 +30,15 @@ class Value:
     Attributes:
         form: what it is.
         said: how it was made, for a message, where it is not maps.
-        beside: whether it holds maps side by side with constants or with each other, so that a maximum over it could
-            be a rectification.
+        beside: whether it holds maps side by side with constants or with each other along rows, columns or a dimension
+            of their own, so that a maximum over it could be a rectification.
+        mixed: whether it holds constants beside maps as further channels.
     """
 
     form: Form
     said: str = ""
     beside: bool = False
+    mixed: bool = False
 
 
 MAPS = Value(Form.MAPS)
@@ -47,6 +49,9 @@ PRODUCT = "a product of two values that depend on the image"
 class Bent(Exception):  # noqa: N818  (no error of the program: what an operation turned out to be)
     """An operation that bends its input; the message says which, in words."""
 
+
+_TORCH = "torch.nn.modules._functions"
+"""Where PyTorch defines operations in Python: `CrossMapLRN2d`."""
 
 Inputs = Sequence[Value | None]
 """What goes into an operation; None for constants."""
@@ -62,6 +67,8 @@ def form_after(node: Any, inputs: Inputs) -> Value:
         Bent: if the operation has no place among those above.
     """
     name = node_name(node)
+    if module_of(node) not in ("", _TORCH):
+        raise Bent(f"the custom function {name}")
     rule = _RULES.get(name)
     if rule is None:
         raise Bent(name.lower())
@@ -75,28 +82,33 @@ def is_mean(node: Any, output: int) -> bool:
 
 def _moved(node: Any, inputs: Inputs) -> Value:
     """Elements change place or are added up with constant factors: what comes out is what went in."""
-    del node
     found = [value for value in inputs if value is not None]
-    beside = any(value.beside for value in found)
+    mixed = any(value.mixed for value in found)
+    beside = any(value.beside for value in found) or (mixed and node_name(node) in _RESHAPING)
     forms = {value.form for value in found}
     if len(forms) == 1:
-        return replace(found[0], beside=beside)
+        return replace(found[0], beside=beside, mixed=mixed)
     if forms <= {Form.SQUARES, Form.MOMENTS}:  # a variance: mean(x²) - mean(x)²
         return Value(Form.MOMENTS, _said(found))
     raise Bent(_said(found))
 
 
+_RESHAPING = ("View", "UnsafeView", "ReshapeAlias", "AsStrided", "T", "Transpose", "Permute", "Unfold", "Im2Col")
+"""What may turn channels into rows and columns."""
+
+
 def _filtered(node: Any, inputs: Inputs) -> Value:
     """As `_moved`; sums over many elements, so that squares become moments and neighbours are mixed."""
     found = _moved(node, inputs)
-    return replace(found, beside=False, form=Form.MOMENTS if found.form is Form.SQUARES else found.form)
+    return replace(found, beside=False, mixed=False, form=Form.MOMENTS if found.form is Form.SQUARES else found.form)
 
 
 def _joined(node: Any, inputs: Inputs) -> Value:
     """Values side by side."""
     found = _moved(node, inputs)
-    by_channel = node_name(node) == "Cat" and _signed(node._saved_dim) in (0, 1) and None not in inputs
-    return found if by_channel else replace(found, beside=True)
+    if node_name(node) == "Cat" and _signed(node._saved_dim) in (0, 1):
+        return replace(found, mixed=found.mixed or None in inputs)
+    return replace(found, beside=True)
 
 
 def _product(*factors: int, then: Callable[[Any, Inputs], Value] = _filtered) -> Callable[[Any, Inputs], Value]:
@@ -232,18 +244,18 @@ def _names(rule: Callable[[Any, Inputs], Value], names: str) -> dict[str, Callab
 _RULES: dict[str, Callable[[Any, Inputs], Value]] = {
     **_names(
         _moved,
-        "View UnsafeView ReshapeAlias AsStrided Alias T Transpose Permute Expand Squeeze Unsqueeze Slice Select Split "
-        "SplitWithSizes UnsafeSplit Unbind Diagonal Flip Roll Rot90 Repeat Index IndexSelect Gather Take TakeAlongDim "
-        "UnsafeIndex Unfold Im2Col PixelShuffle PixelUnshuffle ChannelShuffle NativeChannelShuffle Clone ToCopy Copy "
-        "CopySlices Contiguous Identity ConstantPadNd ReflectionPad1D ReflectionPad2D ReplicationPad1D "
-        "ReplicationPad2D UpsampleNearest2D UpsampleNearestExact2D Add Sub Rsub Neg NativeDropout FusedDropout Where "
-        "MaskedFill IndexPut IndexAdd IndexCopy IndexFill Scatter ScatterAdd Fill Zero Tril Triu MaxUnpool2D "
-        "ToMkldnn MkldnnReshape",
+        "View UnsafeView ReshapeAlias AsStrided Alias T Transpose Permute Expand Squeeze Unsqueeze Slice Select "
+        "Split SplitWithSizes UnsafeSplit Unbind Diagonal Flip Roll Rot90 Repeat Index IndexSelect Gather Take "
+        "TakeAlongDim UnsafeIndex Unfold Im2Col PixelShuffle PixelUnshuffle ChannelShuffle NativeChannelShuffle "
+        "Clone ToCopy Copy CopySlices Contiguous Identity ConstantPadNd ReflectionPad1D ReflectionPad2D "
+        "ReplicationPad1D ReplicationPad2D UpsampleNearest1D UpsampleNearest2D UpsampleNearestExact2D Add Sub Rsub "
+        "Neg NativeDropout FusedDropout Where MaskedFill IndexPut IndexAdd IndexCopy IndexFill Scatter ScatterAdd "
+        "Fill Zero Tril Triu MaxUnpool2D ToMkldnn MkldnnReshape",
     ),
     **_names(
         _filtered,
         "Sum Mean AvgPool2D AvgPool3D AdaptiveAvgPool2D AdaptiveAvgPool3D MkldnnAdaptiveAvgPool2D Cumsum Col2Im "
-        "UpsampleBilinear2D UpsampleBilinear2DAa UpsampleBicubic2D UpsampleBicubic2DAa Trace",
+        "UpsampleLinear1D UpsampleBilinear2D UpsampleBilinear2DAa UpsampleBicubic2D UpsampleBicubic2DAa Trace",
     ),
     **_names(_joined, "Cat Stack"),
     **_names(
@@ -270,7 +282,7 @@ _RULES: dict[str, Callable[[Any, Inputs], Value]] = {
     **_names(
         _normed,
         "NativeBatchNorm NativeBatchNormLegit NativeBatchNormLegitNoTraining CudnnBatchNorm MiopenBatchNorm "
-        "NativeLayerNorm NativeGroupNorm FusedRmsNorm",
+        "NativeLayerNorm NativeGroupNorm FusedRmsNorm CrossMapLRN2d",
     ),
 }
 """Names of autograd's nodes -> what they make. Batch, layer, group and instance normalization come as one node."""

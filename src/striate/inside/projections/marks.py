@@ -80,8 +80,13 @@ def is_leaf(node: Any) -> bool:
 
 
 def is_custom(node: Any) -> bool:
-    """Whether the node is a custom `autograd.Function`."""
-    return hasattr(type(node), "_forward_cls")
+    """Whether the node is a custom `autograd.Function`, which may have any name."""
+    return bool(module_of(node))
+
+
+def module_of(node: Any) -> str:
+    """The Python module that a custom `autograd.Function` is defined in; empty for PyTorch's own operations."""
+    return str(getattr(getattr(type(node), "_forward_cls", None), "__module__", ""))
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:

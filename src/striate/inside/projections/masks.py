@@ -46,7 +46,7 @@ class Masks:
         there."""
         name = spelling(func)[0]
         given = list(tensors_in(args[:1] if name in _SHAPING else (args, kwargs)))
-        derived = [self._derived[tensor] for tensor in given if tensor in self._derived]
+        derived = [self._derived[tensor] for tensor in given if tensor in self._derived and not tensor.requires_grad]
         known = bool(derived) or any(tensor.requires_grad for tensor in given)
         result = func(*args, **kwargs)
         made = args[0] if name == "setitem" else result

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from striate.errors import ModelError
 from striate.inside.projections.forms import MAPS, PRODUCT, Bent, Value, form_after, is_mean
-from striate.inside.projections.marks import fault_of, is_custom, is_leaf, is_unseen, node_name
+from striate.inside.projections.marks import fault_of, is_leaf, is_unseen, module_of, node_name
 from striate.inside.projections.spellings import spelling
 
-_OURS = ("RectifyBackward", "RectifyInPlaceBackward")
+_OURS = "striate.inside.projections.rules"
+"""Where the rectifications are defined that follow a rule."""
 
 _HIDDEN = ("relu", "differentiablegraph")
 """What a rectification is called in the graph that no rule could be given to: it lies inside of another call."""
@@ -77,14 +78,14 @@ def _judged(activations: Tensor, image: Tensor) -> tuple[set[str], set[str]]:
             continue
         inputs = [value_at(edge) for edge in node.next_functions]
         values[node] = MAPS if any(inputs) else None
-        if not any(inputs) or type(node).__name__ in _OURS:
+        if not any(inputs) or module_of(node) == _OURS:
             continue
         name = node_name(node)
         try:
             values[node] = form_after(node, inputs)
             said = fault_of(node)
         except Bent as bent:
-            said = f"the custom function {name}" if is_custom(node) else str(bent)
+            said = str(bent)
         found |= {said} if said else set()
         unseen |= {name.lower()} if is_unseen(node) or name.lower() in _HIDDEN else set()
     last = value_at(end)
