@@ -7,11 +7,13 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from striate.claims import catalogue, dropout, pooling_kinds, relu_converges
 from striate.claims.claim import Claim, Setting
 from striate.claims.comparison import Comparison, Measured, Tuned, judged
+from striate.claims.learning import beyond
 from striate.claims.local_connections import areas, fully_connected
 from striate.claims.metrics import ACCURACY
 from striate.claims.pooling_saves import without_pooling
@@ -20,7 +22,7 @@ from striate.claims.shift_equivariance import decide
 from striate.claims.trials import Trials
 from striate.claims.variants import Variant
 from striate.claims.views import View
-from striate.errors import UserError
+from striate.errors import NetworkError, UserError
 from striate.network import Network
 from striate.train import Recipe
 
@@ -28,6 +30,8 @@ from .stripes import stripes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from striate.data import DataSet, Split
 
 NETWORK = "input 2x7x6, conv 3 3x2 stride=2 pad=1, relu, maxpool 2x2, residual(conv 3 1x1), dense 3"
 LEARNING = [claim for claim in catalogue.CLAIMS if claim.learns]
@@ -100,6 +104,36 @@ def test_labels_dealt_at_random_support_nothing(claim: Claim, tmp_path: Path) ->
     assert {t["recipe"]["seed"] for t in trials if not t["tuning"]} == set(found["seeds"])
     assert found["verdict"] == "not applicable"
     assert "nothing was learned" in found["because"][0]
+
+
+def test_what_no_training_could_tell_is_not_trained(tmp_path: Path) -> None:
+    data = stripes()
+    few = replace(data, test=replace(data.test, images=data.test.images[:5], labels=data.test.labels[:5]))
+    same = replace(data, validation=replace(data.validation, labels=np.zeros_like(data.validation.labels)))
+    for shown, why in ((few, "test split has 5 images; with fewer than 9"), (same, "shows 1 of the classes")):
+        found = catalogue.run("removal", shown, out=tmp_path)
+        assert (found["verdict"], found["trainings"]) == ("not applicable", 0)
+        assert why in found["because"][0]
+    assert beyond(1 / 3, 9) < 1 <= beyond(1 / 3, 8) + 1e-9  # 1/3 + 4 √(2/9 / 8) is 1
+
+
+def test_images_too_small_for_a_claims_networks_are_said_and_a_users_network_that_does_not_fit_is_refused(
+    tmp_path: Path,
+) -> None:
+    tiny = _cropped(stripes(), 4)
+    for name in ("shared-weights", "convolution-beats-dense"):
+        found = catalogue.run(name, tiny, out=tmp_path)
+        assert found["verdict"] == "not applicable"
+        assert "does not fit" in found["because"][0]
+    with pytest.raises(NetworkError):
+        catalogue.run("shared-weights", tiny, out=tmp_path, network="conv 4 5x5, dense 3")
+
+
+def _cropped(data: DataSet, side: int) -> DataSet:
+    def cut(split: Split) -> Split:
+        return replace(split, images=np.ascontiguousarray(split.images[:, :, :side, :side]))
+
+    return replace(data, train=cut(data.train), validation=cut(data.validation), test=cut(data.test))
 
 
 @pytest.mark.parametrize("claim", VARYING, ids=lambda claim: claim.name)

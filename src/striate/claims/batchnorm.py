@@ -20,8 +20,8 @@ from striate.claims.claim import (
     learning_curves,
     recipe,
     table,
-    untaught,
 )
+from striate.claims.learning import untaught
 from striate.claims.metrics import Record, reached, steps_metric
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from striate.claims import (
     shift_equivariance,
     spatial_structure,
 )
-from striate.claims.claim import Claim, Scale, Setting
+from striate.claims.claim import Claim, Outcome, Scale, Setting, not_applicable
+from striate.claims.learning import too_few
 from striate.claims.trials import Trials, Watch, finite
-from striate.claims.variants import fitted
 from striate.claims.views import View
-from striate.errors import UserError
+from striate.errors import NetworkError, UserError
 from striate.notation import nearest
 
 if TYPE_CHECKING:
@@ -130,13 +130,13 @@ def conducted(
     data = trials.data
     if not data.classes or len(data.shape) != 3:
         raise UserError(f"the claims need labelled images; {data.name} has none")
-    setting = Setting(data, scale, trials, fitted(network, data), view or View(), seed)
-    outcome = found.study(setting)
+    setting = Setting(data, scale, trials, network, view or View(), seed)
+    outcome = _studied(found, setting)
     result = {
         "claim": found.as_json(),
         "data": _described(data),
         "scale": scale,
-        "network": str(setting.network),
+        "network": None if found.learns else _text(setting),
         "source": dict(source) if source else None,
         **outcome.as_json(),
         "seconds": time.perf_counter() - began,
@@ -146,6 +146,26 @@ def conducted(
     if trials.ranks.first:
         files.write_json(trials.folder / f"{found.name}.json", written)
     return written
+
+
+def _studied(found: Claim, setting: Setting) -> Outcome:
+    """What the study finds, or why it cannot be made on this data."""
+    why = too_few(setting.data) if found.learns else None
+    if why:
+        return not_applicable(why)
+    try:
+        return found.study(setting)
+    except NetworkError as fault:
+        if not found.learns and setting.net != Setting.net:  # the user's own choice, and fault
+            raise
+        return not_applicable(f"a network that it takes does not fit the images: {fault}")
+
+
+def _text(setting: Setting) -> str:
+    try:
+        return str(setting.network)
+    except NetworkError:
+        return setting.net
 
 
 def _described(data: DataSet) -> dict[str, Any]:

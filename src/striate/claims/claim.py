@@ -18,7 +18,7 @@ from striate.claims.views import View
 from striate.train.recipe import Recipe
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison, Measured
+    from striate.claims.comparison import Comparison
     from striate.claims.trials import Trials
     from striate.data import DataSet
     from striate.network import Network
@@ -88,7 +88,7 @@ class Setting:
         data: what is learned.
         scale: how much is done.
         trials: conducts and keeps trainings.
-        network: that counted claims count, by default the preset vanilla, fitted to the data.
+        net: the network that counted claims count, as a preset, a file or text.
         view: how all trainings see the data.
         first: the first seed. Repeated from another one, a claim meets draws that nobody has seen.
     """
@@ -96,9 +96,14 @@ class Setting:
     data: DataSet
     scale: Scale
     trials: Trials
-    network: Network
+    net: str = "vanilla"
     view: View = field(default_factory=View)
     first: int = 0
+
+    @property
+    def network(self) -> Network:
+        """What `net` names, fitted to the data. Raises NetworkError."""
+        return fitted(self.net, self.data)
 
     def seeds(self, count: int) -> tuple[int, ...]:
         """The seeds of `count` trainings, or draws."""
@@ -213,24 +218,6 @@ def recipe(**values: object) -> Recipe:
         "augmentation": {},
     }
     return Recipe.parse(settings | values)
-
-
-def untaught(measured: Sequence[Measured]) -> str | None:
-    """Why nothing can be said where no variant learned anything that holds for new images; None where one did.
-
-    The best mean test accuracy must lie four standard errors above always naming the most frequent class. Labels dealt
-    at random fail here, so that no claim about learning is ever found supported on them.
-    """
-    accuracies = [sum(r["test"]["accuracy"] for r in one.records) / len(one.records) for one in measured]
-    chance = float(measured[0].records[0]["chance"])
-    count = int(measured[0].records[0]["test"]["count"])
-    needed = chance + 4 * math.sqrt(chance * (1 - chance) / count)
-    if max(accuracies) > needed:
-        return None
-    return (
-        f"nothing was learned from these labels: the best test accuracy is {100 * max(accuracies):.1f}%, and always "
-        f"naming the most frequent class gives {100 * chance:.1f}% (above {100 * needed:.1f}% would be learning)"
-    )
 
 
 def not_applicable(why: str) -> Outcome:

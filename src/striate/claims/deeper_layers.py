@@ -18,8 +18,8 @@ from striate.claims.claim import (
     contrast_json,
     contrasts,
     recipe,
-    untaught,
 )
+from striate.claims.learning import untaught
 from striate.claims.metrics import ACCURACY, steps_metric
 from striate.claims.statistics import t_interval
 

@@ -16,8 +16,8 @@ from striate.claims.claim import (
     contrast_json,
     contrasts,
     recipe,
-    untaught,
 )
+from striate.claims.learning import untaught
 from striate.claims.metrics import ACCURACY, GAP
 from striate.claims.statistics import t_interval
 from striate.claims.views import View

@@ -12,9 +12,9 @@ from striate.claims.claim import (
     learning_curves,
     recipe,
     table,
-    untaught,
     value_bars,
 )
+from striate.claims.learning import untaught
 from striate.claims.metrics import ACCURACY
 
 MAX, AVERAGE, STRIDE, OVERLAP = "max", "average", "stride", "max, overlapping"

@@ -18,8 +18,8 @@ from striate.claims.claim import (
     contrasts,
     recipe,
     table,
-    untaught,
 )
+from striate.claims.learning import untaught
 from striate.claims.metrics import ACCURACY, POINT, Record
 from striate.claims.pooling_kinds import FULL, MAX, QUICK, STRIDE, network, unequal
 from striate.claims.statistics import t_interval

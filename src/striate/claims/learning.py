@@ -1,0 +1,62 @@
+"""Whether anything was learned, or could be: no claim about learning is found supported, or refuted, where not.
+
+Labels dealt at random fail here, and so does a test split that is too small to tell learning from luck.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from striate.claims.comparison import Measured
+    from striate.data import DataSet
+
+ERRORS = 4
+"""Standard errors above chance from which an accuracy is learning."""
+
+
+def beyond(chance: float, images: int) -> float:
+    """The accuracy on so many images above which something was learned.
+
+    Arguments:
+        chance: the accuracy of always naming the most frequent class.
+
+    Example:
+        >>> beyond(0.5, images=100)
+        0.7
+    """
+    return chance + ERRORS * math.sqrt(chance * (1 - chance) / images)
+
+
+def too_few(data: DataSet) -> str | None:
+    """Why no training on this data could tell learning from luck; None where it can."""
+    counts, images = np.bincount(data.validation.labels), len(data.test)
+    chance = float(counts.max(initial=0)) / max(len(data.validation), 1)
+    if chance in (0, 1):
+        return f"the validation split shows {int(chance)} of the classes: nothing can be told apart"
+    enough = next(n for n in itertools.count(1) if beyond(chance, n) < 1 - 1e-9)
+    if images >= enough:
+        return None
+    return (
+        f"the test split has {images} images; with fewer than {enough} even a network that names all of them right "
+        "may only be lucky"
+    )
+
+
+def untaught(measured: Sequence[Measured]) -> str | None:
+    """Why nothing can be said where no variant learned anything that holds for new images; None where one did."""
+    accuracies = [sum(r["test"]["accuracy"] for r in one.records) / len(one.records) for one in measured]
+    chance = float(measured[0].records[0]["chance"])
+    needed = beyond(chance, int(measured[0].records[0]["test"]["count"]))
+    if max(accuracies) > needed:
+        return None
+    return (
+        f"nothing was learned from these labels: the best test accuracy is {100 * max(accuracies):.1f}%, and always "
+        f"naming the most frequent class gives {100 * chance:.1f}% (above {100 * needed:.1f}% would be learning)"
+    )
