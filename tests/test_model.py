@@ -171,15 +171,21 @@ def test_foreign_weights_load_without_running_their_code(tmp_path: Path) -> None
         with torch.no_grad():
             np.testing.assert_allclose(loaded.predict(x), source(torch.from_numpy(x)).numpy(), atol=1e-6)
     torch.save({"a": Path("x")}, tmp_path / "code.pt")
-    with pytest.raises(ModelError, match="without running code from it"):
+    with pytest.raises(ModelError, match=r"without running code from it: it asks for pathlib\.\w+; torch\.save\("):
         Model.from_weights(nn.Linear(3, 2), tmp_path / "code.pt", (3,))
+    (tmp_path / "words.pt").write_text("hello")
+    with pytest.raises(ModelError, match=r"it is damaged, or no file of torch\.save$"):
+        Model.from_weights(nn.Linear(3, 2), tmp_path / "words.pt", (3,))
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ModelError, match="does not hold a state dict"):
         Model.from_weights(nn.Linear(3, 2), tmp_path / "list.pt", (3,))
     with pytest.raises(ModelError, match=r"must be a \.safetensors, \.pt or \.pth file"):
         Model.from_weights(nn.Linear(3, 2), tmp_path / "weights.h5", (3,))
-    with pytest.raises(ModelError, match="do not fit the module"):
+    with pytest.raises(ModelError, match=r"do not fit the module: weight is 2x3 in the file, 2x4 in the module$"):
         Model.from_weights(nn.Linear(4, 2), tmp_path / "plain.pt", (4,))
+    deep = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    with pytest.raises(ModelError, match=r"the file lacks 0\.weight, 0\.bias and 2 more; it also has weight, bias$"):
+        Model.from_weights(deep, tmp_path / "plain.pt", (3,))
 
 
 def test_a_foreign_module_cannot_be_saved_as_ours(tmp_path: Path) -> None:

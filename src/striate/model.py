@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -316,7 +317,7 @@ def _foreign_tensors(path: Path) -> Mapping[str, Tensor]:
         raise ModelError(f"there is no file {path}") from None
     except Exception as cause:  # torch raises whatever its unpickler met
         raise ModelError(
-            f"{path} cannot be loaded as weights alone, without running code from it: {_first_line(cause)}"
+            f"{path} cannot be loaded as weights alone, without running code from it: {_no_weights(cause)}"
         ) from None
     found = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
@@ -328,8 +329,36 @@ def _load_state(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     try:
         module.load_state_dict(tensors)
     except RuntimeError as cause:
-        faults = "; ".join(line.strip() for line in str(cause).splitlines()[1:4])
+        faults = _misfits(module.state_dict(), tensors) or str(cause).splitlines()[-1].strip()
         raise ModelError(f"the weights in {path} do not fit the module: {faults}") from None
+
+
+def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """In what two sets of weights differ: names, or else shapes."""
+    lacking, extra = [n for n in wanted if n not in found], [n for n in found if n not in wanted]
+    other = [n for n in wanted if n in found and wanted[n].shape != found[n].shape]
+    sizes = [f"{n} is {_sides(found[n])} in the file, {_sides(wanted[n])} in the module" for n in other]
+    said = ([f"the file lacks {_some(lacking)}"] if lacking else []) + (
+        [f"it also has {_some(extra)}"] if extra else []
+    )
+    return "; ".join([*said, *sizes[:1]])
+
+
+def _sides(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "one number"
+
+
+def _some(names: list[str]) -> str:
+    """A few of many names."""
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
+def _no_weights(cause: Exception) -> str:
+    """Why torch would not load a file as weights; its own words advise to run the code in it."""
+    wanted = re.search(r"GLOBAL (\S+)", str(cause))
+    if wanted is None:
+        return "it is damaged, or no file of torch.save"
+    return f"it asks for {wanted[1]}; torch.save(model.state_dict(), FILE) makes a file without code"
 
 
 def _first_line(cause: Exception) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.cli.sources import HUB, OWN, TIMM, TORCHVISION
 
 from striate.cli import main
 
@@ -72,3 +74,33 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded images go to a folder of the tests, not to the user's cache."""
     patch = pytest.MonkeyPatch()
     patch.setenv("STRIATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with a module of the user's own, and photographs without class folders."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_models.py").write_text(OWN)
+    (tmp_path / "flat" / "deeper").mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for at in range(7):
+        place = tmp_path / "flat" / ("deeper" if at > 4 else "") / f"{at}.png"
+        Image.fromarray(draw.integers(0, 255, (20, 24, 3), np.uint8)).save(place)
+    yield tmp_path
+    for name in [
+        name for name in sys.modules if name.split(".")[0] in ("own_models", "hub_models", "torchvision", "timm")
+    ]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def hubs(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins for torchvision and timm where Python finds packages."""
+    place = here / "packages"
+    (place / "torchvision").mkdir(parents=True)
+    (place / "hub_models.py").write_text(HUB)
+    (place / "torchvision" / "__init__.py").write_text("")
+    (place / "torchvision" / "models.py").write_text(TORCHVISION)
+    (place / "timm.py").write_text(TIMM)
+    monkeypatch.syspath_prepend(str(place))
+    return here

@@ -81,6 +81,8 @@ def fields(
 
 def _subject(target: str | None, foreign: Foreign) -> Subject | None:
     """The model that was named; None for a network without weights. Raises UserError."""
+    if target is None and not foreign.module:
+        raise UserError("name a run, a network's preset, file or text, torchvision:NAME, timm:NAME, or --module")
     if target is None or hubs.is_hub(target):
         return Subject.named(target, foreign, pretrained=False)
     path = Path(target).expanduser()

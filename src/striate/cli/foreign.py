@@ -164,7 +164,7 @@ def _imported(package: str) -> Any:
 def _attribute(found: Any, package: str, attribute: str) -> Any:
     for name in attribute.split("."):
         if not hasattr(found, name):
-            raise UserError(f"{package} has no {attribute}")
+            raise UserError(f"there is no {attribute} in the module {package}")
         found = getattr(found, name)
     return found
 

@@ -135,6 +135,8 @@ def _numbered(loaded: DataSet, place: re.Match[str], subject: Subject) -> Shown:
 
 
 def _file(subject: Subject, word: str) -> Shown:
+    if Path(word).is_dir():
+        raise UserError(f"{word} is a folder: name image files in it, or say --data {word} and test:0, test:1, ...")
     return Shown(word, subject.read([Path(word)])[0], None)
 
 

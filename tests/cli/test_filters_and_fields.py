@@ -1,0 +1,42 @@
+"""`striate filters` and `striate fields`, called as the shell would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.cli.answers import OWN_MODEL, parsed, pixels
+from tests.cli.conftest import Command
+
+from striate.model import Model
+
+
+def test_filters_are_drawn_and_measured(striate: Command, digits_run: Path) -> None:
+    told = parsed(striate("filters", digits_run, "--json"))
+    weights = dict(Model.load(digits_run / "model.safetensors").module.named_parameters())["conv1.weight"]
+    assert told["shape"] == [6, 1, 5, 5]
+    rms = weights.detach().double().pow(2).mean((1, 2, 3)).sqrt()
+    assert [unit["rms"] for unit in told["units"]] == pytest.approx(rms.tolist())
+    assert "untrained" in striate("filters", "--net", "lenet5", "--out", digits_run / "filters" / "lenet5.png").err
+    assert Path(told["picture"]) == digits_run / "filters" / "conv1.png"
+    assert np.ptp(pixels(told["picture"])) > 100
+
+
+def test_fields_of_networks_without_weights(striate: Command) -> None:
+    told = parsed(striate("fields", "conv 4 3x3 pad=1, maxpool 2x2, conv 4 3x3", "--input", "1x12x12", "--json"))
+    assert [(row["layer"], row["size"], row["stride"], row["start"]) for row in told["layers"]] == [
+        ("conv1", [3, 3], [1, 1], [-1, -1]),
+        ("pool1", [4, 4], [2, 2], [-1, -1]),
+        ("conv2", [8, 8], [2, 2], [-1, -1]),
+    ]
+    said = striate("fields", "vgg16")
+    assert said.code == 0
+    assert "212x212" in said.out  # 196 + 16: the field of the fifth pool (every table of VGG-16's fields)
+
+
+def test_fields_are_drawn_on_an_image(striate: Command, digits_run: Path, here: Path) -> None:
+    for words in ((digits_run, "--image", "test:0"), (*OWN_MODEL, "--image", "flat/1.png")):
+        told = parsed(striate("fields", *words, "--out", here / "fields.png", "--json"))
+        assert pixels(told["picture"]).shape[1] == 2560
+        assert told["layers"][0]["size"] == [5, 5]
