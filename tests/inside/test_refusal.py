@@ -29,6 +29,25 @@ def with_its_own_norm(x: Tensor) -> Tensor:
     return (x + x[None].norm(dim=0)) / 2  # pyright: ignore[reportUnknownMemberType]
 
 
+def overwritten_data(x: Tensor) -> Tensor:
+    y = x.clone()
+    y.data.view(-1).clamp_(min=0)
+    return y
+
+
+def overwritten_without_gradient(x: Tensor) -> Tensor:
+    y = x.clone()
+    with torch.no_grad():
+        y[y < 0] = 0
+    return y
+
+
+def rectified_without_gradient(x: Tensor) -> Tensor:
+    y = x.clone()
+    F.relu(y.detach(), inplace=True)
+    return y
+
+
 REFUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "gelu": ("gelu", nn.GELU()),
     "silu": ("silu", F.silu),
@@ -78,6 +97,10 @@ REFUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "with its own norm": ("linalgvectornorm", with_its_own_norm),
     "ceil": ("detached", lambda x: x * x.clamp(0, 1).ceil().detach()),
     "straight through": ("detached", lambda x: x - x.detach().clamp(max=0)),
+    "the negative part added": ("detached", lambda x: x + F.relu(-x.detach())),
+    "overwritten data": ("clamp without gradient", overwritten_data),
+    "overwritten without gradient": ("an assignment under a mask", overwritten_without_gradient),
+    "rectified without gradient": ("relu without gradient", rectified_without_gradient),
     "of a statistic": ("detached", lambda x: x - x.detach().mean()),
     "without gradient": ("a product with a mask", lambda x: x * torch.no_grad()(lambda: (x > 0) + 0.0)()),
     "where it is highest": ("gather", lambda x: beside_zeros(x, 0).gather(0, beside_zeros(x, 0).argmax(0)[None])[0]),

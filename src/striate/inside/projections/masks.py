@@ -2,7 +2,9 @@
 
 Autograd's graph does not tell such a factor from a constant: a comparison has no gradient, and what is detached has
 none any more, so that they leave no node. The calls tell it: values without gradient that are made of activations are
-followed to where they meet activations again, and the node that is made there is marked.
+followed to where they meet activations again, and the node that is made there is marked. So are activations that are
+overwritten where autograd does not look: in x.data, or under `torch.no_grad`. (What leaves for NumPy and comes back is
+taken for a constant.)
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
+import torch
+from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from striate.inside.projections.marks import mark_fault, tensors_in
@@ -40,25 +44,43 @@ class Masks:
     def __init__(self) -> None:
         self._derived = WeakTensorKeyDictionary()
         """Tensors without gradient that were made of activations -> whether a comparison lies between."""
+        self._aliases = WeakTensorKeyDictionary()
+        """Those among them that share memory with activations, such as x.data -> the activations."""
 
     def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """What the call gives; it is followed, and the node that it makes is marked if such a value meets activations
         there."""
         name = spelling(func)[0]
         given = list(tensors_in(args[:1] if name in _SHAPING else (args, kwargs)))
-        derived = [self._derived[tensor] for tensor in given if tensor in self._derived and not tensor.requires_grad]
-        known = bool(derived) or any(tensor.requires_grad for tensor in given)
+        derived = [self._derived[x] for x in given if x in self._derived and not x.requires_grad]
+        known = bool(derived) or any(x.requires_grad for x in given)
+        versions = [_version(x) for x in given[:1]]
         result = func(*args, **kwargs)
+        if [_version(x) for x in given[:1]] != versions:
+            mark_fault(self._overwritten(given[0]), f"{name} without gradient")
         made = args[0] if name == "setitem" else result
         if name in _APART:
             return result
         if derived:
             mark_fault(made, _said(name, masked=any(derived)))
         if known and not name.startswith(_MAKING):
-            self._follow(made, any(derived) or name in _COMPARING)
+            self._follow(made, masked=any(derived) or name in _COMPARING)
+            self._share(given[:1], made)
         return result
 
-    def _follow(self, made: object, masked: bool) -> None:
+    def _overwritten(self, tensor: Tensor) -> Tensor | None:
+        """The activations that have been overwritten unnoticed by autograd, if any."""
+        if tensor.requires_grad:
+            return None if torch.is_grad_enabled() else tensor
+        return self._aliases.get(tensor, None)
+
+    def _share(self, given: Sequence[Tensor], made: object) -> None:
+        """Notes which results without gradient share memory with the activations that the call was given first."""
+        for tensor in tensors_in(made):
+            if given and not tensor.requires_grad and tensor is not given[0] and _memory(tensor) == _memory(given[0]):
+                self._aliases[tensor] = given[0] if given[0].requires_grad else self._aliases.get(given[0])
+
+    def _follow(self, made: object, *, masked: bool) -> None:
         for tensor in tensors_in(made):
             if not tensor.requires_grad:
                 self._derived[tensor] = masked or self._derived.get(tensor, False)
@@ -71,3 +93,13 @@ def _said(name: str, *, masked: bool) -> str:
     if name.startswith(_WRITING):
         return "an assignment under a mask"
     return "a product with a mask" if "mul" in name or "div" in name else f"{name} under a mask"
+
+
+def _version(tensor: Tensor) -> int:
+    """How often the tensor has been overwritten."""
+    return -1 if tensor.is_inference() else tensor._version
+
+
+def _memory(tensor: Tensor) -> int:
+    """What tensors have in common that share memory."""
+    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]

@@ -137,11 +137,11 @@ class _Rectifiers(TorchFunctionMode):
     def _called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, bool]:
         """What the call gives, and whether it has been given the rule."""
         found = rectification(func, args, kwargs) if torch.is_grad_enabled() else None
-        if found is not None:
+        if found is not None and found.x.requires_grad:
             apply = (RectifyInPlace if found.inplace else Rectify).apply
             return cast("Tensor", apply(found.x, self.guided, found.ceiling)), True
         whole = whole_map_maximum(func, args, kwargs)
-        if whole is not None:
+        if whole is not None and whole[0].requires_grad:
             largest = torch.nn.functional.adaptive_max_pool2d(whole[0], 1)
             return (largest if whole[1] else largest.flatten(1)), True
         return self.masks.called(func, args, kwargs), False
