@@ -62,8 +62,9 @@ def atlas(
     """Make the atlas of a network: for every unit the images that excite it most, beside their projections.
 
     The images may lie in class folders, or plainly in one folder; then nothing is said of the classes a unit favours.
-    The atlas goes to RUN/atlas unless --out names a folder; index.html in it opens in any browser. Of an atlas that is
-    there already, made in Python or without its page, the page is written.
+    The atlas goes to RUN/atlas unless --out names a folder; index.html in it opens in any browser.
+
+    Given the folder of an atlas, such as one made in Python, it writes its page.
 
     Examples: striate atlas runs/demo-1 | striate atlas torchvision:resnet18 --data ~/photos |
     striate atlas --module models.mine:make --weights mine.pt --input 3x64x64 --data ~/photos

@@ -59,7 +59,9 @@ DataOption = Annotated[
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", metavar="FOLDER", help="Where data sets lie or are downloaded to [env: STRIATE_DATA]."),
+    typer.Option(
+        "--data-root", metavar="FOLDER", help="Where data sets lie or are downloaded to, instead of STRIATE_DATA."
+    ),
 ]
 SizeOption = Annotated[
     str | None,
