@@ -33,6 +33,20 @@ def test_interval_and_p_are_scipys(n: int) -> None:
     assert found.t == pytest.approx(tuple(theirs.confidence_interval(0.95)))
 
 
+def test_the_intervals_of_several_comparisons_together_are_wider_and_scipys() -> None:
+    rng = np.random.default_rng(7)
+    sets = rng.normal(0.5, 1, (3, 6))
+    for one, found in zip(sets, compared(sets.tolist()), strict=True):
+        theirs = stats.ttest_1samp(one, 0).confidence_interval(1 - 0.05 / 3)
+        assert found.simultaneous == pytest.approx(tuple(theirs))
+        assert found.simultaneous.low < found.t.low < found.t.high < found.simultaneous.high
+
+
+def test_holm_on_a_worked_sample() -> None:
+    # Four tests: 0.005 times 4, 0.01 times 3, 0.03 times 2, and 0.04 raised to the one before it.
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
 def test_bootstrap_is_seeded_and_near_t_for_many_normal_differences() -> None:
     d = np.random.default_rng(0).normal(1, 2, 200)
     first, again = statistics.bootstrap_interval(d), statistics.bootstrap_interval(d)

@@ -158,7 +158,7 @@ def _studied(found: Claim, setting: Setting) -> Outcome:
     except NetworkError as fault:
         if not found.learns and setting.net != Setting.net:  # the user's own choice, and fault
             raise
-        return not_applicable(f"a network that it takes does not fit the images: {fault}")
+        return not_applicable(f"a network that it takes does not fit the images: {str(fault).splitlines()[0]}")
 
 
 def _text(setting: Setting) -> str:

@@ -159,8 +159,8 @@ def _print(result: dict[str, Any]) -> None:
     claim, word = result["claim"], result["verdict"]
     console.show(f"{claim['number']}. {claim['sentence']}")
     took = f"{seconds(result['seconds'])}, {result['trainings']} trainings"
-    seeds = f"n = {result['n']}, seeds from {result['seeds'][0]}" if result["n"] else "counted"
-    console.show(f"   {SYMBOLS[word]} {word}  ({took}; {seeds})")
+    seeds = f"; n = {result['n']}, seeds from {result['seeds'][0]}" if result["n"] else ""
+    console.show(f"   {SYMBOLS[word]} {word}  ({took}{seeds})")
     for sentence in result["because"]:
         console.show(f"   {sentence}")
 
