@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -87,6 +88,11 @@ def is_custom(node: Any) -> bool:
 def module_of(node: Any) -> str:
     """The Python module that a custom `autograd.Function` is defined in; empty for PyTorch's own operations."""
     return str(getattr(getattr(type(node), "_forward_cls", None), "__module__", ""))
+
+
+def unwatched() -> AbstractContextManager[None]:
+    """Inside, no mode sees any call: even reading an attribute of a tensor is one."""
+    return torch._C.DisableTorchFunction()  # pyright: ignore[reportPrivateUsage]
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:

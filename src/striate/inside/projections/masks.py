@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from striate.inside.projections.marks import mark_fault, tensors_in
+from striate.inside.projections.marks import mark_fault, tensors_in, unwatched
 from striate.inside.projections.spellings import spelling
 
 _COMPARING = (
@@ -51,21 +51,21 @@ class Masks:
         """What the call gives; it is followed, and the node that it makes is marked if such a value meets activations
         there."""
         name = spelling(func)[0]
-        given = list(tensors_in(args[:1] if name in _SHAPING else (args, kwargs)))
-        derived = [self._derived[x] for x in given if x in self._derived and not x.requires_grad]
-        known = bool(derived) or any(x.requires_grad for x in given)
-        versions = [_version(x) for x in given[:1]]
+        with unwatched():
+            given = list(tensors_in(args[:1] if name in _SHAPING else (args, kwargs)))
+            derived = [self._derived[x] for x in given if x in self._derived and not x.requires_grad]
+            known = bool(derived) or any(x.requires_grad for x in given)
+            versions = [_version(x) for x in given[:1]]
         result = func(*args, **kwargs)
-        if [_version(x) for x in given[:1]] != versions:
-            mark_fault(self._overwritten(given[0]), f"{name} without gradient")
-        made = args[0] if name == "setitem" else result
-        if name in _APART:
-            return result
-        if derived:
-            mark_fault(made, _said(name, masked=any(derived)))
-        if known and not name.startswith(_MAKING):
-            self._follow(made, masked=any(derived) or name in _COMPARING)
-            self._share(given[:1], made)
+        with unwatched():
+            if [_version(x) for x in given[:1]] != versions:
+                mark_fault(self._overwritten(given[0]), f"{name} without gradient")
+            made = args[0] if name == "setitem" else result
+            if derived and name not in _APART:
+                mark_fault(made, _said(name, masked=any(derived)))
+            if known and name not in _APART and not name.startswith(_MAKING):
+                self._follow(made, masked=any(derived) or name in _COMPARING)
+                self._share(given[:1], made)
         return result
 
     def _overwritten(self, tensor: Tensor) -> Tensor | None:

@@ -43,13 +43,16 @@ def project(  # noqa: PLR0917
         unit: number of the feature map, or of the feature of a vector.
         position: row and column on the feature map; None for its maximum, the first in reading order among equals.
         rule: `deconvnet`, `guided` or `gradient`, as `striate.inside.projections.rules` defines them.
-        others: `gradient` to let activations without a deconvnet rule (GELU, sigmoid, ...) pass by their gradient.
+        others: `gradient` to let what has no deconvnet rule (GELU, sigmoid, products of activations as in attention
+            and squeeze-and-excitation, ...) pass by its gradient.
 
     Returns:
         An image in the units of the module's input per unit of activation; float32, or float64 for such a module.
 
     Raises:
-        ModelError: if there is no such layer, unit or position, or an activation on the way has no rule.
+        ModelError: if there is no such layer, unit or position, if the layer cannot be followed back to the image, or
+            if something on the way has no rule, by name: everything has none that is not known to be linear, a max
+            pool, a normalization or a ReLU, with a ceiling (ReLU6) or without.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))

@@ -31,7 +31,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointError
 
 from striate.errors import ModelError
-from striate.inside.projections.marks import mark_fault, mark_seen, mark_unseen
+from striate.inside.projections.marks import mark_fault, mark_seen, mark_unseen, unwatched
 from striate.inside.projections.masks import Masks
 from striate.inside.projections.refusal import bent_in_a_view, refuse_what_has_no_rule
 from striate.inside.projections.spellings import rectification, whole_map_maximum
@@ -48,8 +48,8 @@ def backward_rule(rule: Rule, others: Literal["gradient"] | None = None) -> Gene
 
     Arguments:
         rule: `deconvnet`, `guided` or `gradient` (everything by plain gradient).
-        others: `gradient` lets activations that have no deconvnet rule (GELU, SiLU, sigmoid, ...) pass by their
-            plain gradient; None refuses them.
+        others: `gradient` lets what has no deconvnet rule (GELU, SiLU, sigmoid, attention, ...) pass by its plain
+            gradient; None refuses it.
 
     Raises:
         ModelError: if `rule` or `others` is none of these.
@@ -125,13 +125,15 @@ class _Rectifiers(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        mark_unseen((args, kwargs))
-        views = [x for x in args[:1] if isinstance(x, torch.Tensor) and x._is_view() and x.requires_grad]
-        versions = [view._version for view in views]
+        with unwatched():
+            mark_unseen((args, kwargs))
+            views = [x for x in args[:1] if isinstance(x, torch.Tensor) and x._is_view() and x.requires_grad]
+            versions = [view._version for view in views]
         result, followed = self._called(func, args, kwargs)
-        mark_seen((result, args[:1]))
-        if not followed and [view._version for view in views] != versions:
-            mark_fault(views, bent_in_a_view(func, args, kwargs))
+        with unwatched():
+            mark_seen((result, args[:1]))
+            if not followed and [view._version for view in views] != versions:
+                mark_fault(views, bent_in_a_view(func, args, kwargs))
         return result
 
     def _called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, bool]:

@@ -16,11 +16,13 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from striate.inside.projections.marks import tensors_in
+from striate.inside.projections.marks import tensors_in, unwatched
 from striate.inside.projections.spellings import spelling
 
 _PERMUTING = ("permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "mT", "T", "mH", "H", "adjoint")
 _VIEWING = ("view", "reshape", "flatten", "unflatten", "view_as", "reshape_as", "unsafe_view", "squeeze", "unsqueeze")
+_MOVING = frozenset((*_PERMUTING, *_VIEWING, "linear"))
+
 _LOST = 0
 """Where a view has taken the channels apart, as into the heads of an attention; dimension 1 stands for them then."""
 
@@ -51,6 +53,8 @@ class Channels:
         name = spelling(func)[0]
         if name == "get":  # a property of the tensor
             name = str(getattr(getattr(func, "__self__", None), "__name__", ""))
+        if name in _RESETTING or not (len(self._moved) or name in _MOVING):
+            return
         given = list(tensors_in((args, kwargs)))
         for made in tensors_in(result):
             if name in _PERMUTING and given:
@@ -59,7 +63,7 @@ class Channels:
                 self._put(made, _viewed(given[0].shape, self._known(given[0]), made.shape))
             elif name == "linear":
                 self._put(made, made.dim() - 1)
-            elif name not in _RESETTING:
+            else:
                 alike = (self._moved[x] for x in given if x.dim() == made.dim() and x in self._moved)
                 self._put(made, next(alike, 1))
 
@@ -94,7 +98,8 @@ class Followed(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        self._channels.follow(func, args, kwargs or {}, result)
+        with unwatched():
+            self._channels.follow(func, args, kwargs or {}, result)
         return result
 
 
