@@ -20,6 +20,9 @@ from striate.report.plots import STYLE, Curve, Plot, curves
 
 SEEDS = range(5)
 
+LEFT_OUT = (160, 205, 223)
+"""No gray, so that a unit that is left out looks like none that is there."""
+
 DEEP = ", ".join(["dense 64, sigmoid"] * 5) + ", dense 10"
 DEEP_NORMALIZED = ", ".join(["dense 64, batchnorm, sigmoid"] * 5) + ", dense 10"
 
@@ -77,7 +80,7 @@ def slopes(study: Study) -> Plot:
 
 
 def _functions(name: str, title: str, y: str, of: Callable[[Activation, np.ndarray], np.ndarray]) -> Plot:
-    x = np.linspace(-3, 3, 61)
+    x = np.insert(np.linspace(-3, 3, 61), 31, 1e-12)  # just above 0, where the slope of ReLU steps up
     kinds: tuple[Activation, ...] = (Relu(), Tanh(), Sigmoid())
     lines = [Curve(kind.word, x.round(5).tolist(), of(kind, x).round(5).tolist()) for kind in kinds]
     return curves(name, lines, title=title, x="x", y=y)
@@ -97,7 +100,7 @@ def dropout(study: Study) -> Canvas:
         with torch.random.fork_rng():
             kept = layer(torch.ones(100)).reshape(10, 10).numpy()
         drawn = pictures.gray(kept * values.reshape(10, 10).numpy(), limit)
-        drawn[kept == 0] = pictures.PAPER
+        drawn[kept == 0] = LEFT_OUT
         x = margin + (step + 1) * (cell + 24)
         canvas.picture(x, margin, drawn, cell)
         canvas.text(x, margin + cell, f"training, step {step + 1}: {int((kept > 0).sum())}", color=MUTED)
