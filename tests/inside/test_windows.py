@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from striate.inside.atlases.atlas import atlas
+from striate.inside.atlases.folder import Atlas
 from striate.inside.atlases.projecting import Pairs, Projections, project_windows
 from striate.inside.atlases.survey import Layer, MarkStore, marking
 from striate.inside.atlases.windows import chain
+from striate.inside.projections.projection import project
 from striate.inside.projections.rules import RULES, Rule, backward_rule, follow_back
 from striate.inside.watching.calls import Reading, run, trace
 from striate.inside.watching.watch import undisturbed
@@ -90,3 +94,22 @@ def test_what_is_no_chain_is_not_cut_into_windows() -> None:
     ):
         traced = trace(net.eval(), torch.zeros(1, 2, 8, 8))
         assert chain(traced, len(traced.calls) - 1, "deconvnet") is None
+
+
+def test_capped_relus_need_no_whole_images_under_the_deconvnet_rule(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU6(), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3), nn.ReLU6())
+    with torch.no_grad():
+        for part in (net[0], net[3]):
+            part.weight.mul_(9)  # pyright: ignore[reportOperatorIssue, reportCallIssue]  so that some are capped
+    images = torch.randn(6, 2, 12, 12, generator=torch.Generator().manual_seed(1))
+    methods = {rule: atlas(net, images, tmp_path / rule, top=2, rule=rule).layer("3")["method"] for rule in RULES}
+    assert methods == {"deconvnet": "windows", "guided": "whole images", "gradient": "whole images"}
+    made, seen = Atlas.open(tmp_path / "deconvnet"), net(images)
+    assert made.layer("3")["activation"] == "after relu"
+    assert float(seen.detach().max()) == 6
+    for unit in made.layer("3")["units"]:
+        for item, cell in zip(unit["top"], made.projections("3", unit["unit"]), strict=True):
+            expected = project(net, images[item["image"]], "3", unit["unit"], tuple(item["position"])).numpy()
+            (top, left), (rows, columns) = item["shown"], cell.shape[1:]
+            assert np.abs(cell - expected[:, top : top + rows, left : left + columns]).max() <= 2e-6

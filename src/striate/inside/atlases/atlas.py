@@ -75,7 +75,9 @@ def atlas(
     **Projections** are of the activation at that position alone, started from 1: the gradient of the activation under
     the rule.
     Chains of convolutions, ReLUs, batch norms and pools are projected on receptive-field windows, all else on whole
-    images; both are the same to float32 rounding.
+    images; both are the same to float32 rounding. Switches and positions are those of the pass that ranked the images,
+    in its blocks: where two candidates of a pooling window are equal within rounding (about 1e-6), a pass over one
+    image alone may choose the other one, and `project` then gives another projection, no less right.
 
     Memory does not grow with the data set.
 
@@ -212,7 +214,7 @@ def _layer(traced: Trace, name: str, rule: Rule) -> Layer:
             f"layer {name} gives {len(call.shape) - 1}-dimensional values: only maps and vectors have units"
         )
     followed = chain(traced, number, rule) if len(call.shape) == 4 else None
-    return Layer(name, number, call.shape[1:], call.rectifies, followed)
+    return Layer(name, number, call.shape[1:], call.is_relu, followed)
 
 
 def _looks(module: nn.Module, layers: Sequence[Layer], traced: Trace) -> dict[str, Look]:

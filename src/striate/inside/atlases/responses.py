@@ -154,7 +154,7 @@ def _layers(traced: Trace, names: Sequence[str] | None) -> list[Layer]:
     unknown = [name for name in chosen if name not in traced.layers]
     if unknown:
         raise ModelError(f"no layer {unknown[0]!r} is called; layers with maps: {', '.join(traced.convolutions())}")
-    found = [Layer(n, k, traced.calls[k].shape[1:], traced.calls[k].rectifies, None) for n, k in _calls(traced, chosen)]
+    found = [Layer(n, k, traced.calls[k].shape[1:], traced.calls[k].is_relu, None) for n, k in _calls(traced, chosen)]
     flat = [layer.name for layer in found if len(layer.shape) != 3]
     if flat:
         raise ModelError(f"layer {flat[0]} gives no maps; layers with maps: {', '.join(traced.convolutions())}")

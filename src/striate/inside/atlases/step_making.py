@@ -17,7 +17,7 @@ def step_of(number: int, call: Call, size: Pair, rule: Rule) -> Step | None:
     """The step that a call is, from an input map of `size` (rows, columns), under a rule."""
     if call.convolves:
         return _filter(number, call, size)
-    if call.rectifies:
+    if call.rectifies or (call.capped and rule == "deconvnet"):  # which alone asks nothing of the forward pass
         return Rectify(number, size, Window(), rule)
     make = {"batch_norm": _scale, "max_pool2d": _max_pool, "avg_pool2d": _avg_pool, "pad": _pad}.get(call.name)
     if make is not None:

@@ -87,7 +87,7 @@ class Layer:
         name: of the layer.
         call: number of the call that gives its activations.
         shape: of the activations of one image: (units, rows, columns), or (units,).
-        rectified: whether that call is a ReLU.
+        rectified: whether that call is a ReLU, capped or not.
         chain: the way from the images, where it is one that windows can follow.
     """
 

@@ -61,7 +61,12 @@ class Call:
     @property
     def finishes(self) -> bool:
         """Whether it belongs to the convolution before it: a batch norm or a ReLU."""
-        return self.rectifies or self.capped or self.name == "batch_norm"
+        return self.is_relu or self.name == "batch_norm"
+
+    @property
+    def is_relu(self) -> bool:
+        """Whether it is a ReLU, capped or not: nothing that it gives is below 0."""
+        return self.rectifies or self.capped
 
     def given(self, *names: str, **defaults: Any) -> dict[str, Any]:
         """The arguments by name: `names` in the order of the function's parameters, `defaults` for what is left out."""
