@@ -126,7 +126,7 @@ def changed(images: Shaped[Tensor, "n c h w"], augmentation: Augmentation, draw:
     draw = Draw(*(values.to(images.device) for values in draw))
     result = warps.flipped(images, draw.flip) if augmentation.flip else images
     if augmentation.interpolates:
-        result = warps.warped(result, draw)
+        result = warps.warped(result, warps.Motion(draw.angle, draw.factor, draw.down, draw.right))
     elif augmentation.shift:
         result = warps.shifted(result, draw.down, draw.right, augmentation.shift)
     if augmentation.contrast or augmentation.brightness:

@@ -15,10 +15,8 @@ from dataclasses import MISSING, Field, fields
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, get_type_hints
 
-import numpy as np
-from numpy.typing import NDArray
-
 from striate.errors import ShapeError
+from striate.layers.terms import Array, Spot, Terms
 from striate.layers.values import Value
 from striate.layers.window import Field as ReceptiveField
 from striate.layers.window import Window
@@ -28,12 +26,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from striate.layers.terms import Spot, Terms
-
 Shape = tuple[int, ...]
 """Shape of one image's activations, without the batch: (channels, rows, columns) of maps, (features,) of a vector."""
-
-Array = NDArray[np.float64]
 
 Parameters = dict[str, Array]
 """What an equation needs besides x, under the names of the module's state dict: weights, biases, running statistics;

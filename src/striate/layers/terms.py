@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from striate.layers.layer import Array
+Array = NDArray[np.float64]
 
 Spot = tuple[int, ...]
 """Where a number stands in one image's activations: (unit, row, column) on maps, (unit,) in a vector; from 0."""
