@@ -8,20 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.claims.claim import (
-    Claim,
-    Contrast,
-    Figure,
-    Outcome,
-    Setting,
-    Word,
-    contrast_json,
-    contrasts,
-    learning_curves,
-    recipe,
-    table,
-)
-from striate.claims.learning import untaught
+from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
+from striate.claims.contrasts import Contrast, contrasts
+from striate.claims.figures import Figure, learning_curves
+from striate.claims.learning import Word
 from striate.claims.metrics import Record, reached, steps_metric
 
 if TYPE_CHECKING:
@@ -56,11 +46,8 @@ def study(setting: Setting) -> Outcome:
         probes=("gradients",),
     )
     judged = _contrasts(found)
-    verdict, because = decide(found, judged)
-    headings, rows = table(found)
     figures = (_figure(found, "start"), _figure(found, "end"), learning_curves(found))
-    numbers = found.as_json() | {"contrasts": contrast_json(judged)}
-    return Outcome(verdict, because, headings, rows, figures, numbers, found.seeds)
+    return outcome(found, decide(found, judged), figures, judged)
 
 
 def flow(record: Record, when: str = "start") -> float:
@@ -77,9 +64,6 @@ def _contrasts(found: Comparison) -> dict[str, Contrast]:
 
 def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
     """The rule."""
-    why = untaught(found.measured)
-    if why:
-        return "not applicable", (why,)
     (gradient,) = judged.values()
     steps = found.pair(PLAIN, NORMALIZED)
     said = [gradient.sentence, steps.sentence]
@@ -89,10 +73,9 @@ def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[
             said.append(f"{one.variant.name} did not reach 25% with {late} of {len(found.seeds)} seeds: a lower bound")
     if not all(map(reached, found.of(NORMALIZED).records)):
         return "inconclusive", tuple(said)
-    if gradient.better and steps.verdict.word == "better":
-        return "supported", tuple(said)
-    refuted = gradient.worse or gradient.none or steps.verdict.word in ("worse", "no difference larger than")
-    return "contradicted" if refuted else "inconclusive", tuple(said)
+    both = gradient.verdict, steps.verdict
+    refuted = any(one.worse or one.none for one in both)
+    return ruled(supported=all(one.better for one in both), contradicted=refuted), tuple(said)
 
 
 def _figure(found: Comparison, when: str) -> Figure:

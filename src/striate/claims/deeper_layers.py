@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.claims.claim import (
-    Claim,
-    Contrast,
-    Figure,
-    Outcome,
-    Setting,
-    Word,
-    contrast_json,
-    contrasts,
-    recipe,
-)
-from striate.claims.learning import untaught
+from striate.claims.claim import Claim, Outcome, Setting, recipe, ruled
+from striate.claims.contrasts import Contrast, contrast_json, contrasts
+from striate.claims.figures import Figure
+from striate.claims.learning import Word, taught
 from striate.claims.metrics import ACCURACY, steps_metric
 from striate.claims.statistics import t_interval
 
@@ -57,7 +49,7 @@ def study(setting: Setting) -> Outcome:
     seeds, rates = setting.seeds(SEEDS), (0.003, 0.01, 0.03)
     measured = measure([one], setting.trials, seeds=seeds, metric=ACCURACY, rates=rates, probes=("path",))
     judged = contrasts({INVARIANT: _closer(measured[0])}, MOVED) | contrasts({CONVERGED: _later(measured[0])}, LATE)
-    verdict, because = decide(measured, judged)
+    verdict, because = taught(measured, decide(judged))
     return Outcome(
         verdict,
         because,
@@ -91,15 +83,11 @@ def _later(one: Measured) -> list[float]:
     return found
 
 
-def decide(measured: tuple[Measured, ...], judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
+def decide(judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
     """The rule."""
-    why = untaught(measured)
-    if why:
-        return "not applicable", (why,)
     said = tuple(one.sentence for one in judged.values())
-    if all(one.better for one in judged.values()):
-        return "supported", said
-    return "contradicted" if any(one.worse or one.none for one in judged.values()) else "inconclusive", said
+    better = all(one.better for one in judged.values())
+    return ruled(supported=better, contradicted=any(one.worse or one.none for one in judged.values())), said
 
 
 def _rows(one: Measured) -> list[list[str]]:

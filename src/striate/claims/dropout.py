@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.claims.claim import (
-    Claim,
-    Contrast,
-    Figure,
-    Outcome,
-    Setting,
-    Word,
-    contrast_json,
-    contrasts,
-    recipe,
-)
-from striate.claims.learning import untaught
+from striate.claims.claim import Claim, Outcome, Setting, recipe, ruled
+from striate.claims.contrasts import Contrast, contrast_json, contrasts
+from striate.claims.figures import Figure
+from striate.claims.learning import Word, taught
 from striate.claims.metrics import ACCURACY, GAP
 from striate.claims.statistics import t_interval
 from striate.claims.views import View
@@ -46,7 +38,7 @@ def study(setting: Setting) -> Outcome:
     found = {size: _at(setting, size) for size in sizes(len(setting.data.train), setting.scale)}
     largest = found[max(found)]
     judged = _contrasts(found)
-    verdict, because = decide(largest, judged, max(found))
+    verdict, because = taught(largest.measured, decide(judged, max(found)))
     headings = ("training images", "variant", "training accuracy", "test accuracy", "gap", "learning rate")
     figures = (
         _figure(found, "Train-test gap", "gap", GAP.of),
@@ -96,17 +88,13 @@ def _differences(found: Comparison, metric: Any) -> list[float]:
     return [metric.of(y) - metric.of(x) for x, y in zip(a.records, b.records, strict=True)]
 
 
-def decide(largest: Comparison, judged: dict[str, Contrast], size: int) -> tuple[Word, tuple[str, ...]]:
+def decide(judged: dict[str, Contrast], size: int) -> tuple[Word, tuple[str, ...]]:
     """The rule, at the largest training set."""
-    why = untaught(largest.measured)
-    if why:
-        return "not applicable", (why,)
     gap = judged[f"gap at {size} images, with dropout minus without"]
     right = judged[f"test accuracy at {size} images, with dropout minus without"]
     said = tuple(one.sentence for one in judged.values())
-    if gap.better and not right.worse:
-        return "supported", said
-    return "contradicted" if gap.worse or gap.none or (gap.better and right.worse) else "inconclusive", said
+    refuted = gap.worse or gap.none or (gap.better and right.worse)
+    return ruled(supported=gap.better and not right.worse, contradicted=refuted), said
 
 
 def _rows(size: int, found: Comparison) -> list[list[str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from striate.claims.comparison import Measured
     from striate.data import DataSet
+
+Word = Literal["supported", "contradicted", "inconclusive", "not applicable"]
+"""A claim's verdict."""
 
 ERRORS = 4
 """Standard errors above chance from which an accuracy is learning."""
@@ -47,6 +50,12 @@ def too_few(data: DataSet) -> str | None:
         f"the test split has {images} images; with fewer than {enough} even a network that names all of them right "
         "may only be lucky"
     )
+
+
+def taught(measured: Sequence[Measured], decided: tuple[Word, tuple[str, ...]]) -> tuple[Word, tuple[str, ...]]:
+    """A verdict with its sentences, unless no variant learned anything: then that it cannot be given."""
+    why = untaught(measured)
+    return ("not applicable", (why,)) if why else decided
 
 
 def untaught(measured: Sequence[Measured]) -> str | None:

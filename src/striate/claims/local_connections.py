@@ -6,7 +6,8 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
-from striate.claims.claim import Claim, Figure, Outcome, Setting, not_applicable
+from striate.claims.claim import Claim, Outcome, Setting, not_applicable
+from striate.claims.figures import Figure
 from striate.claims.shared_weights import convolutions
 from striate.claims.words import count
 

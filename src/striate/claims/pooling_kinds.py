@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from striate.claims.claim import (
-    Claim,
-    Outcome,
-    Setting,
-    Word,
-    learning_curves,
-    recipe,
-    table,
-    value_bars,
-)
-from striate.claims.learning import untaught
+from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
+from striate.claims.figures import learning_curves, value_bars
+from striate.claims.learning import Word
 from striate.claims.metrics import ACCURACY
+
+if TYPE_CHECKING:
+    from striate.claims.comparison import Comparison
 
 MAX, AVERAGE, STRIDE, OVERLAP = "max", "average", "stride", "max, overlapping"
 
@@ -27,9 +22,6 @@ FULL = (
     "conv 32 5x5 pad=2{s}, relu, {p}conv 64 5x5 pad=2{s}, relu, {p}conv 64 5x5 pad=2, relu, "
     "dense 64, relu, dense {{classes}}"
 )
-
-if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison
 
 
 def network(kind: str, text: str) -> str:
@@ -46,10 +38,8 @@ def study(setting: Setting) -> Outcome:
     variants = [setting.variant(kind, network(kind, text), plain) for kind in (AVERAGE, STRIDE, OVERLAP, MAX)]
     found = setting.compare(variants, 6, ACCURACY, (0.003, 0.01, 0.03))
     verdict, because = decide(found)
-    headings, rows = table(found)
     figures = (value_bars(found, "Test accuracy"), learning_curves(found))
-    because = (*because, *unequal(found))
-    return Outcome(verdict, because, headings, rows, figures, found.as_json(), found.seeds)
+    return outcome(found, (verdict, (*because, *unequal(found))), figures)
 
 
 def unequal(found: Comparison) -> tuple[str, ...]:
@@ -64,16 +54,10 @@ def unequal(found: Comparison) -> tuple[str, ...]:
 
 def decide(found: Comparison) -> tuple[Word, tuple[str, ...]]:
     """The rule; overlap is reported and decides nothing, as the sources disagree on it."""
-    why = untaught(found.measured)
-    if why:
-        return "not applicable", (why,)
     pairs = [found.pair(AVERAGE, MAX), found.pair(STRIDE, MAX)]
     said = (*(pair.sentence for pair in pairs), found.pair(OVERLAP, MAX).sentence)
-    verdicts = [pair.verdict.word for pair in pairs]
-    if all(word == "better" for word in verdicts):
-        return "supported", said
-    refuted = any(word in ("worse", "no difference larger than") for word in verdicts)
-    return "contradicted" if refuted else "inconclusive", said
+    refuted = any(pair.verdict.worse or pair.verdict.none for pair in pairs)
+    return ruled(supported=all(pair.verdict.better for pair in pairs), contradicted=refuted), said
 
 
 CLAIM = Claim(

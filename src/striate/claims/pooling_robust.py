@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.claims.claim import (
-    Claim,
-    Contrast,
-    Figure,
-    Outcome,
-    Setting,
-    Word,
-    contrast_json,
-    contrasts,
-    recipe,
-    table,
-)
-from striate.claims.learning import untaught
+from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
+from striate.claims.contrasts import Contrast, contrasts
+from striate.claims.figures import Figure
+from striate.claims.learning import Word
 from striate.claims.metrics import ACCURACY, POINT, Record
 from striate.claims.pooling_kinds import FULL, MAX, QUICK, STRIDE, network, unequal
 from striate.claims.statistics import t_interval
@@ -51,24 +42,16 @@ def study(setting: Setting) -> Outcome:
         for name, kind in (("shifts of 1 to 4 pixels", "shifted"), ("noise", "noisy"))
     }
     judged = contrasts(sets, DROP)
-    verdict, because = decide(found, judged)
-    because = (*because, *unequal(found))
-    headings, rows = table(found)
+    verdict, because = decide(judged)
     figures = (_figure(found, "shifted"), _figure(found, "noisy"), _figure(found, "distance"))
-    numbers = found.as_json() | {"contrasts": contrast_json(judged)}
-    return Outcome(verdict, because, headings, rows, figures, numbers, found.seeds)
+    return outcome(found, (verdict, (*because, *unequal(found))), figures, judged)
 
 
-def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
+def decide(judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
     """The rule."""
-    why = untaught(found.measured)
-    if why:
-        return "not applicable", (why,)
     said = tuple(one.sentence for one in judged.values())
-    if all(one.better for one in judged.values()):
-        return "supported", said
-    refuted = any(one.worse or one.none for one in judged.values())
-    return "contradicted" if refuted else "inconclusive", said
+    better = all(one.better for one in judged.values())
+    return ruled(supported=better, contradicted=any(one.worse or one.none for one in judged.values())), said
 
 
 def _figure(found: Comparison, kind: str) -> Figure:

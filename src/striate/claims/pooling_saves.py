@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from striate.claims.claim import Claim, Figure, Outcome, Setting, not_applicable
+from striate.claims.claim import Claim, Outcome, Setting, not_applicable
+from striate.claims.figures import Figure
 from striate.claims.words import count
 from striate.errors import NetworkError
 from striate.layers.pool import AvgPool, MaxPool

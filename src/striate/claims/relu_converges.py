@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from striate.claims.claim import (
-    Claim,
-    Outcome,
-    Setting,
-    Word,
-    learning_curves,
-    recipe,
-    table,
-    value_bars,
-)
-from striate.claims.learning import untaught
+from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
+from striate.claims.figures import learning_curves, value_bars
+from striate.claims.learning import Word
 from striate.claims.metrics import reached, steps_metric
+
+if TYPE_CHECKING:
+    from striate.claims.comparison import Comparison
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
 
@@ -25,9 +20,6 @@ FULL = (
     "conv 32 5x5 pad=2, {f}, maxpool 2x2, conv 32 5x5 pad=2, {f}, maxpool 2x2, "
     "conv 64 5x5 pad=2, {f}, maxpool 2x2, dense {{classes}}"
 )
-
-if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison
 """Four layers, as Krizhevsky et al. 2012, section 3.1; they give no sizes, these are of his cifar-10 networks."""
 
 
@@ -51,24 +43,11 @@ def study(setting: Setting) -> Outcome:
         (0.01, 0.03, 0.1, 0.3, 1.0),
         tune_by=steps_metric(which="validation_error"),
     )
-    verdict, because = decide(found)
-    headings, rows = table(found)
-    return Outcome(
-        verdict,
-        because,
-        headings,
-        rows,
-        (learning_curves(found), value_bars(found, "Steps to 25% training error")),
-        found.as_json(),
-        found.seeds,
-    )
+    return outcome(found, decide(found), (learning_curves(found), value_bars(found, "Steps to 25% training error")))
 
 
 def decide(found: Comparison) -> tuple[Word, tuple[str, ...]]:
     """The rule."""
-    why = untaught(found.measured)
-    if why:
-        return "not applicable", (why,)
     relu = found.of("relu")
     if not all(map(reached, relu.records)):
         return "inconclusive", ("ReLU itself did not come down to 25% training error with every seed; train longer",)
@@ -78,13 +57,9 @@ def decide(found: Comparison) -> tuple[Word, tuple[str, ...]]:
         late = sum(not reached(record) for record in found.of(name).records)
         if late:
             said.append(f"{name} did not reach it with {late} of {len(found.seeds)} seeds: its steps are a lower bound")
-    verdicts = [pair.verdict.word for pair in others]  # of tanh and sigmoid against ReLU
-    if all(word == "worse" for word in verdicts):
-        return "supported", tuple(said)
-    return "contradicted" if any(w in ("better", _NONE) for w in verdicts) else "inconclusive", tuple(said)
+    refuted = any(pair.verdict.better or pair.verdict.none for pair in others)
+    return ruled(supported=all(pair.verdict.worse for pair in others), contradicted=refuted), tuple(said)
 
-
-_NONE = "no difference larger than"
 
 CLAIM = Claim(
     number=4,

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from striate.claims.claim import (
-    Claim,
-    Contrast,
-    Outcome,
-    Setting,
-    Word,
-    contrast_json,
-    contrasts,
-    learning_curves,
-    recipe,
-    table,
-    value_bars,
-)
-from striate.claims.learning import untaught
+from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
+from striate.claims.contrasts import Contrast, contrasts
+from striate.claims.figures import learning_curves, value_bars
+from striate.claims.learning import Word
 from striate.claims.metrics import ERROR
 
 if TYPE_CHECKING:
@@ -52,11 +42,8 @@ def study(setting: Setting) -> Outcome:
     variants = [setting.variant(name, text.format(c=a, d=b), plain) for name, (a, b) in texts.items()]
     found = setting.compare(variants, 6, ERROR, (0.003, 0.01, 0.03))
     judged = contrasts(_sets(found), ERROR)
-    verdict, because = decide(found, judged)
-    headings, rows = table(found)
     figures = (value_bars(found, "Test error"), learning_curves(found))
-    numbers = found.as_json() | {"contrasts": contrast_json(judged)}
-    return Outcome(verdict, because, headings, rows, figures, numbers, found.seeds)
+    return outcome(found, decide(found, judged), figures, judged)
 
 
 def _sets(found: Comparison) -> dict[str, list[float]]:
@@ -74,17 +61,13 @@ def _sets(found: Comparison) -> dict[str, list[float]]:
 
 def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
     """The rule. For errors `worse` means that something is added."""
-    why = untaught(found.measured)
-    if why:
-        return "not applicable", (why,)
     singles = [found.pair(WHOLE, NO_CONV), found.pair(WHOLE, NO_DENSE)]
     said = (*(pair.sentence for pair in singles), *(one.sentence for one in judged.values()))
     added = [judged[name] for name in (BOTH, OF_CONV, OF_DENSE)]
     halves = [judged[name] for name in (HALF_CONV, HALF_DENSE)]
-    if all(one.worse for one in added) and all(one.found.mean < 0 for one in halves):
-        return "supported", said
+    depth = all(one.worse for one in added) and all(one.found.mean < 0 for one in halves)
     refuted = any(one.none or one.better for one in added) or any(one.worse for one in halves)
-    return "contradicted" if refuted else "inconclusive", said
+    return ruled(supported=depth, contradicted=refuted), said
 
 
 CLAIM = Claim(

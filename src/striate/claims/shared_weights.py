@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from striate.claims.claim import Claim, Figure, Outcome, Setting, not_applicable
+from striate.claims.claim import Claim, Outcome, Setting, not_applicable
+from striate.claims.figures import Figure
 from striate.claims.words import count
 
 if TYPE_CHECKING:

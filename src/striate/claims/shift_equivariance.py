@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.claims.claim import Claim, Figure, Outcome, Setting, Word, not_applicable
+from striate.claims.claim import Claim, Outcome, Setting, not_applicable
+from striate.claims.figures import Figure
+from striate.claims.learning import Word
 from striate.layers.conv import Conv
 
 if TYPE_CHECKING:

@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from striate.claims.claim import (
-    Claim,
-    Contrast,
-    Outcome,
-    Setting,
-    Word,
-    contrast_json,
-    contrasts,
-    learning_curves,
-    recipe,
-    table,
-    value_bars,
-)
-from striate.claims.learning import untaught
+from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
+from striate.claims.contrasts import Contrast, contrasts
+from striate.claims.figures import learning_curves, value_bars
+from striate.claims.learning import Word
 from striate.claims.metrics import ACCURACY, POINT
 
 if TYPE_CHECKING:
@@ -44,11 +34,8 @@ def study(setting: Setting) -> Outcome:
     """Trains both on images as they are, and on the same images with one permutation of the pixels."""
     found = _compared(setting)
     judged = contrasts(_sets(found), LOSS)
-    verdict, because = decide(found, judged)
-    headings, rows = table(found)
     figures = (value_bars(found, "Test accuracy"), learning_curves(found))
-    numbers = found.as_json() | {"contrasts": contrast_json(judged)}
-    return Outcome(verdict, because, headings, rows, figures, numbers, found.seeds)
+    return outcome(found, decide(found, judged), figures, judged)
 
 
 def _compared(setting: Setting) -> Comparison:
@@ -82,17 +69,11 @@ def _sets(found: Comparison) -> dict[str, list[float]]:
 
 def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
     """The rule."""
-    why = untaught(found.measured)
-    if why:
-        return "not applicable", (why,)
     said = (found.pair(CNN, ANN).sentence, *(one.sentence for one in judged.values()))
-    advantage = found.pair(CNN, ANN).verdict.word
-    if advantage in ("better", "no difference larger than"):
-        return "contradicted", said
-    if advantage == "worse" and judged[CNN_LOSES].worse and judged[MORE].worse and not judged[ANN_KEEPS].worse:
-        return "supported", said
-    refuted = judged[CNN_LOSES].none or judged[CNN_LOSES].better or judged[MORE].none or judged[ANN_KEEPS].worse
-    return "contradicted" if refuted else "inconclusive", said
+    ann, loses, keeps, more = found.pair(CNN, ANN).verdict, judged[CNN_LOSES], judged[ANN_KEEPS], judged[MORE]
+    supported = ann.worse and loses.worse and more.worse and not keeps.worse
+    refuted = ann.better or ann.none or loses.none or loses.better or more.none or more.better or keeps.worse
+    return ruled(supported=supported, contradicted=refuted), said
 
 
 CLAIM = Claim(

@@ -95,6 +95,21 @@ class Verdict:
     largest: float | None = None
     more_seeds: int | None = None
 
+    @property
+    def better(self) -> bool:
+        """Whether the difference is in the favourable direction beyond chance."""
+        return self.word == "better"
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is in the unfavourable direction beyond chance."""
+        return self.word == "worse"
+
+    @property
+    def none(self) -> bool:
+        """Whether it is smaller than what matters."""
+        return self.word == "no difference larger than"
+
 
 def compared(sets: Sequence[Sequence[float]]) -> tuple[Paired, ...]:
     """Analyses several sets of paired differences made together; p values are corrected by Holm over all of them.

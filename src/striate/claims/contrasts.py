@@ -1,0 +1,56 @@
+"""Contrasts: the differences that a claim's rule asks for, judged together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from striate.claims import words
+from striate.claims.statistics import Paired, Verdict, compared, verdict
+
+if TYPE_CHECKING:
+    from striate.claims.metrics import Metric
+
+
+@final
+@dataclass(frozen=True)
+class Contrast:
+    """A difference that a rule asks for: its name, what was found, the verdict, and both in a sentence."""
+
+    name: str
+    found: Paired
+    verdict: Verdict
+    sentence: str
+
+    @property
+    def better(self) -> bool:
+        """As the verdict's."""
+        return self.verdict.better
+
+    @property
+    def worse(self) -> bool:
+        """As the verdict's."""
+        return self.verdict.worse
+
+    @property
+    def none(self) -> bool:
+        """As the verdict's."""
+        return self.verdict.none
+
+
+def contrasts(sets: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, Contrast]:
+    """Judges several differences together; each value is one seed's. `metric` gives unit, direction and size."""
+    found = compared(list(sets.values()))
+    judged: dict[str, Contrast] = {}
+    for name, one in zip(sets, found, strict=True):
+        said = verdict(one, smallest=metric.smallest, higher=metric.higher)
+        evidence = f"95% interval {words.span(one, metric)}, n = {one.n}, {words.probability(one.p_corrected)}"
+        spoken = f"{name}: {words.change(one.mean, metric)}, {words.judged(said, metric)} ({evidence})"
+        judged[name] = Contrast(name, one, said, spoken)
+    return judged
+
+
+def contrast_json(judged: Mapping[str, Contrast]) -> dict[str, Any]:
+    """The contrasts for JSON."""
+    return {name: one.found.as_json() | {"verdict": asdict(one.verdict)} for name, one in judged.items()}
