@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from striate.claims import compare, variant, vary
-from striate.claims.comparison import TUNING_SEEDS
+from striate.claims.comparison import TUNING_SEEDS, Measured, Tuned, judged
 from striate.claims.metrics import metric
 from striate.claims.variants import Variant, replaced
 from striate.errors import NetworkError, RecipeError, UserError
@@ -54,6 +54,27 @@ def test_a_comparison_is_the_same_twice_and_tells_all(tmp_path: Path) -> None:
     assert all(len(one["values"]) == 3 for one in told["variants"])
     assert told["curves"][0]["n"] == 3
     assert "n = 3" in told["pairs"][0]["sentence"]
+
+
+def _reaching(name: str, steps: list[int | None]) -> Measured:
+    """A variant that comes down to an error of 0 at the given step of 100, or never."""
+    lines = [[(0, 1.0), (100, 1.0)] if at is None else [(0, 1.0), (at, 0.0), (100, 0.0)] for at in steps]
+    records = tuple({"curve": [{"step": s, "training_error": e} for s, e in line]} for line in lines)
+    values = tuple(metric("steps").of(record) for record in records)
+    how = Tuned((0.1,), (None,), 0.1, at_edge=False)
+    return Measured(Variant(name, Network.parse("input 1x16x16, dense 3"), RECIPE), how, records, values)
+
+
+def test_lower_bounds_never_pass_for_equality_nor_hide_a_difference() -> None:
+    fast, slow = _reaching("fast", [10, 11, 10, 11, 10]), _reaching("slow", [80, 90, None, None, None])
+    never, late = _reaching("never", [None] * 5), _reaching("late", [133] * 5)
+    fast_slow, fast_never, slow_never = judged((fast, slow, never), metric("steps"))
+    assert (fast_slow.verdict.word, fast_never.verdict.word) == ("worse", "worse")
+    assert slow_never.verdict.word == "inconclusive"
+    assert "lower bounds with 3 of 5 seeds; train longer" in slow_never.sentence
+    (late_never,) = judged((late, never), metric("steps"))  # 100 steps each, but the second might have taken any number
+    assert late.values == pytest.approx(never.values, abs=0.01)
+    assert "lower bounds with 5 of 5 seeds" in late_never.sentence
 
 
 def test_tuning_uses_its_own_seed_and_no_test_images(tmp_path: Path) -> None:

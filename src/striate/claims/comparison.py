@@ -228,8 +228,20 @@ def judged(measured: Sequence[Measured], metric: Metric) -> tuple[Pair, ...]:
     for (a, b), one in zip(named, compared(differences), strict=True):
         said = verdict(one, smallest=metric.smallest, higher=metric.higher)
         names = a.variant.name, b.variant.name
-        found.append(Pair(*names, one, said, words.sentence(*names, one, said, metric)))
+        sentence = words.sentence(*names, one, said, metric)
+        hidden = _hidden(a, b, said, metric)
+        if hidden:
+            said, sentence = Verdict("inconclusive"), words.hidden(*names, hidden, one.n, metric)
+        found.append(Pair(*names, one, said, sentence))
     return tuple(found)
+
+
+def _hidden(a: Measured, b: Measured, said: Verdict, metric: Metric) -> int:
+    """With how many seeds lower bounds hide what is said. A bound on one side only makes its difference too small, so
+    that a difference stands and its absence does not; bounds on both sides hide the difference itself."""
+    bounds = [(metric.bound(x), metric.bound(y)) for x, y in zip(a.records, b.records, strict=True)]
+    both = sum(x and y for x, y in bounds)
+    return both or (sum(x or y for x, y in bounds) if said.none else 0)
 
 
 def bands(name: str, records: Sequence[Record], part: str, x: str, y: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Metric:
         of: the value of one trial, on the scale that is compared.
         curve: whether a learning curve must be measured for it.
         needs_test: whether the test split must be there.
+        bound: whether the value of a trial is only a lower bound, as for an error that was never reached.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Metric:
     of: Callable[[Record], float]
     curve: bool = False
     needs_test: bool = True
+    bound: Callable[[Record], bool] = lambda _: False
 
     def shown(self, value: float) -> float:
         """A value of `of` in the unit a reader expects: steps instead of their logarithm."""
@@ -92,6 +94,7 @@ def steps_metric(target: float = TARGET, which: str = "training_error") -> Metri
         of=lambda record: math.log2(steps_to(record, target, which)),
         curve=True,
         needs_test=False,
+        bound=lambda record: not reached(record, target, which),
     )
 
 

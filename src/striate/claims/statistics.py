@@ -88,7 +88,8 @@ class Verdict:
     Attributes:
         word: the verdict; `better` and `worse` speak of b against a.
         largest: for `no difference larger than` the bound; else None.
-        more_seeds: for `inconclusive` about how many more seeds are needed; None: more than `MOST_SEEDS`.
+        more_seeds: for `inconclusive` about how many more seeds are needed; None: more than `MOST_SEEDS`, or no number
+            of seeds helps.
     """
 
     word: Word

@@ -23,6 +23,11 @@ def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) ->
     )
 
 
+def hidden(a: str, b: str, seeds: int, of: int, metric: Metric) -> str:
+    """What is to be said where the values of so many seeds are lower bounds, which hide a difference or its absence."""
+    return f"{a} and {b}: inconclusive, as {metric.name} are lower bounds with {seeds} of {of} seeds; train longer"
+
+
 def judged(verdict: Verdict, metric: Metric) -> str:
     """A verdict in a few words."""
     if verdict.largest is not None:
