@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from striate import files
@@ -63,7 +64,9 @@ def _names() -> list[str]:
 
 if __name__ == "__main__":
     from lecture import catalogue
+    from lecture.studies import Study
 
     files.write_text(DOCS / "commands.md", commands_page())
     files.write_text(DOCS / "lecture.md", lecture_page())
-    catalogue.draw(DOCS / "lecture")
+    with tempfile.TemporaryDirectory() as place:
+        catalogue.draw(DOCS / "lecture", Study.made(Path(place)))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import generate
@@ -14,6 +18,7 @@ from PIL import Image
 
 from striate import Network, data
 from striate.claims.shared_weights import unshared
+from striate.cli import main
 from striate.layers.activation import Sigmoid, Tanh
 from striate.report.canvas import DENSITY
 from striate.report.numbers import count
@@ -117,7 +122,45 @@ def test_the_page_prints_the_commands_that_made_its_pictures() -> None:
         assert f"$ {command}\n" in PAGE
 
 
-def test_the_pictures_can_be_made(tmp_path: Path) -> None:
-    catalogue.draw(tmp_path)
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> studies.Study:
+    """The page's one run, in a folder of its own."""
+    return studies.Study.made(tmp_path_factory.mktemp("lecture"))
+
+
+COMMANDS = [line[2:] for block in re.findall(r"```console\n(.*?)```", PAGE, re.S) for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", [words for words in COMMANDS if words.split()[1] in ("describe", "explain")])
+def test_cheap_commands_of_the_page_run(command: str, study: studies.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(study.place)
+    assert main(shlex.split(command)[1:]) == 0
+
+
+def test_dropout_keeps_and_leaves_out_the_unit_as_is_said(
+    study: studies.Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(study.place)
+    said: list[str] = []
+    for command in (words for words in COMMANDS if "--layer dropout1" in words):
+        main(shlex.split(command)[1:])
+        said.append(capsys.readouterr().out)
+    assert ["m = 1." in each for each in said] == [False, True, False]
+    assert ["m = 0." in each for each in said] == [False, False, True]
+    assert "step keeps unit 39, the third's leaves it out" in WORDS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGE, re.S), ids=lambda code: code.split()[1])
+def test_the_pages_python_runs(code: str, study: studies.Study, tmp_path: Path) -> None:
+    shutil.copytree(study.place / "runs" / "lecture", tmp_path / "runs" / "lecture")
+    words = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+
+
+def test_the_pictures_can_be_made(tmp_path: Path, study: studies.Study) -> None:
+    catalogue.draw(tmp_path, study)
     names = {path.name for path in FOLDER.iterdir() if path.suffix in (".png", ".svg", ".json")}
     assert {path.name for path in tmp_path.iterdir()} == names

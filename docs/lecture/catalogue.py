@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,15 +38,13 @@ PLOTS: tuple[Callable[[Study], Plot], ...] = (
 """Each is saved under its name, with its numbers as JSON beside it."""
 
 
-def draw(folder: Path) -> None:
+def draw(folder: Path, study: Study) -> None:
     """Writes all of them into a folder that exists."""
-    with tempfile.TemporaryDirectory() as place:
-        study = Study.made(Path(place))
-        for name, words in COMMANDS.items():
-            command(words, study.place)
-            shutil.copyfile(study.place / name, folder / name)
-        for name, sheet in SHEETS.items():
-            sheet(study).save(folder / name, margin=16)
-        for plot in PLOTS:
-            plot(study).save_png(folder)
-        learning.ann(study, folder / "ann.svg")
+    for name, words in COMMANDS.items():
+        command(words, study.place)
+        shutil.copyfile(study.place / name, folder / name)
+    for name, sheet in SHEETS.items():
+        sheet(study).save(folder / name, margin=16)
+    for plot in PLOTS:
+        plot(study).save_png(folder)
+    learning.ann(study, folder / "ann.svg")
