@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from striate.claims import compare, variant, vary
-from striate.claims.comparison import TUNING_SEEDS, Measured, Tuned, judged
+from striate.claims.comparison import TUNING_SEEDS, Comparison, Measured, Tuned, judged
+from striate.claims.figures import table
 from striate.claims.metrics import metric
 from striate.claims.variants import Variant, replaced
 from striate.errors import NetworkError, RecipeError, UserError
@@ -72,6 +73,10 @@ def test_lower_bounds_never_pass_for_equality_nor_hide_a_difference() -> None:
     assert (fast_slow.verdict.word, fast_never.verdict.word) == ("worse", "worse")
     assert slow_never.verdict.word == "inconclusive"
     assert "lower bounds with 3 of 5 seeds; train longer" in slow_never.sentence
+    rows = {row[0]: row for row in table(Comparison(metric("steps"), tuple(range(5)), (fast, slow), ()))[1]}
+    assert "≥" not in rows["fast"][1] + rows["fast"][3]
+    assert rows["slow"][1].startswith("≥ ")
+    assert rows["slow"][3].count("≥ 100") == 3
     (late_never,) = judged((late, never), metric("steps"))  # 100 steps each, but the second might have taken any number
     assert late.values == pytest.approx(never.values, abs=0.01)
     assert "lower bounds with 5 of 5 seeds" in late_never.sentence

@@ -80,7 +80,7 @@ def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[
 
 def _figure(found: Comparison, when: str) -> Figure:
     title = "Gradient of the weights, " + {"start": "at the start", "end": "after training"}[when]
-    lines = [_line(one, when) for one in reversed(found.measured)]
+    lines = [_line(one, when) for one in found.measured]
     note = f"Geometric mean of {len(found.seeds)} seeds."
     return Figure("curves", title, "layer with weights", "root mean square", lines, log="y", note=note)
 

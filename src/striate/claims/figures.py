@@ -12,6 +12,7 @@ from striate.claims.statistics import t_interval
 
 if TYPE_CHECKING:
     from striate.claims.comparison import Comparison
+    from striate.claims.metrics import Metric, Record
 
 
 @final
@@ -39,7 +40,7 @@ class Figure:
 
 
 def table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
-    """A row per variant: mean, deviation, the value of every seed, learning rate, parameters."""
+    """A row per variant: mean, deviation, the value of every seed (≥: a lower bound), learning rate, parameters."""
     metric = comparison.metric
     headings = ("variant", metric.name, "standard deviation", "by seed", "learning rate", "parameters")
     rows: list[list[str]] = []
@@ -50,14 +51,18 @@ def table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
         rows.append(
             [
                 one.variant.name,
-                words.value(mean, metric),
+                ("≥ " if any(map(metric.bound, one.records)) else "") + words.value(mean, metric),
                 spread,
-                "  ".join(words.value(v, metric) for v in one.values),
+                "  ".join(_bounded(v, record, metric) for v, record in zip(one.values, one.records, strict=True)),
                 f"{one.tuned.chosen:g}" + (" (edge of the grid)" if one.tuned.at_edge else ""),
                 words.count(one.variant.network.parameters),
             ]
         )
     return headings, rows
+
+
+def _bounded(value: float, record: Record, metric: Metric) -> str:
+    return ("≥ " if metric.bound(record) else "") + words.value(value, metric)
 
 
 def learning_curves(comparison: Comparison) -> Figure:

@@ -142,7 +142,7 @@ def _rates(text: str | None) -> list[float] | None:
 
 
 def _print(found: Comparison) -> None:
-    from striate.claims.claim import table
+    from striate.claims.figures import table
 
     headings, rows = table(found)
     console.table(headings, rows, left=1, spare=(3, 5))

@@ -86,10 +86,12 @@ def _name_lines(axes: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
     axes.get_figure().draw_without_rendering()  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
     heights = [float(to_axes.transform((line["x"][-1], _last(line)))[1]) for line in lines]
     finite = [height if math.isfinite(height) else 0.0 for height in heights]
-    for line, shown, height in zip(lines, axes.get_lines(), spread(finite, apart=0.085), strict=True):
+    heights = spread(finite, apart=0.085)
+    above = max(0.0, max(heights) - 0.96)  # where the title is
+    for line, shown, height in zip(lines, axes.get_lines(), heights, strict=True):
         axes.annotate(
             line["name"],
-            (1, height),
+            (1, height - above),
             (6, 0),
             xycoords="axes fraction",
             textcoords="offset points",
