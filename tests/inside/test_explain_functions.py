@@ -16,6 +16,7 @@ from striate.errors import ModelError
 from striate.inside.explaining.ends import Stop
 from striate.inside.explaining.explain import explain
 from striate.inside.explaining.explanation import Explanation
+from striate.inside.watching.calls import trace
 
 
 class Holder(nn.Module):
@@ -103,6 +104,34 @@ def test_what_is_not_explained_is_refused_by_name(module: nn.Module, shape: tupl
     with pytest.raises(ModelError, match="layer part ") as refused:
         explain(Holder(module), noise(*shape), "part", 0)
     assert words in str(refused.value)
+
+
+class Nameless(nn.Module):
+    """Its first convolution is a function, which no submodule stands for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(noise(3, 1, 3, 3))
+        self.conv = nn.Conv2d(3, 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.relu(F.conv2d(x, self.weight)))
+
+
+def test_convolutions_without_a_name_have_the_one_that_an_atlas_gives_them() -> None:
+    module, image = Nameless(), noise(1, 7, 7)
+    with torch.no_grad():
+        truth = F.conv2d(image[None], module.weight)[0]
+    assert "conv2d@1" in trace(module, image[None]).layers
+    found = explain(module, image, "conv2d@1", 2, (1, 3))
+    assert (found.layer, found.kind) == ("conv2d@1", "conv 3 3x3 bias=no")
+    assert found.value == pytest.approx(float(truth[2, 1, 3]), rel=1e-5)
+    assert (
+        explain(module, image, "conv2d@2", 0).as_json()["terms"] == explain(module, image, "conv", 0).as_json()["terms"]
+    )
+    for name in ("conv2d@3", "conv2d@0", "conv2d@x"):
+        with pytest.raises(ModelError, match="conv2d"):
+            explain(module, image, name, 0)
 
 
 # --- modules and functions, side by side -----------------------------------------------------------------------

@@ -25,6 +25,12 @@ def input_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
     return first if isinstance(first, Tensor) else None
 
 
+def convolves(name: str, args: Sequence[Any]) -> bool:
+    """Whether a call is a convolution, not a transposed one."""
+    transposed = name == "convolution" and len(args) > 6 and bool(args[6])
+    return name in ("conv2d", "convolution") and not transposed
+
+
 def held(**tensors: Tensor | None) -> dict[str, Tensor]:
     """The tensors that were given."""
     return {name: tensor for name, tensor in tensors.items() if tensor is not None}

@@ -6,6 +6,7 @@ float64, what the number is made of; its value is set beside the one that the mo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +20,7 @@ from striate.errors import DataError, ModelError
 from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.explanation import Below, Explanation
 from striate.inside.explaining.origins import Origin, Step, spot
-from striate.inside.explaining.passage import Passage, passage
+from striate.inside.explaining.passage import CONVOLUTIONS, Passage, passage
 from striate.inside.watching.watch import as_input, named_layer, opened, undisturbed
 from striate.layers.terms import Source, Spot, Terms
 from striate.layers.values import Pair
@@ -52,7 +53,8 @@ def explain(
             as layers of PyTorch or as functions.
         image: one image (channels, rows, columns), or a vector (features,), as the module takes it; for a `Model` also
             uint8, before preprocessing.
-        layer: name of a submodule; `name@k` for the k-th call of one that is called several times.
+        layer: name of a submodule; `name@k` for the k-th call of one that is called several times; `conv2d@k` for the
+            k-th of all convolutions, as an atlas names those that no submodule stands for.
         unit: number of the feature map, or of the feature of a vector.
         position: row and column on the feature map; None for its maximum, the first in reading order among equals.
         depth: how many layers down the largest terms are followed; `input`: to the pixels.
@@ -81,7 +83,8 @@ def explain(
         raise ModelError(f"depth must be 0 or more layers, or 'input', found {depth}")
     shown = _one(torch.as_tensor(image))
     module, images = _opened(subject, shown)
-    named_layer(module, layer)
+    if not re.fullmatch(rf"{CONVOLUTIONS}@[1-9][0-9]{{0,8}}", layer):
+        named_layer(module, layer)
     with undisturbed(module) as still:
         passed = _passed(still, images, training, seed)
     origin = passed.of(layer)

@@ -21,6 +21,9 @@ from striate.inside.explaining.recorder import Recorder
 from striate.inside.watching.watch import one_call
 from striate.layers.layer import Array
 
+CONVOLUTIONS = "conv2d"
+"""`conv2d@k` names the k-th of all convolutions, also where no submodule stands for it, as in an atlas."""
+
 
 @final
 @dataclass(frozen=True)
@@ -68,4 +71,4 @@ def passage(module: nn.Module, image: Float[Tensor, "1 ..."]) -> Passage:
         stack.enter_context(torch.no_grad())
         stack.enter_context(recorder)
         module(image)
-    return Passage(whole, recorder.layers)
+    return Passage(whole, {CONVOLUTIONS: recorder.convolutions} | recorder.layers)

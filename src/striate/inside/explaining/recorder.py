@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
 from striate.inside.explaining import joints, moves
-from striate.inside.explaining.arguments import Untranslatable, input_of
+from striate.inside.explaining.arguments import Untranslatable, convolves, input_of
 from striate.inside.explaining.origins import Origin, made, unknown
 from striate.inside.explaining.steps import Padding, Reached, Translated, made_by, one_image
 from striate.inside.explaining.translation import translated, translated_module
@@ -32,9 +32,11 @@ class Recorder(TorchFunctionMode):
 
     Attributes:
         layers: name of submodule -> where its output came from, once for every call.
+        convolutions: where the output of every 2-D convolution came from, whoever called it.
     """
 
     layers: dict[str, list[Origin]] = field(default_factory=dict[str, list[Origin]])
+    convolutions: list[Origin] = field(default_factory=list[Origin])
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -126,6 +128,8 @@ class Recorder(TorchFunctionMode):
                 self.put(each, origin)
             elif spelling(func)[1] or kwargs.get("inplace") or not any(each is arg for arg in args):
                 self.put(each, unknown(f"it is made by the function {name}{reason or _OTHER}"))
+        if convolves(name, args) and isinstance(result, Tensor) and result.dim() == 4:
+            self.convolutions.append(self._made[id(result)])
         return result
 
     def _foreseen(
