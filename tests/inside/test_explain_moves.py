@@ -189,6 +189,8 @@ ENDS: list[tuple[Call, str]] = [
     (lambda x: F.pad(x, (1, 1), value=2), "the function pad, which"),
     (lambda x: torch.stack([x, x]).sum(0), "the function sum, which"),
     (lambda x: x.new_zeros(1, 4), "the function new_zeros, which"),
+    (lambda x: torch.cat([x, x], 2), "the function cat with dim=2; explained is dim=1, by unit"),
+    (lambda x: F.max_pool2d(x[0], 2)[None], "max_pool2d with an input of shape (4, 6, 6); explained is a batch of one"),
 ]
 
 
@@ -203,6 +205,17 @@ def test_what_ends_the_way_down_is_said_in_one_sentence(call: Call, words: str) 
     assert stop.found.reason.startswith("the way down ends here: it is made by the function ")
     assert words in stop.found.reason
     assert "\n" not in stop.found.reason
+
+
+def test_a_number_that_was_rounded_on_its_way_is_not_said_to_be_the_layers() -> None:
+    module = Between(lambda x: x.half().float())
+    image = noise(4, 6, 6)
+    with torch.no_grad():
+        module(image[None])
+    (stop, *_) = explain(module, image, "dense", 0, depth="input").below
+    assert stop.found == Stop(
+        "the way down ends here: this number was overwritten or rounded on its way between two layers"
+    )
 
 
 # --- as in training ------------------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ class _Descent:
         if at is None:
             return Stop("a 0 that was put around the maps, which counts")
         if not np.array_equal(origin.values[at], source.x, equal_nan=True):
-            return Stop("the way down ends here: this number was overwritten on its way between two layers")
+            return Stop("the way down ends here: this number was overwritten or rounded on its way between two layers")
         if origin.step is None:
             return self._pixel(at, source.x)
         if origin.step.text == "flatten":

@@ -13,10 +13,10 @@ from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
 from striate.inside.explaining import joints, moves
-from striate.inside.explaining.arguments import Untranslatable, convolves, input_of
+from striate.inside.explaining.arguments import Untranslatable, convolves, input_of, require
 from striate.inside.explaining.origins import Origin, made, unknown
 from striate.inside.explaining.steps import Padding, Reached, Translated, made_by, one_image
-from striate.inside.explaining.translation import translated, translated_module
+from striate.inside.explaining.translation import is_translated, translated, translated_module
 from striate.inside.projections.spellings import rectified_by, spelling
 from striate.layers.activation import Relu
 from striate.layers.dropout import Dropout
@@ -146,6 +146,8 @@ class Recorder(TorchFunctionMode):
         if name in ("cat", "concat", "concatenate"):
             return self._joined(*_parts(args, kwargs))
         if x is None or not _of_one_image(x):
+            shape = () if x is None else tuple(x.shape)
+            require(not is_translated(name), f"an input of shape {shape}; explained is a batch of one image")
             return None
         found = translated(func, name, args, kwargs, tuple(x.shape[1:]))
         if found is not None and found.training and isinstance(found.layer, Dropout):
@@ -181,8 +183,7 @@ class Recorder(TorchFunctionMode):
     def _joined(self, parts: object, dim: object) -> Finish | None:
         if not isinstance(parts, list | tuple) or not isinstance(dim, int) or not self._follows(parts):
             return None
-        if dim % parts[0].dim() != 1:
-            return None
+        require(dim % parts[0].dim() == 1, f"dim={dim}; explained is dim=1, by unit")
         reached = [self._reached(part) for part in parts]
         x, origins = [each.x for each in reached], [each.origin for each in reached]
         return lambda results: [made(joints.concatenation(x, origins, one_image(results[0])))]

@@ -44,6 +44,11 @@ class _Function:
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+def is_translated(name: str) -> bool:
+    """Whether a function of this name is a layer on some inputs."""
+    return name in _FUNCTIONS
+
+
 def translated(
     func: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any], input: Shape
 ) -> Translated | None:
