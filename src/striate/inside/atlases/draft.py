@@ -64,13 +64,18 @@ def _placed(draft: Path, out: Path) -> None:
 
 
 def _sweep(out: Path) -> None:
-    """Removes the folders that processes which no longer live began for this place."""
+    """Removes the folders that processes which no longer live began for this place.
+
+    What stood there and was put aside comes back where a process was killed before it had put the new one in its place.
+    """
     named = re.compile(rf"\.{re.escape(out.name)}\.[a-z0-9_]{{8}}(\.old)?\.part")  # as `mkdtemp` makes them
     for path in list(out.parent.iterdir()):
         if not named.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
             continue
         lock = _locked(path, wait=False)
         if lock is not None:
+            if path.name.endswith(".old.part") and not out.exists():
+                path.rename(out)
             shutil.rmtree(path, ignore_errors=True)
             os.close(lock)
 
