@@ -43,6 +43,18 @@ def test_an_atlas_says_what_it_made(striate: Command, digits_run: Path, tmp_path
     assert (tmp_path / "mine" / "index.html").resolve().as_uri() in said.out
 
 
+def test_projections_take_half_the_space_where_that_is_asked_for(
+    striate: Command, digits_run: Path, tmp_path: Path
+) -> None:
+    for name, words in (("full", ()), ("half", ("--stored", "float16"))):
+        assert (
+            striate("atlas", digits_run, "--layers", "conv1", "--top", "1", "--out", tmp_path / name, *words).code == 0
+        )
+    full, half = (inside.Atlas.open(tmp_path / name).array("conv1", "projections") for name in ("full", "half"))
+    assert (full.dtype, half.dtype) == (np.float32, np.float16)
+    assert 0 < np.abs(full - half).max() <= 2.5e-4
+
+
 def test_an_atlas_of_all_splits(striate: Command, here: Path, photos: Path) -> None:
     from striate import data
 

@@ -49,6 +49,10 @@ def atlas(
     out: OutOption = None,
     rule: RuleOption = "deconvnet",
     others: OthersOption = None,
+    stored: Annotated[
+        Literal["float32", "float16"],
+        typer.Option("--stored", help="float16: projections to within 2.5e-4 of their largest, in half the space."),
+    ] = "float32",
     data_root: DataRoot = None,
     module: ForeignModule = None,
     net: ForeignNetwork = None,
@@ -81,7 +85,14 @@ def atlas(
         console.note(f"{loaded.name} has no classes: which ones a unit favours is left out")
     began = time.perf_counter()
     made = atlas_of(
-        subject, loaded, out or subject.place("atlas"), layers=listed(layers), top=top, rule=rule, others=others
+        subject,
+        loaded,
+        out or subject.place("atlas"),
+        layers=listed(layers),
+        top=top,
+        rule=rule,
+        others=others,
+        stored=stored,
     )
     drawn = time.perf_counter()
     page = page_of(made)
@@ -103,13 +114,23 @@ def atlas_of(
     top: int = 9,
     rule: Literal["deconvnet", "guided", "gradient"] = "deconvnet",
     others: Literal["gradient"] | None = None,
+    stored: Literal["float32", "float16"] = "float32",
 ) -> Atlas:
     """The atlas over the test split of `loaded`, as `Subject.images` chose it, made with a progress bar."""
     from striate import inside
 
     with Bar() as bar:
         return inside.atlas(
-            subject.model, loaded, out, layers, top, rule=rule, others=others, classes=loaded.classes, progress=bar
+            subject.model,
+            loaded,
+            out,
+            layers,
+            top,
+            rule=rule,
+            others=others,
+            stored=stored,
+            classes=loaded.classes,
+            progress=bar,
         )
 
 
