@@ -64,7 +64,8 @@ def test_windows_equal_whole_images_at_every_position(net: nn.Sequential, shape:
     assert len(active) > 20
     pairs = Pairs(active[:, 1].numpy(), np.zeros(len(active), np.int64), active[:, 0].numpy(), active[:, 2:].numpy())
     projected = list[Projections]()
-    project_windows(followed, pairs, store, torch.device("cpu"), projected.append)
+    for piece in project_windows(followed, pairs, store, torch.device("cpu"), projected.append):
+        piece()
     assert sorted(np.concatenate([done.rows for done in projected]).tolist()) == list(range(len(pairs)))
     for done in projected:
         for row, start, values in zip(done.rows, done.starts, done.values, strict=True):

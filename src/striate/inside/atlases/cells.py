@@ -63,7 +63,7 @@ class Cells:
         self, units: NDArray[np.int64], places: NDArray[np.int64], values: Float[Tensor, "pair channel row column"]
     ) -> None:
         """Keeps projections: 0 is middle gray, each one scaled by itself, after reduction."""
-        means = self._planes(values).cpu()
+        means = self._planes(values)
         sizes = means.abs().flatten(1).numpy()
         limit = torch.from_numpy(np.quantile(sizes, CONTRAST, axis=1).astype(np.float32))[:, None, None, None]
         shares = (means / torch.where(limit > 0, limit, 1)).clamp_(-1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -114,7 +115,6 @@ class Filling:
         that are in it are at hand together.
         """
         count = 0
-        device = next(self.module.parameters()).device
         for images in _chapters(found.images(), store):
             store.keep_only(images.tolist())
             blocks = self.images.blocks(block_size(self.trace), images)
@@ -122,11 +122,19 @@ class Filling:
             for done in threads.each(lambda block: self._show(layers, found, block), computed):
                 count += done
                 progress(count)
-            for layer in layers:
-                pairs = pairs_of(layer, found.tops[layer.name], images)
-                if layer.chain is not None and len(pairs):
-                    take = partial(self._write_projections, layer, pairs)
-                    project_windows(layer.chain, pairs, store, device, take, threads)
+            pieces = (piece for layer in layers for piece in self._pieces(layer, found, store, images))
+            for _ in threads.each(operator.call, pieces):
+                pass
+
+    def _pieces(
+        self, layer: Layer, found: Survey, store: MarkStore, images: NDArray[np.int64]
+    ) -> Iterator[Callable[[], None]]:
+        """The projections of a layer's pairs on their windows; none where it has no chain."""
+        pairs = pairs_of(layer, found.tops[layer.name], images)
+        if layer.chain is None or not len(pairs):
+            return iter(())
+        device = next(self.module.parameters()).device
+        return project_windows(layer.chain, pairs, store, device, partial(self._write_projections, layer, pairs))
 
     def _compute(self, layers: Sequence[Layer], found: Survey, store: MarkStore, block: Block) -> Block:
         """What takes the module itself: marks that are not there yet, and projections on whole images."""
@@ -180,15 +188,16 @@ class Filling:
 
     def _write_projections(self, layer: Layer, pairs: Pairs, done: Projections) -> None:
         """Writes projections of some of the pairs, each divided by its largest absolute value."""
-        look, some = self.looks[layer.name], pairs.at(done.rows)
-        largest = done.values.abs().amax((1, 2, 3))
-        values = done.values / torch.where(largest > 0, largest, 1)[:, None, None, None]
+        look, some, values = self.looks[layer.name], pairs.at(done.rows), done.values
         full = torch.zeros(*values.shape[:2], *look.size)
         for k, start in enumerate(look.starts(_flat(some, layer))):
             source, target = _overlap(done.starts[k], values.shape[2:], start, look.size)
             full[k, :, *target] = values[k, :, *source]
+        lowest, highest = full.flatten(1).aminmax(dim=1)
+        largest = torch.maximum(highest, -lowest)
+        full /= torch.where(largest > 0, largest, 1)[:, None, None, None]
         file = self.files[layer.name]
-        file["projection_scales"][some.units, some.places] = largest.cpu().numpy()
+        file["projection_scales"][some.units, some.places] = largest.numpy()
         stored = full.half() if file["projections"].dtype == np.float16 else full  # PyTorch's is faster than NumPy's
         self._write(layer, "projections", some, stored.numpy())
         self.cells[layer.name].put_projections(some.units, some.places, full)

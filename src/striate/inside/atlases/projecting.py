@@ -3,8 +3,9 @@ images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, final
 
 import numpy as np
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 
 from striate.inside.atlases.steps import Cuts, Marks
 from striate.inside.atlases.survey import Layer, MarkStore
-from striate.inside.atlases.threads import Threads
 from striate.inside.atlases.windows import Chain
 from striate.inside.projections.rules import Rule, backward_rule, follow_back
 from striate.inside.watching.calls import Reading, Trace, run
@@ -61,22 +61,18 @@ class Projections:
     values: Float[Tensor, "pair channel row column"]
 
 
-def project_windows(  # noqa: PLR0917
-    chain: Chain,
-    pairs: Pairs,
-    store: MarkStore,
-    device: torch.device,
-    take: Callable[[Projections], None],
-    threads: Threads | None = None,
-) -> None:
-    """Projects pairs on their windows; the marks of all their images are in `store`.
+def project_windows(
+    chain: Chain, pairs: Pairs, store: MarkStore, device: torch.device, take: Callable[[Projections], None]
+) -> Iterator[Callable[[], None]]:
+    """The projections of pairs on their windows, in pieces that may be done in any order, on any thread.
 
     Arguments:
-        take: given the projections of some pairs at a time, until it has had those of all; called by all threads.
+        store: holds the marks of all their images.
+        take: given the projections of some pairs by each piece that is done; by all together, those of all pairs.
     """
     cuts, starts = chain.cuts(pairs.positions)
 
-    def work(rows: NDArray[np.int64]) -> None:
+    def project(rows: NDArray[np.int64]) -> None:
         cut = cuts[int(rows[0])]
         marks = [
             _cut_out(store, step.call, pairs.images[rows], starts[rows, k], cut[k]) if step.marked else None
@@ -86,8 +82,7 @@ def project_windows(  # noqa: PLR0917
             values = chain.back(torch.from_numpy(pairs.units[rows]).to(device), cut, marks)
             take(Projections(rows, starts[rows, -1], values))
 
-    for _ in (threads or Threads()).each(work, _batches(chain, cuts)):
-        pass
+    yield from (partial(project, rows) for rows in _batches(chain, cuts))
 
 
 def _batches(chain: Chain, cuts: Sequence[tuple[Cuts, ...]]) -> list[NDArray[np.int64]]:

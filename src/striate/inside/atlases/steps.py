@@ -97,7 +97,7 @@ class Filter(Step):
             rows, columns = (c._replace(before=c.before - t) for c, t in zip(cuts, trimmed, strict=True))
             return _cut(full, (rows, columns))
         if self._phased:
-            return _cut(F.pixel_shuffle(F.conv2d(g, self._phases, None, 1, self._taps - 1), self._stride), cuts)
+            return _cut(_interleaved(F.conv2d(g, self._phases, None, 1, self._taps - 1), self._stride), cuts)
         full = F.conv_transpose2d(g, self.weight, None, self.window.stride, 0, 0, self.groups, self.window.dilation)
         return _cut(full, cuts)
 
@@ -128,7 +128,7 @@ class Filter(Step):
     @cached_property
     def _phases(self) -> Tensor:
         """The way back through stride s as one convolution: s² output channels per input channel, one for each place
-        within a block of s x s pixels (what `pixel_shuffle` puts together)."""
+        within a block of s x s pixels (what `_interleaved` puts together)."""
         s, taps = self._stride, self._taps
         missing = taps * s - self.window.kernel[0]
         padded = F.pad(self.weight, (0, missing, 0, missing))
@@ -237,6 +237,13 @@ class AvgPool(Step):
         channels = g.shape[1]
         ones = torch.full((channels, 1, *self.window.kernel), 1 / self.divisor, device=g.device)
         return _cut(F.conv_transpose2d(g, ones, stride=self.window.stride, groups=channels), cuts)
+
+
+def _interleaved(phases: Tensor, stride: int) -> Tensor:
+    """`pixel_shuffle`, which takes three times as long where channels come last."""
+    batch, channels, rows, columns = phases.shape
+    split = phases.view(batch, -1, stride, stride, rows, columns).permute(0, 1, 4, 2, 5, 3)
+    return split.reshape(batch, channels // stride**2, rows * stride, columns * stride)
 
 
 def _cut(full: Tensor, cuts: Cuts) -> Tensor:
