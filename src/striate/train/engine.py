@@ -6,9 +6,7 @@ What is chosen never changes what is learned but for rounding. Knows nothing of 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import platform
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, final
 import torch
 
 from striate.errors import RecipeError
+from striate.memory import can_keep_freed_memory, keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -119,7 +118,7 @@ class Engine:
         threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         fill = torch.utils.deterministic.fill_uninitialized_memory  # pyright: ignore[reportAttributeAccessIssue]
         if self.keep_memory:
-            _keep_freed_memory()
+            keep_freed_memory()
         try:
             torch.set_num_threads(self.threads)
             if deterministic:
@@ -191,7 +190,7 @@ def _best_threads() -> tuple[int, str]:
 def _best_memory(kind: str) -> tuple[bool, str]:
     if kind != "cpu":
         return False, "the device has memory of its own"
-    return (True, "fewer page faults") if _glibc() else (False, "only glibc can keep it")
+    return (True, "fewer page faults") if can_keep_freed_memory() else (False, "only glibc can keep it")
 
 
 def _allowed_cores() -> int:
@@ -211,22 +210,3 @@ def _cpu_flags() -> frozenset[str]:
     except OSError:
         return frozenset()
     return frozenset(word for line in lines if line.startswith("flags") for word in line.split())
-
-
-def _glibc() -> bool:
-    return platform.libc_ver()[0] == "glibc"
-
-
-@cache
-def _keep_freed_memory() -> bool:
-    """Tells glibc, once per process, to keep freed memory instead of giving it back: whether it agreed.
-
-    Each step frees and allocates the same tens of megabytes; every page given back is zeroed by the kernel and faulted
-    in again. The numbers of the parameters stand in glibc's malloc.h.
-    """
-    trim_threshold, mmap_max = -1, -4
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return False
-    return bool(mallopt(trim_threshold, -1) and mallopt(mmap_max, 0))

@@ -50,6 +50,7 @@ class ArrayFile:
             file.write(len(text).to_bytes(8, "little") + text)
             file.flush()
             _reserve(file.fileno(), 8 + len(text) + end, path)
+        self._file = path.open("r+b", buffering=0)
         self._arrays = {
             name: np.memmap(path, np.dtype(dtype), "r+", 8 + len(text) + header[name]["data_offsets"][0], shape)
             for name, (shape, dtype) in arrays.items()
@@ -59,12 +60,39 @@ class ArrayFile:
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._arrays[name]
 
+    def put(self, name: str, place: tuple[int, ...], values: NDArray[Any]) -> None:
+        """Writes a part of an array: `self[name][place] = values`, without faulting its pages in one by one.
+
+        Arguments:
+            place: the first indices.
+            values: of the rest of the shape.
+
+        Example:
+            >>> import tempfile
+            >>> with ArrayFile(Path(tempfile.mkdtemp()) / "a", {"x": ((2, 3), "float32")}) as arrays:
+            ...     arrays.put("x", (1,), np.ones(3))
+            ...     arrays["x"].tolist()
+            [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+        """
+        array = self._arrays[name]
+        if values.shape != array.shape[len(place) :]:
+            raise ValueError(f"{name} holds {array.shape[len(place) :]} in a place, found {values.shape}")
+        if not hasattr(os, "pwrite"):  # Windows
+            array[place] = values
+            return
+        offset = array.offset + sum(k * stride for k, stride in zip(place, array.strides, strict=False))
+        data = np.ascontiguousarray(values, array.dtype).data.cast("B")
+        while data:
+            written = os.pwrite(self._file.fileno(), data, offset)
+            data, offset = data[written:], offset + written
+
     def __enter__(self) -> ArrayFile:
         return self
 
     def __exit__(self, *_: object) -> None:
         # Not flushed: the folder gets its name last, and forcing gigabytes to the disk takes longer than all else.
         self._arrays = {}
+        self._file.close()
 
 
 def _reserve(descriptor: int, size: int, path: Path) -> None:

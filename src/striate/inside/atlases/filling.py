@@ -203,9 +203,8 @@ class Filling:
         self.cells[layer.name].put_projections(some.units, some.places, full)
 
     def _write(self, layer: Layer, name: str, pairs: Pairs, values: NDArray[Any]) -> None:
-        out = self.files[layer.name][name]
-        for unit, place, value in zip(pairs.units, pairs.places, values, strict=True):
-            out[unit, place] = value
+        for unit, place, value in zip(pairs.units.tolist(), pairs.places.tolist(), values, strict=True):
+            self.files[layer.name].put(name, (unit, place), value)
 
 
 def pairs_of(layer: Layer, top: Top, images: NDArray[np.int64]) -> Pairs:
