@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from striate import files
 from striate.errors import DataError, ModelError, UserError
 from striate.inside.atlases.draft import drafted
-from striate.inside.atlases.filling import Filling, Look, check_rule
+from striate.inside.atlases.filling import Filling, Look, check_rule, shown
 from striate.inside.atlases.folder import FORMAT, VERSION, Atlas
 from striate.inside.atlases.plates import Plates
 from striate.inside.atlases.ranking import ranked
@@ -32,7 +32,7 @@ from striate.memory import keep_freed_memory
 from striate.model import Model, Preprocessing
 
 Progress = Callable[[str, int, int | None], None]
-"""Told the stage (`looking`, `projecting`, `drawing`), how many images or sheets are done, and of how many, if
+"""Told the stage (`looking`, `projecting`, `drawing`), how many images, places or sheets are done, and of how many, if
 known."""
 
 PICTURES = (
@@ -146,9 +146,9 @@ def atlas(
                 progress=lambda done: tell("looking", done, images.count),
             )
             plates.open(traced.image[0], found)
-            used = len(found.images())
-            tell("projecting", 0, used)
-            filling.fill(chosen, found, store, some, lambda done: tell("projecting", done, used))
+            places = sum(int(shown(layer, found.tops[layer.name]).sum()) for layer in chosen)
+            tell("projecting", 0, places)
+            filling.fill(chosen, found, store, some, lambda done: tell("projecting", done, places))
             tell("drawing", 0, len(chosen))
             drawn = plates.draw(some, lambda done, of: tell("drawing", done, of))
             described = plates.describe(found, drawn)

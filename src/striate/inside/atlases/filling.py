@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,22 +114,26 @@ class Filling:
 
         Chapter by chapter, so that the marks of a chapter's images fit into the store's limit, and all pairs of a layer
         that are in it are at hand together.
+
+        Arguments:
+            progress: told how many places are projected.
         """
         count = 0
         for images in _chapters(found.images(), store):
             store.keep_only(images.tolist())
             blocks = self.images.blocks(block_size(self.trace), images)
             computed = (self._compute(layers, found, store, block) for block in blocks)
-            for done in threads.each(lambda block: self._show(layers, found, block), computed):
+            pieces = (piece for layer in layers for piece in self._pieces(layer, found, store, images))
+            for done in itertools.chain(
+                threads.each(lambda block: self._show(layers, found, block), computed),
+                threads.each(operator.call, pieces),
+            ):
                 count += done
                 progress(count)
-            pieces = (piece for layer in layers for piece in self._pieces(layer, found, store, images))
-            for _ in threads.each(operator.call, pieces):
-                pass
 
     def _pieces(
         self, layer: Layer, found: Survey, store: MarkStore, images: NDArray[np.int64]
-    ) -> Iterator[Callable[[], None]]:
+    ) -> Iterator[Callable[[], int]]:
         """The projections of a layer's pairs on their windows; none where it has no chain."""
         pairs = pairs_of(layer, found.tops[layer.name], images)
         if layer.chain is None or not len(pairs):
@@ -165,15 +170,19 @@ class Filling:
             self._write_projections(layer, some, done)
 
     def _show(self, layers: Sequence[Layer], found: Survey, block: Block) -> int:
-        """Keeps the images of a block as pictures, and the patches cut out of them; returns how many images."""
+        """Keeps the images of a block as pictures, and the patches cut out of them; returns how many of these have been
+        projected too."""
         pictures, indices = self.images.pictures(block.images), block.indices.numpy()
         labels = [None] * len(indices) if block.labels is None else block.labels.tolist()
         for image, picture, label in zip(indices.tolist(), pictures, labels, strict=True):
             self.take(image, picture, label)
+        projected = 0
         for layer in layers:
-            for some in _split(pairs_of(layer, found.tops[layer.name], indices), PATCHES):
+            pairs = pairs_of(layer, found.tops[layer.name], indices)
+            projected += 0 if layer.chain else len(pairs)
+            for some in _split(pairs, PATCHES):
                 self._write_patches(layer, some, pictures[np.searchsorted(indices, some.images)])
-        return len(indices)
+        return projected
 
     def _write_patches(
         self, layer: Layer, pairs: Pairs, pictures: UInt8[NDArray[np.uint8], "pair channel row column"]

@@ -63,8 +63,9 @@ class Projections:
 
 def project_windows(
     chain: Chain, pairs: Pairs, store: MarkStore, device: torch.device, take: Callable[[Projections], None]
-) -> Iterator[Callable[[], None]]:
-    """The projections of pairs on their windows, in pieces that may be done in any order, on any thread.
+) -> Iterator[Callable[[], int]]:
+    """The projections of pairs on their windows, in pieces that may be done in any order, on any thread; each returns
+    how many pairs it has done.
 
     Arguments:
         store: holds the marks of all their images.
@@ -72,7 +73,7 @@ def project_windows(
     """
     cuts, starts = chain.cuts(pairs.positions)
 
-    def project(rows: NDArray[np.int64]) -> None:
+    def project(rows: NDArray[np.int64]) -> int:
         cut = cuts[int(rows[0])]
         marks = [
             _cut_out(store, step.call, pairs.images[rows], starts[rows, k], cut[k]) if step.marked else None
@@ -81,6 +82,7 @@ def project_windows(
         with torch.no_grad():
             values = chain.back(torch.from_numpy(pairs.units[rows]).to(device), cut, marks)
             take(Projections(rows, starts[rows, -1], values))
+        return len(rows)
 
     yield from (partial(project, rows) for rows in _batches(chain, cuts))
 
