@@ -12,7 +12,7 @@ import pytest
 
 from striate.claims import catalogue, dropout, pooling_kinds, relu_converges
 from striate.claims.claim import Claim, Setting
-from striate.claims.comparison import Comparison, Measured, Tuned, judged
+from striate.claims.comparison import Comparison, Measured, judged
 from striate.claims.learning import beyond
 from striate.claims.local_connections import areas, fully_connected
 from striate.claims.metrics import ACCURACY
@@ -20,6 +20,7 @@ from striate.claims.pooling_saves import without_pooling
 from striate.claims.shared_weights import convolutions, unshared
 from striate.claims.shift_equivariance import decide
 from striate.claims.trials import Trials
+from striate.claims.tuning import Tuned
 from striate.claims.variants import Variant
 from striate.claims.views import View
 from striate.errors import NetworkError, UserError

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from striate.claims import compare, variant, vary
-from striate.claims.comparison import TUNING_SEEDS, Comparison, Measured, Tuned, judged
+from striate.claims.comparison import Comparison, Measured, judged
 from striate.claims.figures import table
 from striate.claims.metrics import metric
+from striate.claims.tuning import TUNING_SEEDS, Tuned
 from striate.claims.variants import Variant, replaced
 from striate.errors import NetworkError, RecipeError, UserError
 from striate.network import Network

@@ -11,9 +11,8 @@ Verdicts speak of the variants at the rates chosen for them: the luck of that ch
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -26,38 +25,13 @@ from striate.claims.sharing import Ranks
 from striate.claims.statistics import Paired, Verdict, compared, t_interval, verdict
 from striate.claims.trial import Trial
 from striate.claims.trials import Trials, Watch
+from striate.claims.tuning import TUNING_SEEDS, Tuned, at_rate, tuned
 from striate.claims.variants import Variant, variant
 from striate.errors import DataError, UserError
 from striate.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from striate.data import DataSet
-    from striate.network import Network
-
-TUNING_SEEDS = (1_000_000_007, 1_000_000_009)
-"""Of all tuning; no comparison's own seeds, so that choosing and measuring share no luck. Two, as the choice by one
-training is often the luck of that training."""
-
-GRID = (0.1, 0.3, 1.0, 3.0)
-"""Learning rates tried, as multiples of the recipe's."""
-
-
-@final
-@dataclass(frozen=True)
-class Tuned:
-    """How a variant came to its learning rate.
-
-    Attributes:
-        rates: those tried.
-        scores: what each gave on the validation split, mean of `TUNING_SEEDS`; None where a training diverged.
-        chosen: the best.
-        at_edge: whether it is the smallest or the largest tried, so that a better one may lie beyond.
-    """
-
-    rates: tuple[float, ...]
-    scores: tuple[float | None, ...]
-    chosen: float
-    at_edge: bool
 
 
 @final
@@ -209,14 +183,14 @@ def measure(
 ) -> tuple[Measured, ...]:
     """Tunes and trains the variants, one or more; arguments as `paired`."""
     _check(variants, seeds, metric, trials.data, tune_by)
-    tuned = _tuned(variants, trials, rates, tune_by)
-    ready = [_at_rate(one, how.chosen) for one, how in zip(variants, tuned, strict=True)]
-    asked = [_trial(one, trials.data, seed, curve=metric.curve, probes=probes) for one in ready for seed in seeds]
+    found = tuned(variants, trials, rates, tune_by)
+    ready = [at_rate(one, how.chosen) for one, how in zip(variants, found, strict=True)]
+    asked = [Trial.of(one, trials.data, seed, curve=metric.curve, probes=probes) for one in ready for seed in seeds]
     records = trials.records(asked, "trainings")
     groups = [records[at : at + len(seeds)] for at in range(0, len(records), len(seeds))]
     return tuple(
         Measured(one, how, tuple(group), tuple(metric.of(record) for record in group))
-        for one, how, group in zip(ready, tuned, groups, strict=True)
+        for one, how, group in zip(ready, found, groups, strict=True)
     )
 
 
@@ -270,64 +244,6 @@ def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, 
     if metric.needs_test and not len(data.test):
         raise DataError(f"{metric.name} needs a test split; that of {data.name} is empty")
     assert not tune_by.needs_test, "a learning rate is never chosen by the test split"
-
-
-def _tuned(variants: Sequence[Variant], trials: Trials, rates: Sequence[float] | None, tune_by: Metric) -> list[Tuned]:
-    grids = [_grid(one.recipe.learning_rate, rates) for one in variants]
-    asked = [
-        _trial(_at_rate(one, rate), trials.data, seed, curve=tune_by.curve, tuning=True)
-        for one, grid in zip(variants, grids, strict=True)
-        for rate in grid
-        if len(grid) > 1
-        for seed in TUNING_SEEDS
-    ]
-    records = iter(trials.records(asked, "tuning") if asked else ())
-
-    def taken(grid: tuple[float, ...]) -> list[list[Record]]:
-        return [[next(records) for _ in TUNING_SEEDS] for _ in grid] if len(grid) > 1 else []
-
-    return [_choice(grid, taken(grid), tune_by) for grid in grids]
-
-
-def _grid(own: float, rates: Sequence[float] | None) -> tuple[float, ...]:
-    """The rates that a variant whose recipe has the rate `own` chooses from."""
-    if rates is None:
-        return tuple(own * k for k in GRID)
-    return tuple(rates) or (own,)
-
-
-def _choice(grid: tuple[float, ...], records: list[list[Record]], tune_by: Metric) -> Tuned:
-    """The rate with the best mean score; of equal ones that with the lowest mean validation loss."""
-    if not records:
-        return Tuned(grid, (None,), grid[0], at_edge=False)
-    scores = [_score(group, tune_by) for group in records]
-    sign = 1 if tune_by.higher else -1
-
-    def rank(k: int) -> tuple[float, float]:
-        score, losses = scores[k], [record["validation"]["loss"] for record in records[k]]
-        lowest = -math.inf if None in losses else -sum(losses)
-        return (-math.inf if score is None else sign * score, lowest)
-
-    best = max(range(len(grid)), key=rank)
-    return Tuned(grid, tuple(scores), grid[best], at_edge=grid[best] in (min(grid), max(grid)))
-
-
-def _score(group: Sequence[Record], tune_by: Metric) -> float | None:
-    if any(record["diverged"] for record in group):
-        return None
-    return sum(tune_by.of(record) for record in group) / len(group)
-
-
-def _at_rate(one: Variant, rate: float) -> Variant:
-    return replace(one, recipe=one.recipe.changed(learning_rate=rate))
-
-
-def _trial(
-    one: Variant, data: DataSet, seed: int, *, curve: bool, tuning: bool = False, probes: tuple[str, ...] = ()
-) -> Trial:
-    network: Network = one.network
-    recipe = one.recipe.changed(seed=seed)
-    return Trial(str(network), recipe, data.fingerprint, one.view, tuning=tuning, curve=curve, probes=probes)
 
 
 def _as_json(one: Measured, metric: Metric) -> dict[str, Any]:

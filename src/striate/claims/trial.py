@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from striate.claims.variants import Variant
     from striate.data import DataSet, Split
 
 VERSION = 1
@@ -70,6 +71,21 @@ class Trial:
     tuning: bool = False
     curve: bool = False
     probes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        one: Variant,
+        data: DataSet,
+        seed: int,
+        *,
+        curve: bool,
+        tuning: bool = False,
+        probes: tuple[str, ...] = (),
+    ) -> Trial:
+        """The training of a variant on these data with this seed."""
+        recipe = one.recipe.changed(seed=seed)
+        return cls(str(one.network), recipe, data.fingerprint, one.view, tuning=tuning, curve=curve, probes=probes)
 
     @property
     def key(self) -> str:
