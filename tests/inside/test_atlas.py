@@ -127,6 +127,59 @@ def shown_on_whole(made: Atlas, layer: str, unit: int, place: int, image_shape: 
     return whole[:, 99:-99, 99:-99]
 
 
+def test_classes_without_names_are_called_by_their_numbers(tmp_path: Path) -> None:
+    net, images = small_net(), gray_images()
+    labels = torch.arange(len(images)) % 4 - 1  # -1: not known
+    data = list(zip(images.split(7), labels.split(7), strict=True))
+    made = atlas(net, data, tmp_path / "a")
+    partly = atlas(net, data, tmp_path / "b", classes=("zero",))
+    assert made.contents["classes"] == ["0", "1", "2"]
+    assert partly.contents["classes"] == ["zero", "1", "2"]
+    with torch.no_grad():
+        maps = net[:5](images)
+    means = np.stack([maps[labels == k].mean((0, 2, 3)).numpy() for k in range(3)])
+    assert np.allclose(made.array("3", "class_means"), means, rtol=1e-5)
+    for u, unit in enumerate(made.layer("3")["units"]):
+        favoured = None if u == 5 else int(means[:, u].argmax())
+        assert (unit["selectivity"] and unit["selectivity"]["class"]) == favoured
+        assert all(item["label"] in {None, *labels[labels >= 0].tolist()} for item in unit["top"])
+
+
+def test_what_stands_in_the_place_of_labels_and_is_none(tmp_path: Path) -> None:
+    net, images = small_net(), gray_images()
+    others = (torch.rand(40), torch.zeros(40, 14, 14, dtype=torch.int64), ["cat"] * 40, {"boxes": 1}, torch.zeros(3))
+    for number, other in enumerate(others):
+        made = atlas(net, [(images, other)], tmp_path / str(number))
+        assert made.contents["classes"] == []
+        assert made.unit("3", 0)["selectivity"] is None
+    with pytest.raises(DataError, match="labels must be class numbers from 0 to 65535, found 1000000"):
+        atlas(net, [(images, torch.full((40,), 10**6))], tmp_path / "large")
+
+
+def test_a_block_that_ends_in_a_convolution_is_no_layer_of_its_own(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    before = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 4, 3))
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Identity(), before, nn.Dropout2d())
+    made = atlas(net, gray_images(), tmp_path / "a")
+    with torch.no_grad():
+        maps = net.eval()(gray_images())
+    assert made.layers == ("0", "2.2")
+    assert [unit["maximum"] for unit in made.layer("2.2")["units"]] == maps.amax((0, 2, 3)).tolist()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_layers_with_the_same_activations_may_be_named_together(
+    precision: Literal["float32", "bfloat16"], tmp_path: Path
+) -> None:
+    net, images = small_net(), gray_images()
+    made = atlas(net, images, tmp_path / "a", ["3", "4", "5"], precision=precision)
+    alone = atlas(net, images, tmp_path / "b", ["3"])
+    assert made.layers == ("3", "4", "5")
+    for name in ("3", "4"):
+        assert made.layer(name)["units"] == alone.layer("3")["units"]
+        assert np.array_equal(made.array(name, "projections"), alone.array("3", "projections"))
+
+
 @pytest.mark.parametrize(("stored", "tolerance"), [("float16", 2.5e-4), ("float32", 1e-6)])
 def test_projections_equal_the_explicit_reference(
     stored: Literal["float16", "float32"], tolerance: float, tmp_path: Path

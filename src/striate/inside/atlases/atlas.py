@@ -93,7 +93,8 @@ def atlas(
         precision: of the first pass.
         stored: type of the projections on the disk: float32 as they were computed; float16 takes half the space and is
             within 2.5e-4 of each one's largest value.
-        classes: names of the classes, where neither the model nor the data set has them.
+        classes: names of the classes, where neither the model nor the data set has them; classes of labels that have no
+            name are called by their numbers.
         progress: told how far it is.
 
     Raises:
@@ -156,7 +157,7 @@ def atlas(
             "format": FORMAT, "version": VERSION, "model": name, "data": _data_name(data),
             "images": found.looked_at, "image": list(traced.image),
             "kept": _kept(draft, traced.image), "top": top, "rule": rule, "precision": precision,
-            "classes": list(images.classes), "pictures": PICTURES, "layers": described,
+            "classes": plates.classes(found), "pictures": PICTURES, "layers": described,
         }  # fmt: skip
         files.write_json(draft / "atlas.json", contents, indent=None)
     return Atlas.open(out)

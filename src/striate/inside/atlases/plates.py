@@ -101,7 +101,7 @@ class Plates:
         image.thumbnail((THUMBNAIL, THUMBNAIL))
         image.save(self.draft / name, quality=85)  # which PNG has no use for
         self.pictures[index] = name
-        if label is not None:
+        if label is not None and label >= 0:
             self.labels[index] = label
 
     def draw(self, threads: Threads, progress: Callable[[int, int], None]) -> dict[str, list[str]]:
@@ -182,6 +182,11 @@ class Plates:
             "shown": look.starts(flat[None])[0].tolist(),
             "picture": self.pictures[image],
         }
+
+    def classes(self, found: Survey) -> list[str]:
+        """The names of all classes that there are numbers for."""
+        known = (len(statistics.class_counts) for statistics in found.statistics.values())
+        return [self._class(label)["name"] for label in range(max(known))]
 
     def _class(self, label: int) -> dict[str, Any]:
         names = self.images.classes

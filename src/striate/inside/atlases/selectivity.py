@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 CACHED = 2**20
 """Activations looked at together; 4 MB in float32, some of an L2 and all of an L3 cache. Three times faster than a
@@ -24,7 +25,8 @@ class Statistics:
         positions: how many positions of each unit have been seen.
         sums, nonzero: (units,) sum of the activations, and how many are not 0.
         largest, smallest: (units,); smallest is not followed where it is known to be 0, after a ReLU.
-        class_sums: (classes, units) sums over images of the image's mean activation.
+        class_sums: (classes, units) sums over images of the image's mean activation; a row more for every class whose
+            number is met and that nobody named.
         class_counts: (classes,) images.
     """
 
@@ -48,10 +50,17 @@ class Statistics:
         self.largest = torch.maximum(self.largest, highest.amax(0))
         if not self.rectified:
             self.smallest = torch.minimum(self.smallest, maps.amin((0, 1)).float().cpu())
-        if labels is not None and len(self.class_counts):
-            self.class_sums.index_add_(0, labels.cpu(), sums / maps.shape[1])
-            self.class_counts += torch.bincount(labels.cpu(), minlength=len(self.class_counts))
+        if labels is not None:
+            self._add_classes(labels.cpu(), sums / maps.shape[1])
         return highest
+
+    def _add_classes(self, labels: Int[Tensor, " batch"], means: Float[Tensor, "batch units"]) -> None:
+        """Takes up the mean activations of images; a label below 0 says that the class is not known."""
+        labels, means = labels[labels >= 0], means[labels >= 0]
+        counts = torch.bincount(labels, minlength=len(self.class_counts))
+        more = len(counts) - len(self.class_counts)
+        self.class_sums = functional.pad(self.class_sums, (0, 0, 0, more)).index_add_(0, labels, means)
+        self.class_counts = functional.pad(self.class_counts, (0, more)) + counts
 
     @property
     def mean(self) -> NDArray[np.float64]:

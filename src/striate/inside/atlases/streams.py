@@ -25,6 +25,9 @@ from striate.model import Preprocessing
 _WHOLE = (np.ndarray, Tensor, Joined)
 """What can be asked for any of its images; anything else is gone through in batches."""
 
+MOST_CLASSES = 2**16
+"""Labels from here on are no class numbers: every class has a row in tables."""
+
 
 class Block(NamedTuple):
     """Some images, with their indices in the data set (ascending) and their labels, if there are any."""
@@ -123,7 +126,8 @@ def stream(data: object, preprocessing: Preprocessing | None = None, classes: tu
         data: a `Split`; a `DataSet`, whose test split is taken; an array or tensor (N, C, H, W), uint8 or
             preprocessed floats;
             or an iterable of batches that can be gone through more than once, in the same order: each a tensor or
-            array, or (images, labels, ...).
+            array, or (images, labels, ...). Labels are class numbers, below 0 where the class is not known; anything
+            else in their place is not looked at.
         preprocessing: of the model; None for a bare module.
         classes: names of the classes.
 
@@ -166,8 +170,23 @@ def _parts(batch: object) -> tuple[Tensor, Tensor | None]:
         raise DataError(
             f"a batch must be images of the shape (n, channels, rows, columns), found {type(images).__name__}"
         )
-    whole = labels is not None and not torch.is_floating_point(torch.as_tensor(labels))
-    return torch.as_tensor(images), torch.as_tensor(labels).long() if whole else None
+    return torch.as_tensor(images), _class_numbers(labels, len(images))
+
+
+def _class_numbers(labels: object, images: int) -> Tensor | None:
+    """Labels that are class numbers, one for each image; None if they are something else: masks, boxes, numbers to be
+    predicted."""
+    if not isinstance(labels, Tensor | np.ndarray | list | tuple):
+        return None
+    try:
+        found = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError):  # names, or rows of several lengths
+        return None
+    if found.shape != (images,) or found.is_floating_point() or found.is_complex():
+        return None
+    if len(found) and int(found.max()) >= MOST_CLASSES:
+        raise DataError(f"labels must be class numbers from 0 to {MOST_CLASSES - 1}, found {int(found.max())}")
+    return found.long()
 
 
 def _regrouped(batches: Iterable[Block], size: int) -> Iterator[Block]:

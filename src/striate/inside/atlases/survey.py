@@ -155,7 +155,7 @@ def survey(
         x, count = padded(as_input(module, images.normalized(block.images)), size)
         kept = dict[int, Marks]()
         keeping = store is not None and store.has_room(count)
-        readers = {layer.call: _reader(layer, found, block, count) for layer in layers}
+        readers = _readers(layers, found, block, count)
         reading = Reading(trace, readers, marking(layers, kept) if keeping else {})
         with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             run(module, x, reading)
@@ -175,6 +175,21 @@ def padded(x: Tensor, size: int) -> tuple[Tensor, int]:
     if count < size:
         x = torch.cat([x, x[-1:].expand(size - count, *x.shape[1:])])
     return (x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x), count
+
+
+def _readers(layers: Sequence[Layer], found: Survey, block: Block, count: int) -> dict[int, Callable[[Tensor], None]]:
+    """Call -> what takes up its activations; layers may share a call: a convolution and its ReLU, both named."""
+
+    def sharing(call: int) -> Callable[[Tensor], None]:
+        readers = [_reader(layer, found, block, count) for layer in layers if layer.call == call]
+
+        def read(activations: Tensor) -> None:
+            for reader in readers:
+                reader(activations)
+
+        return read
+
+    return {layer.call: sharing(layer.call) for layer in layers}
 
 
 def _reader(layer: Layer, found: Survey, block: Block, count: int) -> Callable[[Tensor], None]:

@@ -7,6 +7,7 @@ never touches the module. A module whose calls change from pass to pass is refus
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -81,7 +82,8 @@ class Trace:
     Attributes:
         calls: in order; their numbers are their places.
         layers: name of a layer -> number of the call that made its output. `name@k` for the k-th use of a submodule
-            that is used several times, as everywhere in this room.
+            that is used several times, as everywhere in this room. In the order in which they were done: a layer
+            before the block that it ends, and before an identity that hands it on.
         image: shape of one image, as it goes in.
     """
 
@@ -90,9 +92,12 @@ class Trace:
     image: tuple[int, ...]
 
     def convolutions(self) -> tuple[str, ...]:
-        """Names of the layers that are 2-D convolutions, in calling order."""
-        made = [(number, name) for name, number in self.layers.items() if self.calls[number].convolves]
-        return tuple(name for _, name in sorted(made))
+        """Names of the layers that are 2-D convolutions, in calling order; a block that ends in one is none itself."""
+        names = dict[int, str]()
+        for name, number in self.layers.items():
+            if self.calls[number].convolves:
+                names.setdefault(number, name)
+        return tuple(names[number] for number in sorted(names))
 
     def activation(self, layer: str) -> int:
         """The call that gives a layer's activations: after the batch norm and the ReLU that directly follow it."""
@@ -118,13 +123,13 @@ def trace(module: nn.Module, images: Float[Tensor, "batch ..."]) -> Trace:
         >>> [call.name for call in found.calls], found.activation("0")
         (['conv2d', 'relu'], 1)
     """
-    recorder, uses = _Recorder(images), dict[str, list[int]]()
+    recorder, done = _Recorder(images), list[tuple[str, int]]()
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(part: nn.Module, inputs: object, output: object) -> None:
             del part, inputs
             if isinstance(output, Tensor) and recorder.made.get(id(output), IMAGE) != IMAGE:
-                uses.setdefault(name, []).append(recorder.made[id(output)])
+                done.append((name, recorder.made[id(output)]))
 
         return hook
 
@@ -135,12 +140,17 @@ def trace(module: nn.Module, images: Float[Tensor, "batch ..."]) -> Trace:
         stack.enter_context(torch.no_grad())
         stack.enter_context(recorder)
         module(images)
-    layers = {
-        name if len(numbers) == 1 else f"{name}@{k + 1}": number
-        for name, numbers in uses.items()
-        for k, number in enumerate(numbers)
-    }
-    return Trace(tuple(recorder.calls), _with_functions(recorder.calls, layers), tuple(images.shape[1:]))
+    layers = _with_functions(recorder.calls, _numbered(done))
+    return Trace(tuple(recorder.calls), layers, tuple(images.shape[1:]))
+
+
+def _numbered(done: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """Name -> call; `name@k` for the k-th use of a name that is used several times."""
+    uses, seen, layers = Counter(name for name, _ in done), Counter[str](), dict[str, int]()
+    for name, number in done:
+        seen[name] += 1
+        layers[name if uses[name] == 1 else f"{name}@{seen[name]}"] = number
+    return layers
 
 
 def _with_functions(calls: Sequence[Call], layers: dict[str, int]) -> dict[str, int]:
