@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from striate.claims import statistics
+from striate.claims import statistics, words
+from striate.claims.metrics import ACCURACY
 from striate.claims.statistics import compared, verdict
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
@@ -73,10 +74,21 @@ def test_holm_never_falls_below_the_raw_values_nor_above_bonferroni() -> None:
         assert min(corrected) == pytest.approx(min(1, 5 * p.min()))
 
 
-def test_power_by_simulation() -> None:
+@pytest.mark.parametrize("comparisons", [1, 6])
+def test_power_by_simulation(comparisons: int) -> None:
     rng = np.random.default_rng(3)
-    found = np.mean([statistics.p_value(row) < 0.05 for row in rng.normal(1.2, 1, (1500, 6))])
-    assert statistics.power(6, 1.0, 1.2) == pytest.approx(found, abs=0.04)
+    found = np.mean([statistics.p_value(row) < 0.05 / comparisons for row in rng.normal(1.2, 1, (1500, 6))])
+    assert statistics.power(6, 1.0, 1.2, comparisons) == pytest.approx(found, abs=0.04)
+
+
+def test_power_is_that_of_scipys_noncentral_t_and_grows_with_n_where_that_has_gaps() -> None:
+    for n, shift in ((3, 1.0), (8, 2.5), (40, 3.0)):
+        critical = stats.t.ppf(0.975, n - 1)
+        theirs = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
+        assert statistics.power(n, math.sqrt(n), shift) == pytest.approx(float(theirs), abs=1e-5)
+    grown = [statistics.power(n, 0.1, 1.0, comparisons=10) for n in range(2, 200)]
+    assert np.diff(grown).min() > -1e-9
+    assert grown[-1] == pytest.approx(1)
 
 
 def test_seeds_needed_agree_with_the_textbook() -> None:
@@ -98,6 +110,35 @@ def test_seeds_needed_are_the_fewest_with_enough_power(ratio: float) -> None:
 
     assert share_found(found) > 0.77
     assert found == 3 or share_found(found - 1) < 0.83
+
+
+def test_advised_seeds_find_the_difference_that_matters_among_several_comparisons() -> None:
+    n = statistics.seeds_needed(deviation=1.0, smallest=1.0, comparisons=6)
+    assert n is not None
+    rng = np.random.default_rng(8)
+    runs = 1500
+    found = 0
+    for d in rng.normal(0, 1, (runs, 6, n)) + np.array([1, 0, 0, 0, 0, 0])[:, None]:
+        found += statistics.holm([statistics.p_value(one) for one in d])[0] < 0.05
+    assert found / runs > statistics.POWER - 0.03
+
+
+def test_an_unclear_result_is_never_told_that_it_had_seeds_enough() -> None:
+    rng = np.random.default_rng(9)
+    unclear = 0
+    for mean in np.linspace(0, 1.2, 60):
+        d = rng.normal(size=8)
+        d = mean + 0.5 * (d - d.mean()) / d.std(ddof=1)  # such that its size and spread are known
+        t = [statistics.t_interval(d, level) for level in (0.95, 1 - 0.05 / 3)]
+        p = statistics.p_value(d)
+        found = statistics.Paired(tuple(d), float(mean), 0.5, t[0], t[0], None, p, min(1, 3 * p), t[1], 3)
+        said = verdict(found, smallest=1.0, higher=True)
+        if said.word == "inconclusive":
+            unclear += 1
+            needed = statistics.seeds_needed(0.5, 1.0, comparisons=3, mean=float(mean))
+            assert needed is not None
+            assert said.more_seeds == needed - 8 > 0
+    assert unclear
 
 
 @pytest.mark.parametrize("kind", ["normal", "accuracies"])
@@ -155,3 +196,13 @@ def test_equal_differences_are_judged_by_their_signs() -> None:
     assert verdict(compared([[0.0] * 3])[0], smallest=0.01, higher=True).word == "no difference larger than"
     assert verdict(compared([[0.02] * 3])[0], smallest=0.01, higher=True).word == "inconclusive"
     assert statistics.p_value([0.3]) == 1
+
+
+def test_a_sentence_says_what_is_taken_from_what_and_that_p_is_corrected() -> None:
+    first, second = compared([[0.02, -0.01, 0.02], [0.01, 0.012, 0.011]])
+    said = words.sentence("old", "new", first, verdict(first, smallest=0.005, higher=True), ACCURACY)
+    assert said.startswith("new against old: inconclusive, test accuracy +1.00 points")
+    assert all(one.comparisons == 2 for one in (first, second))
+    assert "corrected for 2 comparisons" in said
+    (alone,) = compared([[0.02, -0.01, 0.02]])
+    assert "corrected" not in words.evidence(alone, ACCURACY)

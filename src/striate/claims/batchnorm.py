@@ -70,7 +70,8 @@ def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[
     for one in found.measured:
         late = sum(not reached(record) for record in one.records)
         if late:
-            said.append(f"{one.variant.name} did not reach 25% with {late} of {len(found.seeds)} seeds: a lower bound")
+            seeds = f"{late} of {len(found.seeds)} seeds"
+            said.append(f"{one.variant.name} did not reach it with {seeds}: its steps are a lower bound")
     if not all(map(reached, found.of(NORMALIZED).records)):
         return "inconclusive", tuple(said)
     both = gradient.verdict, steps.verdict

@@ -45,8 +45,8 @@ def contrasts(sets: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
     judged: dict[str, Contrast] = {}
     for name, one in zip(sets, found, strict=True):
         said = verdict(one, smallest=metric.smallest, higher=metric.higher)
-        evidence = f"95% interval {words.span(one, metric)}, n = {one.n}, {words.probability(one.p_corrected)}"
-        spoken = f"{name}: {words.change(one.mean, metric)}, {words.judged(said, metric)} ({evidence})"
+        sure = words.evidence(one, metric)
+        spoken = f"{name}: {words.change(one.mean, metric)}, {words.judged(said, metric)} ({sure})"
         judged[name] = Contrast(name, one, said, spoken)
     return judged
 

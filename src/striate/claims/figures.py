@@ -85,7 +85,10 @@ def value_bars(comparison: Comparison, title: str) -> Figure:
         mean = sum(one.values) / len(one.values)
         lines.append({"name": one.variant.name, "value": shown(mean), "low": shown(low), "high": shown(high)})
     share = comparison.metric.unit == "share"
-    note = f"Mean of {len(comparison.seeds)} seeds and its 95% interval."
+    note = (
+        f"Mean of {len(comparison.seeds)} seeds and its 95% interval, of each variant alone; verdicts rest on the "
+        "differences seed by seed."
+    )
     log = "x" if comparison.metric.unit == "steps" else ""
     return Figure("bars", title, comparison.metric.name, "", lines, percent=share, log=log, note=note)
 

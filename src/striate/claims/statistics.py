@@ -54,6 +54,7 @@ class Paired:
         p: two-sided p value of the paired t test.
         p_corrected: after Holm's correction for all comparisons made together.
         simultaneous: the t interval at the level 1 - 0.05/m (Bonferroni), on which equivalence is decided.
+        comparisons: m, how many were made together.
     """
 
     differences: tuple[float, ...]
@@ -65,6 +66,7 @@ class Paired:
     p: float
     p_corrected: float
     simultaneous: Interval
+    comparisons: int = 1
 
     @property
     def n(self) -> int:
@@ -142,6 +144,7 @@ def _paired(differences: Sequence[float], p: float, corrected: float, m: int) ->
         p=p,
         p_corrected=corrected,
         simultaneous=t_interval(d, 1 - (1 - LEVEL) / m),
+        comparisons=m,
     )
 
 
@@ -151,7 +154,7 @@ def verdict(found: Paired, *, smallest: float, higher: bool) -> Verdict:
     1. The corrected p is below 5%: better, or worse.
     2. The simultaneous interval lies within ± `smallest`: no difference larger than its farther end.
     3. Otherwise inconclusive, with the seeds that would find a difference of `smallest` with a probability of 80%, or
-       bring the interval within ± `smallest` if there is none, whichever takes more.
+       settle the mean found, whichever takes more; both at the corrected level, which decides.
 
     Arguments:
         found: b minus a.
@@ -167,7 +170,7 @@ def verdict(found: Paired, *, smallest: float, higher: bool) -> Verdict:
     largest = max(map(abs, found.simultaneous))
     if largest <= smallest:
         return Verdict("no difference larger than", largest=largest)
-    needed = seeds_needed(found.deviation, smallest)
+    needed = seeds_needed(found.deviation, smallest, comparisons=found.comparisons, mean=found.mean)
     return Verdict("inconclusive", more_seeds=None if needed is None else max(needed - found.n, 1))
 
 
@@ -246,34 +249,49 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
-def power(n: int, deviation: float, difference: float) -> float:
-    """How likely the two-sided paired t test at 5% finds `difference` with n pairs (noncentral t, δ = √n d/s)."""
+def power(n: int, deviation: float, difference: float, comparisons: int = 1) -> float:
+    """How likely the two-sided paired t test finds `difference` with n pairs (noncentral t, δ = √n d/s).
+
+    It is made at 5% / m (Bonferroni), the level that Holm's correction asks of the first of m comparisons.
+
+        P(|t| > c) = E[Φ(δ - c u) + Φ(-δ - c u)],  u² = χ²(n-1) / (n-1)
+
+    The mean over u is taken by Gauss-Legendre over its quantiles, as scipy's noncentral t has gaps (1.17: not a number
+    for n = 6, δ = 24).
+    """
     from scipy import stats
 
-    shift = math.sqrt(n) * difference / deviation
-    critical = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
-    if n > 30 and shift > critical + 6:
-        return 1.0  # to nine digits; scipy's noncentral t is not a number from about here on
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+    shift, critical = math.sqrt(n) * difference / deviation, _critical(n, comparisons)
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    u = np.sqrt(stats.chi2.ppf((nodes + 1) / 2, n - 1) / (n - 1))
+    found = stats.norm.cdf(shift - critical * u) + stats.norm.cdf(-shift - critical * u)
+    return float(weights @ found / 2)
 
 
-def seeds_needed(deviation: float, smallest: float) -> int | None:
-    """Pairs with which a difference of `smallest` is found with a probability of 80%, and an interval around no
-    difference lies within ± `smallest`. None: more than `MOST_SEEDS`.
+def seeds_needed(deviation: float, smallest: float, *, comparisons: int = 1, mean: float = 0.0) -> int | None:
+    """Pairs with which a difference of `smallest` is found with a probability of 80%, and an interval around `mean`
+    leaves out 0 or lies within ± `smallest`. None: more than `MOST_SEEDS`.
 
     Example:
         >>> seeds_needed(deviation=0.01, smallest=0.01)
         10
+        >>> seeds_needed(deviation=0.01, smallest=0.01, comparisons=6)
+        16
     """
     candidates = range(2, MOST_SEEDS + 1)
-    at = bisect.bisect_left(candidates, True, key=lambda n: _enough(n, deviation, smallest))  # both grow with n
+    settled = max(abs(mean), smallest - abs(mean))  # half an interval; `enough` only comes true as n grows
+    at = bisect.bisect_left(candidates, True, key=lambda n: _enough(n, deviation, smallest, settled, comparisons))
     return candidates[at] if at < len(candidates) else None
 
 
-def _enough(n: int, deviation: float, smallest: float) -> bool:
+def _enough(n: int, deviation: float, smallest: float, settled: float, comparisons: int) -> bool:
+    if deviation == 0:
+        return 2.0 ** (1 - n) < (1 - LEVEL) / comparisons  # the sign test's p of equal differences
+    half = _critical(n, comparisons) * deviation / math.sqrt(n)
+    return half <= settled and power(n, deviation, smallest, comparisons) >= POWER
+
+
+def _critical(n: int, comparisons: int) -> float:
     from scipy import stats
 
-    if deviation == 0:
-        return n > 5  # the sign test needs six equal differences
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * deviation / math.sqrt(n)
-    return half <= smallest and power(n, deviation, smallest) >= POWER
+    return float(stats.t.ppf(1 - (1 - LEVEL) / (2 * comparisons), n - 1))

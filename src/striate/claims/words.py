@@ -12,15 +12,21 @@ if TYPE_CHECKING:
 
 def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) -> str:
     """What a comparison of b with a says, in one sentence."""
-    evidence = f"95% interval {span(found, metric)}, n = {found.n}, {probability(found.p_corrected)}"
+    said = evidence(found, metric)
     if verdict.word in ("better", "worse"):
-        return f"{b} is {verdict.word} than {a}: {metric.name} {change(found.mean, metric)} ({evidence})"
+        return f"{b} is {verdict.word} than {a}: {metric.name} {change(found.mean, metric)} ({said})"
     if verdict.largest is not None:
-        return f"{a} and {b}: no difference in {metric.name} larger than {size(verdict.largest, metric)} ({evidence})"
+        return f"{a} and {b}: no difference in {metric.name} larger than {size(verdict.largest, metric)} ({said})"
     return (
-        f"{a} and {b}: inconclusive, {metric.name} {change(found.mean, metric)} ({evidence}); "
+        f"{b} against {a}: inconclusive, {metric.name} {change(found.mean, metric)} ({said}); "
         f"to tell a difference of {size(metric.smallest, metric)} it needs {_more(verdict)}"
     )
+
+
+def evidence(found: Paired, metric: Metric) -> str:
+    """How sure a difference is. The interval is that of this difference alone; p is corrected, and decides."""
+    corrected = f" corrected for {found.comparisons} comparisons" if found.comparisons > 1 else ""
+    return f"95% interval {span(found, metric)}, n = {found.n}, {probability(found.p_corrected)}{corrected}"
 
 
 def hidden(a: str, b: str, seeds: int, of: int, metric: Metric) -> str:

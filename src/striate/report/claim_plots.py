@@ -113,7 +113,7 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
             axes.plot([row["low"], row["high"]], [place, place], color=MUTED, linewidth=1.25)
     axes.scatter(values, places, s=36, zorder=3, edgecolors=PAPER, linewidths=0.75)
     for place, value in zip(places, values, strict=True):
-        axes.annotate(_value(value, figure), (value, place), (0, 6), textcoords="offset points", ha="center", color=INK)
+        axes.annotate(_label(value, figure), (value, place), (0, 6), textcoords="offset points", ha="center", color=INK)
     axes.set_yticks(places, [row["name"] for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.grid(visible=False)
@@ -127,7 +127,7 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(_formatter(figure))
-    said = ", ".join(f"{row['name']} {_value(value, figure)}" for row, value in zip(rows, values, strict=True))
+    said = ", ".join(f"{row['name']} {_label(value, figure)}" for row, value in zip(rows, values, strict=True))
     return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
 
 
@@ -162,6 +162,11 @@ def _value(value: float, figure: Mapping[str, Any]) -> str:
     if figure["percent"]:
         return f"{100 * value:.4g}%".replace("-", numbers.MINUS)
     return numbers.count(int(value)) if float(value).is_integer() and abs(value) < COUNTED else numbers.number(value)
+
+
+def _label(value: float, figure: Mapping[str, Any]) -> str:
+    """A value beside its dot: shares with the decimals of the table under the plot."""
+    return f"{100 * value:.2f}%".replace("-", numbers.MINUS) if figure["percent"] else _value(value, figure)
 
 
 def _last(line: Mapping[str, Any]) -> float:
