@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from striate.claims import statistics, words
+from striate.claims.contrasts import contrasts
 from striate.claims.metrics import ACCURACY
 from striate.claims.statistics import compared, verdict
 
@@ -206,3 +207,12 @@ def test_a_sentence_says_what_is_taken_from_what_and_that_p_is_corrected() -> No
     assert "corrected for 2 comparisons" in said
     (alone,) = compared([[0.02, -0.01, 0.02]])
     assert "corrected" not in words.evidence(alone, ACCURACY)
+
+
+def test_a_contrast_says_what_it_needs_at_the_end_of_its_sentence() -> None:
+    unclear, sure = contrasts({"x": [0.02, -0.01, 0.02], "y": [0.02, 0.021, 0.019]}, ACCURACY).values()
+    assert unclear.sentence.startswith("x: +1.00 points, inconclusive (95% interval")
+    assert unclear.sentence.endswith(
+        f"; to tell a difference of 0.50 points it needs about {unclear.verdict.more_seeds} more seeds"
+    )
+    assert sure.sentence.endswith("corrected for 2 comparisons)")

@@ -45,8 +45,8 @@ def contrasts(sets: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
     judged: dict[str, Contrast] = {}
     for name, one in zip(sets, found, strict=True):
         said = verdict(one, smallest=metric.smallest, higher=metric.higher)
-        sure = words.evidence(one, metric)
-        spoken = f"{name}: {words.change(one.mean, metric)}, {words.judged(said, metric)} ({sure})"
+        sure, advice = words.evidence(one, metric), words.advice(said, metric)
+        spoken = f"{name}: {words.change(one.mean, metric)}, {words.judged(said, metric)} ({sure}){advice}"
         judged[name] = Contrast(name, one, said, spoken)
     return judged
 

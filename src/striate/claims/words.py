@@ -18,8 +18,7 @@ def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) ->
     if verdict.largest is not None:
         return f"{a} and {b}: no difference in {metric.name} larger than {size(verdict.largest, metric)} ({said})"
     return (
-        f"{b} against {a}: inconclusive, {metric.name} {change(found.mean, metric)} ({said}); "
-        f"to tell a difference of {size(metric.smallest, metric)} it needs {_more(verdict)}"
+        f"{b} against {a}: inconclusive, {metric.name} {change(found.mean, metric)} ({said}){advice(verdict, metric)}"
     )
 
 
@@ -38,15 +37,17 @@ def judged(verdict: Verdict, metric: Metric) -> str:
     """A verdict in a few words."""
     if verdict.largest is not None:
         return f"no difference larger than {size(verdict.largest, metric)}"
+    return verdict.word
+
+
+def advice(verdict: Verdict, metric: Metric) -> str:
+    """What an inconclusive difference needs, as the end of its sentence; nothing after other verdicts."""
     if verdict.word != "inconclusive":
-        return verdict.word
-    return f"inconclusive ({_more(verdict)} would tell a difference of {size(metric.smallest, metric)})"
-
-
-def _more(verdict: Verdict) -> str:
-    if verdict.more_seeds is None:
-        return "more than 1,000 more seeds"
-    return f"about {verdict.more_seeds} more seed{'s' * (verdict.more_seeds != 1)}"
+        return ""
+    more = "more than 1,000 more seeds"
+    if verdict.more_seeds is not None:
+        more = f"about {verdict.more_seeds} more seed{'s' * (verdict.more_seeds != 1)}"
+    return f"; to tell a difference of {size(metric.smallest, metric)} it needs {more}"
 
 
 def change(difference: float, metric: Metric) -> str:
