@@ -40,3 +40,9 @@ def test_fields_are_drawn_on_an_image(striate: Command, digits_run: Path, here: 
         told = parsed(striate("fields", *words, "--out", here / "fields.png", "--json"))
         assert pixels(told["picture"]).shape[1] == 2560
         assert told["layers"][0]["size"] == [5, 5]
+
+
+def test_fields_take_all_that_an_atlas_takes_of_a_module(striate: Command, here: Path) -> None:
+    del here
+    plain = parsed(striate("fields", *OWN_MODEL, "--json"))
+    assert parsed(striate("fields", *OWN_MODEL, "--mean", ".5,.4,.3", "--std", ".2,.2,.2", "--json")) == plain

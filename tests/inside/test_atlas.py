@@ -336,6 +336,11 @@ def test_an_atlas_is_replaced_but_nothing_else_is(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
+def test_an_atlas_shows_itself_in_a_line(tmp_path: Path) -> None:
+    made = atlas(small_net(), gray_images(), tmp_path / "a")
+    assert repr(made) == f"Atlas(path={tmp_path / 'a'!r})"
+
+
 def test_opening_what_is_no_atlas_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no atlas in"):
         Atlas.open(tmp_path)

@@ -13,7 +13,9 @@ from striate.cli.options import (
     DataOption,
     DataRoot,
     ForeignInput,
+    ForeignMean,
     ForeignModule,
+    ForeignStd,
     ForeignWeights,
     JsonOption,
 )
@@ -45,17 +47,20 @@ def fields(
     data_root: DataRoot = None,
     module: ForeignModule = None,
     weights: ForeignWeights = None,
+    mean: ForeignMean = None,
+    std: ForeignStd = None,
     json: JsonOption = False,
 ) -> None:
     """Show the receptive field of every layer: size, stride and start in image pixels, exactly.
 
-    Weights play no part; where an operation cannot be followed, the fields are measured by disturbing the image.
+    Weights, mean and std play no part; where an operation cannot be followed, the fields are measured by disturbing the
+    image.
 
     Examples: striate fields vgg16 | striate fields runs/demo-1 --image test:17 --out fields.png
     """
     from striate.inside import receptive_fields
 
-    subject = _subject(model, Foreign(module=module, weights=weights, input=input))
+    subject = _subject(model, Foreign(module=module, weights=weights, input=input, mean=mean, std=std))
     if subject is None:
         assert model is not None
         network = _network(model, input)

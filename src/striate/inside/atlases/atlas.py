@@ -80,6 +80,8 @@ def atlas(
     in its blocks: where two candidates of a pooling window are equal within rounding (about 1e-6), a pass over one
     image alone may choose the other one, and `project` then gives another projection, no less right.
 
+    **The page** is not made here: `striate atlas FOLDER` writes index.html into an atlas, as `report.atlas` does.
+
     Memory does not grow with the data set. On the CPU the C library is told to keep what is freed, as training does:
     page faults would take a tenth of the time.
 

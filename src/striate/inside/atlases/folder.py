@@ -34,7 +34,7 @@ rows, columns), `kept` (rows and columns of the files in images/: fewer where an
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -58,7 +58,7 @@ class Atlas:
     """
 
     path: Path
-    contents: dict[str, Any]
+    contents: dict[str, Any] = field(repr=False)
 
     @classmethod
     def open(cls, path: Path | str) -> Atlas:
