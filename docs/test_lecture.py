@@ -13,10 +13,11 @@ from pathlib import Path
 import generate
 import numpy as np
 import pytest
+import torch
 from lecture import catalogue, studies
 from PIL import Image
 
-from striate import Network, data
+from striate import Network, data, inside
 from striate.claims.shared_weights import unshared
 from striate.cli import main
 from striate.layers.activation import Sigmoid, Tanh
@@ -95,6 +96,19 @@ def test_gradients_differ_as_much_as_is_said() -> None:
     normalized, plain = (line["y"] for line in json.loads((FOLDER / "gradients.json").read_text())["lines"])
     assert 50 < 10 ** (normalized[0] - plain[0]) < 200
     assert "the first layer's gradient is about a hundred times as long" in WORDS
+    assert normalized[-1] - normalized[-2] > 2  # powers of ten
+    assert min(normalized[:-1]) > normalized[-2] - 0.1
+    assert "it falls once, from the last layer to the one before, and no further" in WORDS
+
+
+def test_behind_a_stride_of_two_shifts_of_odd_and_even_size_differ_as_is_said() -> None:
+    module = Network.preset("vanilla").build(seed=0)
+    images = torch.tensor(data.load("digits").test.images[:4]) / 255
+    found = inside.equivariance(module, "conv2", images, transform="shift", amounts=[1, 2, 3, 4])
+    odd, even = found.interior[0][[0, 2]], found.interior[0][[1, 3]]
+    assert even.max() < 1e-5
+    assert odd.min() > 0.1
+    assert "Behind a stride of 2 it holds for shifts by an even number of pixels." in WORDS
 
 
 def test_what_commands_print_is_fresh() -> None:
