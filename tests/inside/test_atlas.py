@@ -15,6 +15,7 @@ from deconvnet_reference import deconvnet
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.utils.data import DataLoader, TensorDataset
 
 from striate.data.dataset import Split
 from striate.errors import DataError, Failure, ModelError
@@ -334,6 +335,21 @@ def test_an_atlas_is_replaced_but_nothing_else_is(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not an atlas"):
         atlas(net, images, tmp_path / "b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_batches_that_change_between_passes_are_refused(tmp_path: Path) -> None:
+    images = gray_images()
+    order = torch.Generator().manual_seed(6)
+
+    class Shuffled:
+        def __iter__(self) -> Iterator[Tensor]:
+            return iter(images[torch.randperm(len(images), generator=order)].split(10))
+
+    loader = DataLoader(TensorDataset(images), batch_size=10, shuffle=True, generator=order)
+    for number, data in enumerate((Shuffled(), loader)):
+        with pytest.raises(DataError, match="other images each time they are gone through: turn off shuffling"):
+            atlas(small_net(), data, tmp_path / str(number))
+        assert not (tmp_path / str(number)).exists()
 
 
 def test_an_atlas_shows_itself_in_a_line(tmp_path: Path) -> None:

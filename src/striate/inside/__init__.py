@@ -1,6 +1,7 @@
 """Looking inside a trained network: what its units see, what excites them, and where they fail.
 
-Everything here works on any `torch.nn.Module` and leaves it exactly as it was. Pages and plots made from it do not live
+Everything here works on any `torch.nn.Module` and leaves it exactly as it was. Images are tensors, or NumPy arrays as
+data sets hold them. Pages and plots made from it do not live
 here (`striate.report`), nor does training (`striate.train`). The rooms, from the ground up:
 
 - `watching`: a module as it is, its layers named, their outputs caught, every call traced

@@ -8,7 +8,7 @@ once: the numbers then depend on the images alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast, final
 
 import numpy as np
@@ -27,6 +27,9 @@ _WHOLE = (np.ndarray, Tensor, Joined)
 
 MOST_CLASSES = 2**16
 """Labels from here on are no class numbers: every class has a row in tables."""
+
+COMPARED = 8
+"""Images of the first batch that tell whether batches come in the same order again."""
 
 
 class Block(NamedTuple):
@@ -49,6 +52,7 @@ class Stream:
         sources: where each image came from, or ().
         classes: names, or ().
         preprocessing: how uint8 images are normalized; None where only floats are taken.
+        beginning: the first few images of batches, once they have been gone through.
     """
 
     source: Any
@@ -56,6 +60,7 @@ class Stream:
     sources: Sequence[str]
     classes: tuple[str, ...]
     preprocessing: Preprocessing | None
+    beginning: list[Tensor] = field(default_factory=list[Tensor])
 
     @property
     def count(self) -> int | None:
@@ -87,12 +92,24 @@ class Stream:
             if tuple(images.shape[1:]) != shape:
                 found = f"image {number} has the shape {tuple(images.shape[1:])}, those before it {shape}"
                 raise DataError(f"all images must have one shape, (channels, rows, columns); {found}")
+            if number == 0:
+                self._check_again(images)
             indices = torch.arange(number, number + len(images))
             number += len(images)
             if wanted is not None:
                 kept = torch.isin(indices, wanted)
                 indices, images, labels = indices[kept], images[kept], labels if labels is None else labels[kept]
             yield Block(indices, images, labels)
+
+    def _check_again(self, images: Tensor) -> None:
+        """Raises DataError if batches that were gone through before now begin with other images."""
+        if not self.beginning:
+            self.beginning.append(images[:COMPARED].clone())
+        elif not _equal(self.beginning[0], images[:COMPARED]):
+            raise DataError(
+                "the data give other images each time they are gone through: turn off shuffling (shuffle=False) and "
+                "random transformations"
+            )
 
     def normalized(
         self, images: Shaped[Tensor, "batch channel row column"]
@@ -132,7 +149,8 @@ def stream(data: object, preprocessing: Preprocessing | None = None, classes: tu
         classes: names of the classes.
 
     Raises:
-        DataError: if it is none of these, is empty, or can be gone through only once.
+        DataError: if it is none of these, is empty, or can be gone through only once; later, if batches come in
+            another order when they are gone through again.
 
     Example:
         >>> [len(block.images) for block in stream(torch.zeros(5, 1, 4, 4)).blocks(2)]
@@ -160,7 +178,10 @@ def _check(source: object) -> None:
     if isinstance(source, Iterator):
         raise DataError("an iterator can be gone through only once: give a list of batches, a DataLoader, or an array")
     if not isinstance(source, Iterable):
-        raise DataError(f"the data must be a data set, an array, a tensor or batches, found {type(source).__name__}")
+        raise DataError(
+            f"the data must be a data set of striate's, an array, a tensor or batches, found {type(source).__name__}; "
+            "a DataLoader makes batches of a Dataset of torch's"
+        )
 
 
 def _parts(batch: object) -> tuple[Tensor, Tensor | None]:
@@ -187,6 +208,11 @@ def _class_numbers(labels: object, images: int) -> Tensor | None:
     if len(found) and int(found.max()) >= MOST_CLASSES:
         raise DataError(f"labels must be class numbers from 0 to {MOST_CLASSES - 1}, found {int(found.max())}")
     return found.long()
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two batches of images are the same, bit for bit; what is not a number equals itself."""
+    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.nan_to_num(), b.nan_to_num())
 
 
 def _regrouped(batches: Iterable[Block], size: int) -> Iterator[Block]:

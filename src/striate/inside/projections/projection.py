@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from striate.errors import ModelError
 from striate.inside.projections.rules import Rule, backward_rule, follow_back
-from striate.inside.watching.watch import as_input, opened, undisturbed, watch
+from striate.inside.watching.watch import as_input, opened, tensor_of, undisturbed, watch
 from striate.layers.values import Pair
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def project(  # noqa: PLR0917
     model: Model | nn.Module,
-    image: Float[Tensor, "channel height width"],
+    image: Float[Tensor, "channel height width"] | np.ndarray,
     layer: str,
     unit: int,
     position: Pair | None = None,
@@ -59,6 +60,7 @@ def project(  # noqa: PLR0917
         >>> project(net, torch.rand(1, 8, 8), "2", unit=1, position=(0, 0)).nonzero()[:, 1:].amax(0)
         tensor([4, 4])
     """
+    image = tensor_of(image)
     if image.dim() not in (1, 3):
         raise ModelError(f"one image is wanted, (channels, rows, columns); found the shape {tuple(image.shape)}")
     positions = None if position is None else torch.tensor([position])
@@ -67,7 +69,7 @@ def project(  # noqa: PLR0917
 
 def project_many(  # noqa: PLR0917
     model: Model | nn.Module,
-    images: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel height width"] | np.ndarray,
     layer: str,
     units: Int[Tensor, " batch"] | Sequence[int],
     positions: Int[Tensor, "batch 2"] | None = None,

@@ -21,6 +21,7 @@ from striate.inside.receptive.tracing import Trace, Tracer
 from striate.inside.watching.watch import as_input, layer_names, undisturbed, watch
 from striate.layers.values import Pair
 from striate.layers.window import Field
+from striate.model import Model
 
 if TYPE_CHECKING:
     from striate.layers.layer import Shape
@@ -92,12 +93,15 @@ class ReceptiveField:
         return Box(top, left, top + self.size[0], left + self.size[1])
 
 
-def receptive_fields(module: nn.Module | Network, input_shape: Shape | None = None) -> dict[str, ReceptiveField]:
+def receptive_fields(
+    module: Model | nn.Module | Network, input_shape: Shape | None = None
+) -> dict[str, ReceptiveField]:
     """The receptive field of every layer, in the order of the forward pass.
 
     Arguments:
-        module: any module, or a `Network`, of which nothing is built: only shapes are followed.
-        input_shape: of one image, (channels, rows, columns), or (features,). A `Network` may bring its own.
+        module: a `Model`, any module, or a `Network`, of which nothing is built: only shapes are followed.
+        input_shape: of one image, (channels, rows, columns), or (features,). A `Model` brings its own, and a `Network`
+            may.
 
     Returns:
         Name of layer -> `ReceptiveField`. A layer of vectors has one position, that looks at what all its features see.
@@ -110,6 +114,8 @@ def receptive_fields(module: nn.Module | Network, input_shape: Shape | None = No
         >>> [(name, field.size, field.stride) for name, field in receptive_fields(net, (3, 32, 32)).items()]
         [('0', (5, 5), (1, 1)), ('1', (6, 6), (2, 2)), ('2', (10, 10), (2, 2))]
     """
+    if isinstance(module, Model):
+        module, input_shape = module.module, input_shape or module.preprocessing.shape
     if not isinstance(module, nn.Module):
         module, input_shape = _shapes_only(module, input_shape)
     if input_shape is None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def activations(
-    model: Model | nn.Module, images: Float[Tensor, "batch channel height width"], layers: Sequence[str] | None = None
+    model: Model | nn.Module,
+    images: Float[Tensor, "batch channel height width"] | np.ndarray,
+    layers: Sequence[str] | None = None,
 ) -> dict[str, Tensor]:
     """The outputs of layers, from one forward pass in evaluation mode.
 
@@ -99,7 +101,7 @@ class FeatureMaps:
 
 def feature_maps(
     model: Model | nn.Module,
-    image: Float[Tensor, "channel height width"],
+    image: Float[Tensor, "channel height width"] | np.ndarray,
     layers: Sequence[str] | None = None,
     scale: Scale = "layer",
 ) -> dict[str, FeatureMaps]:

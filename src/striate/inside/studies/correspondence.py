@@ -82,7 +82,7 @@ class Correspondence:
 
 def correspondence(
     model: Model | nn.Module,
-    images: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel height width"] | np.ndarray,
     boxes: Mapping[str, Sequence[Box]],
     layers: str | Sequence[str],
     *,

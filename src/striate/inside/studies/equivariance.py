@@ -73,7 +73,7 @@ class Equivariance:
 def equivariance(
     model: Model | nn.Module,
     layers: str | Sequence[str] | None,
-    images: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel height width"] | np.ndarray,
     *,
     transform: Kind = "shift",
     amounts: Sequence[float] | None = None,

@@ -64,7 +64,10 @@ class GradCam:
 
 
 def grad_cam(
-    model: Model | nn.Module, image: Float[Tensor, "channel height width"], layer: str, target: int | None = None
+    model: Model | nn.Module,
+    image: Float[Tensor, "channel height width"] | np.ndarray,
+    layer: str,
+    target: int | None = None,
 ) -> GradCam:
     """The Grad-CAM map of one layer for one class.
 

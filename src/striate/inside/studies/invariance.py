@@ -56,7 +56,7 @@ class Invariance:
 
 def invariance(
     model: Model | nn.Module,
-    images: Float[Tensor, "batch channel height width"],
+    images: Float[Tensor, "batch channel height width"] | np.ndarray,
     layers: str | Sequence[str],
     *,
     transform: Kind = "shift",

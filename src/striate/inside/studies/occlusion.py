@@ -72,7 +72,7 @@ class Occlusion:
 
 def occlude(
     model: Model | nn.Module,
-    image: Float[Tensor, "channel height width"],
+    image: Float[Tensor, "channel height width"] | np.ndarray,
     layer: str,
     true_class: int,
     *,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from striate.errors import DataError, ModelError
+from striate.inside.watching.watch import tensor_of
 
 
 def probabilities(outputs: object) -> Float[Tensor, "batch classes"]:
@@ -47,8 +49,9 @@ def require_classes(wanted: Iterable[int], classes: int) -> None:
             raise DataError(f"class {number} is not one of the network's {classes}: 0 to {classes - 1}")
 
 
-def one_image(image: Tensor) -> Tensor:
+def one_image(image: Tensor | np.ndarray) -> Tensor:
     """An image (channels, height, width), or a batch of one, as a batch of one. Raises DataError for anything else."""
+    image = tensor_of(image)
     if image.ndim == 3:
         return image[None]
     if image.ndim == 4 and len(image) == 1:
@@ -58,8 +61,9 @@ def one_image(image: Tensor) -> Tensor:
 
 def some_images(images: object) -> Tensor:
     """Images (batch, channels, height, width), or one image as a batch of one. Raises DataError for anything else."""
-    if not isinstance(images, Tensor):
+    if not isinstance(images, Tensor | np.ndarray):
         raise DataError(f"images are needed, a tensor (batch, channels, height, width); found {type(images).__name__}")
+    images = tensor_of(images)
     batch = images[None] if images.ndim == 3 else images
     if batch.ndim != 4 or len(batch) == 0:
         raise DataError(f"images are needed, (batch, channels, height, width); found shape {tuple(images.shape)}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -284,8 +285,17 @@ def as_input(module: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Ten
     return moved.clone() if moved.is_inference() else moved
 
 
-def opened(model: Model | nn.Module, images: Tensor) -> tuple[nn.Module, Float[Tensor, "batch ..."]]:
-    """The module of a `Model` or a bare one, and the images as it takes them: a `Model` normalizes uint8 images."""
+def tensor_of(images: Tensor | np.ndarray) -> Tensor:
+    """Images as a tensor; of an array a copy, which may be written into."""
+    return images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
+
+
+def opened(model: Model | nn.Module, images: Tensor | np.ndarray) -> tuple[nn.Module, Float[Tensor, "batch ..."]]:
+    """The module of a `Model` or a bare one, and the images as it takes them: a `Model` normalizes uint8 images.
+
+    NumPy arrays are taken too, as data sets hold their images.
+    """
+    images = tensor_of(images)
     if isinstance(model, nn.Module):
         return model, images
     if images.is_floating_point():
