@@ -106,6 +106,8 @@ def test_text_is_replaced_as_whole_words() -> None:
 def test_variations_of_networks_and_recipes() -> None:
     assert vary(_base(), "maxpool 2x2=").network.names == ("conv1", "relu1", "dense1")
     assert vary(_base(), "optimizer=sgd").recipe.optimizer == "sgd"
+    with pytest.raises(NetworkError, match=r"^'relo' .* nowhere in the network: input 1x16x16, conv 4 3x3, .*3$"):
+        vary(_base(), "relo=tanh")
     for change, error in (("gelu=tanh", NetworkError), ("relu", UserError), ("epochs=0", RecipeError)):
         with pytest.raises(error):
             vary(_base(), change)

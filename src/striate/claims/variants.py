@@ -111,7 +111,8 @@ def vary(base: Variant, change: str) -> Variant:
         return Variant(f"{old} {new}", base.network, _changed(base.recipe, old, new), base.view)
     text = replaced(str(base.network), old, new)
     if text is None:
-        raise NetworkError(f"{old!r} is no setting of a recipe and stands nowhere in the network:\n{base.network}")
+        written = ", ".join(str(base.network).splitlines())
+        raise NetworkError(f"{old!r} is no setting of a recipe and stands nowhere in the network: {written}")
     name = f"{new} for {old}" if new else f"without {old}"
     return Variant(name, Network.parse(text, allow_large=True), base.recipe, base.view)
 

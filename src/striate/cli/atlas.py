@@ -44,7 +44,8 @@ def atlas(
     layers: LayersOption = None,
     top: Annotated[int, typer.Option("--top", min=1, max=100, help="Images to show for every unit.")] = 9,
     which: Annotated[
-        SplitNames | None, typer.Option("--split", help="Which images to go through. Default: test.")
+        SplitNames | None,
+        typer.Option("--split", help="Which images to go through. Default: a run's test split; else all."),
     ] = None,
     out: OutOption = None,
     rule: RuleOption = "deconvnet",
@@ -81,8 +82,6 @@ def atlas(
     loaded = subject.images(named, data_root, which)
     for line in (*subject.said, *(loaded.findings.lines() if named is not None else ())):
         console.note(line)
-    if which is None and subject.run is None:
-        _tell_of_a_part(loaded)
     if not loaded.classes:
         console.note(f"{loaded.name} has no classes: which ones a unit favours is left out")
     began = time.perf_counter()
@@ -175,16 +174,6 @@ def _as_json(made: Atlas, page: Path) -> dict[str, object]:
         for layer in made.contents["layers"]
     ]
     return {"atlas": str(made.path), "page": str(page), **kept, "layers": layers}
-
-
-def _tell_of_a_part(loaded: DataSet) -> None:
-    """Says so where only the test split of the images is taken: to a network from elsewhere none of them is known."""
-    taken = len(loaded.test)
-    total = taken + len(loaded.train) + len(loaded.validation)
-    if taken < total:
-        console.note(
-            f"only the test split is gone through, {count(taken)} of {count(total)} images; --split all takes all"
-        )
 
 
 def _print(made: Atlas) -> None:

@@ -96,7 +96,8 @@ class Subject:
 
         Arguments:
             named: what `data.load` takes, or a folder of images without class folders, whose classes are then unknown.
-            which: the split to take, or `all` of them, one after the other; test unless said.
+            which: the split to take, or `all` of them, one after the other. Unless said: test for a run, which has not
+                learned from it; all for a network from elsewhere, to which no image is known.
 
         Raises:
             DataError: nothing says which images, or there are none.
@@ -107,7 +108,7 @@ class Subject:
             if which not in (None, "all"):
                 raise DataError(f"{source.name_or_path} has no class folders and so no splits: leave out --split")
             return plain
-        loaded, which = source.load(), which or "test"
+        loaded, which = source.load(), which or ("all" if self.run is None else "test")
         chosen = _all(loaded) if which == "all" else split(loaded, which)
         if not len(chosen):
             raise DataError(f"{loaded.name} has no {which} images")
