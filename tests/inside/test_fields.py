@@ -93,7 +93,7 @@ chains = st.lists(windows(), min_size=1, max_size=4).map(lambda layers: nn.Seque
 def works(module: nn.Module) -> bool:
     try:
         layer_shapes(module, torch.zeros(1, 2, *SIDES))
-    except RuntimeError:
+    except ModelError:
         return False
     return True
 

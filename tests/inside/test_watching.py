@@ -199,3 +199,19 @@ def test_parameters_without_a_shape_are_refused() -> None:
     with pytest.raises(ModelError, match="has no shape yet"):
         activations(net, torch.ones(1, 1, 4, 4))
     assert net.training
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 9)], ids=["channels", "size"])
+def test_what_the_module_cannot_take_is_told_in_a_sentence(shape: tuple[int, ...]) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
+    said = f"^the module cannot be run on an input of the shape {'x'.join(map(str, (1, *shape)))}: RuntimeError: .*$"
+    looks: list[Callable[[], object]] = [
+        lambda: activations(net, torch.rand(1, *shape), ["0"]),
+        lambda: project(net, torch.rand(shape), "0", 1),
+    ]
+    for look in looks:
+        with pytest.raises(ModelError, match=said) as told:
+            look()
+        assert isinstance(told.value.__cause__, RuntimeError)
+        assert "\n" not in str(told.value)
+    assert activations(net, torch.rand(1, 3, 8, 8), ["0"])

@@ -8,6 +8,7 @@ the calls; its bare name stands for it only where it is called once.
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
@@ -18,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from striate.errors import ModelError
+from striate.errors import Failure, ModelError, UserError
 from striate.inside.watching.channels import Channels, Followed
 from striate.inside.watching.scripted import open_to_hooks
 
@@ -36,6 +37,9 @@ def undisturbed(module: nn.Module) -> Generator[nn.Module]:
     Inside the block: every submodule is in evaluation mode, no parameter requires a gradient (those of the input do
     not need it), buffers are copies, autograd is on even within `torch.inference_mode()`, compiled modules run
     uncompiled, and random numbers drawn do not move the caller's generators.
+
+    Raises:
+        ModelError: the module failed at what it was given; the fault itself is the cause.
 
     Yields:
         The module to call: `module` itself, or, where TorchScript is in it, a copy that shares its parameters and runs
@@ -57,7 +61,34 @@ def undisturbed(module: nn.Module) -> Generator[nn.Module]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         opened = open_to_hooks(module)
         stack.enter_context(_restored(opened))
+        stack.enter_context(_faults_told(opened))
         yield opened
+
+
+@contextmanager
+def _faults_told(module: nn.Module) -> Generator[None]:
+    """Faults that the module itself meets are told in one sentence, with the shape of what it was given."""
+    try:
+        yield
+    except (UserError, Failure):
+        raise
+    except Exception as fault:
+        given = _given_when(fault, module)
+        if given is None:
+            raise
+        shape, said = "x".join(map(str, given)), str(fault).partition("\n")[0]
+        name = type(fault).__name__
+        raise ModelError(f"the module cannot be run on an input of the shape {shape}: {name}: {said}") from fault
+
+
+def _given_when(fault: Exception, module: nn.Module) -> Sequence[int] | None:
+    """The shape of what the module had been called with when the fault arose in it; None where it arose elsewhere."""
+    calling = nn.Module.__call__.__code__
+    for frame, _ in traceback.walk_tb(fault.__traceback__):
+        if frame.f_code is calling and frame.f_locals.get("self") is module:
+            given = next(iter(frame.f_locals["args"]), None)
+            return given.shape if isinstance(given, Tensor) else None
+    return None
 
 
 @contextmanager
