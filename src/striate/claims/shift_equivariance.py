@@ -53,8 +53,8 @@ def study(setting: Setting) -> Outcome:
     return Outcome(
         verdict=decide(shift, turned, scaled),
         because=(
-            f"largest relative error of a convolution after a shift by 4 pixels, a multiple of its stride, {shift:.1g}; "
-            f"smallest after a turn by 90° {turned:.2f}, after growth by 1.5 {scaled:.2f} ({', '.join(seen)}; {DRAWS} "
+            "largest relative error of a convolution after a shift by 4 pixels, a multiple of its stride, "
+            f"{shift:.1g}; smallest after a turn by 90° {turned:.2f}, after growth by 1.5 {scaled:.2f} ({', '.join(seen)}; {DRAWS} "
             "draws)",
         ),
         headings=("layer", *(name for name, _, _ in MOTIONS)),
