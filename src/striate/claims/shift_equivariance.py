@@ -54,8 +54,8 @@ def study(setting: Setting) -> Outcome:
         verdict=decide(shift, turned, scaled),
         because=(
             "largest relative error of a convolution after a shift by 4 pixels, a multiple of its stride, "
-            f"{shift:.1g}; smallest after a turn by 90° {turned:.2f}, after growth by 1.5 {scaled:.2f} ({', '.join(seen)}; {DRAWS} "
-            "draws)",
+            f"{shift:.1g}; smallest after a turn by 90° {turned:.2f}, after growth by 1.5 {scaled:.2f} "
+            f"({', '.join(seen)}; {DRAWS} draws)",
         ),
         headings=("layer", *(name for name, _, _ in MOTIONS)),
         rows=[[name, *(f"{errors[motion][name]:.2g}" for motion, _, _ in MOTIONS)] for name in layers],
