@@ -24,7 +24,7 @@ from striate.train import Recipe, Run, checkpoint, evaluate, evaluate_regression
 from striate.train.events import Evaluated, Event, Finished, Saved, Started, Stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 DATA = squares()
 
@@ -119,6 +119,15 @@ def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(at: int, whole: Run,
     assert steady(done.path / "metrics.jsonl") == steady(whole.path / "metrics.jsonl")
 
 
+@pytest.fixture
+def _ctrl_c_heard() -> Iterator[None]:
+    """Python's own handler of Ctrl-C, which it does not set where it is begun in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_heard")
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(
     whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
