@@ -76,7 +76,8 @@ def atlas(
     """
     foreign = Foreign(module, net, weights, input, mean, std, classes)
     if model is not None and (Path(model).expanduser() / "atlas.json").is_file():
-        _again(Path(model).expanduser(), foreign, named=named or out or layers, json=json)
+        more = named or out or layers or which or others or (top, rule, stored) != (9, "deconvnet", "float32")
+        _again(Path(model).expanduser(), foreign, more=bool(more), json=json)
         return
     subject = Subject.named(model, foreign)
     loaded = subject.images(named, data_root, which)
@@ -146,11 +147,11 @@ def page_of(made: Atlas) -> Path:
         raise
 
 
-def _again(place: Path, foreign: Foreign, *, named: object, json: bool) -> None:
+def _again(place: Path, foreign: Foreign, *, more: bool, json: bool) -> None:
     """Writes the page of an atlas that is there. Raises UserError where more is said than that takes."""
     from striate.inside import Atlas
 
-    if foreign.said or named:
+    if foreign.said or more:
         raise UserError(f"{place} is an atlas, of which the page is written anew: leave out all options but --json")
     made = Atlas.open(place)
     page = page_of(made)
