@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from striate import pictures
 from striate.pictures.colors import ACCENT, ACCENT_ON_DARK, INK, PAPER
-from striate.pictures.words import LINE_HEIGHT, width, written
+from striate.pictures.words import LINE_HEIGHT, width, wrapped, written
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 
@@ -184,3 +185,15 @@ def test_color_bars_are_made_of_one_row() -> None:
     assert (bar == row).all()
     with pytest.raises(ValueError, match="one row"):
         pictures.color_bar(bar)
+
+
+@given(st.text("ab_./ -", max_size=60), st.integers(1, 20))
+def test_wrapped_lines_hold_everything_and_are_as_long_as_they_can_be(text: str, room: int) -> None:
+    lines = wrapped(text, room, measure=len)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(len(line) <= room for line in lines)
+    words = text.split()
+    if all(len(word) <= room for word in words):
+        assert " ".join(lines) == " ".join(words)
+        for line, after in itertools.pairwise(lines):
+            assert len(f"{line} {after.split()[0]}") > room

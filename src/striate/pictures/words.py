@@ -6,7 +6,8 @@ Characters it lacks (Chinese, emoji) come out as boxes; pages write such names a
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -54,6 +55,35 @@ def shortened(text: str, room: int, measure: Callable[[str], int] = width) -> st
         if measure(candidate) <= room:
             return candidate
     return "…"
+
+
+def wrapped(text: str, room: int, measure: Callable[[str], int] = width) -> list[str]:
+    """The whole text on lines no wider than `room`.
+
+    Lines end at spaces; within a word that is wider than a line, after one of `. _ - /`, and in a part without these
+    wherever the line is full.
+
+    Example:
+        >>> wrapped("conv1, relu1, features.denseblock4_norm1", 16, measure=len)
+        ['conv1, relu1,', 'features.', 'denseblock4_', 'norm1']
+    """
+    lines = [""]
+    for piece in _pieces(text, room, measure):
+        longer = lines[-1] + piece
+        if lines[-1] and measure(longer.rstrip()) > room:
+            lines.append(piece)
+        else:
+            lines[-1] = longer
+    return [line.rstrip() for line in lines]
+
+
+def _pieces(text: str, room: int, measure: Callable[[str], int]) -> Iterator[str]:
+    """What is kept together: words with the space after them, and of those that are too wide their parts."""
+    for word in text.split():
+        parts = [word] if measure(word) <= room else re.findall(r"[^._/-]*[._/-]|[^._/-]+", word)
+        for part in parts:
+            yield from [part] if measure(part) <= room else part
+        yield " "
 
 
 @cache

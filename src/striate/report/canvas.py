@@ -6,15 +6,16 @@ mean of whole blocks where it is larger than the cell.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, final
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from striate import pictures
 from striate.pictures.colors import INK, LINE, MUTED, PAPER, Color
-from striate.pictures.words import font, shortened
+from striate.pictures.words import font, shortened, wrapped
 
 DENSITY = 2
 """Pixels of the file per CSS pixel."""
@@ -63,24 +64,29 @@ class Canvas:
             right: whether x is where the line ends.
         """
         face = font(size * DENSITY, mono=mono)
-        said = (
-            words if room is None else shortened(words, int(room * DENSITY), lambda t: int(np.ceil(face.getlength(t))))
-        )
+        said = words if room is None else shortened(words, int(room * DENSITY), partial(_width, face))
         height = size * LEADING
         self._grow(y + height)
         place = (x * DENSITY, (y + height * 0.74) * DENSITY)
         ImageDraw.Draw(self._image).text(place, said, fill=color, font=face, anchor="rs" if right else "ls")
         return y + height
 
-    def paragraph(self, x: float, y: float, words: str, room: float, *, size: int = 12, color: Color = MUTED) -> float:
-        """Writes words on as many lines as they need; returns where the next line starts."""
-        face, line = font(size * DENSITY), ""
-        for word in words.split(" "):
-            longer = f"{line} {word}" if line else word
-            if line and face.getlength(longer) > room * DENSITY:
-                y, longer = self.text(x, y, line, size=size, color=color), word
-            line = longer
-        return self.text(x, y, line, size=size, color=color, room=room)
+    def paragraph(
+        self,
+        x: float,
+        y: float,
+        words: str,
+        room: float,
+        *,
+        size: int = 12,
+        color: Color = MUTED,
+        mono: bool = False,
+    ) -> float:
+        """Writes words on as many lines as they need, all of them; returns where the next line starts."""
+        face = font(size * DENSITY, mono=mono)
+        for line in wrapped(words, int(room * DENSITY), partial(_width, face)):
+            y = self.text(x, y, line, size=size, color=color, mono=mono)
+        return y
 
     def picture(self, x: float, y: float, picture: pictures.Picture, room: float) -> tuple[float, float]:
         """Lays a picture into the top left of a square cell; returns its width and height as it is seen."""
@@ -124,6 +130,10 @@ class Canvas:
             longer = Image.new("RGB", (self._image.width, max(needed, 2 * self._image.height)), PAPER)
             longer.paste(self._image, (0, 0))
             self._image = longer
+
+
+def _width(face: ImageFont.FreeTypeFont, words: str) -> int:
+    return int(np.ceil(face.getlength(words)))
 
 
 def cell_picture(picture: pictures.Picture, room: int) -> pictures.Picture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from striate.inside.receptive.fields import ReceptiveField
 from striate.inside.studies.filters import GUTTER, Filters
 from striate.pictures import Picture
 from striate.pictures import Scale as Over
-from striate.pictures.colors import MUTED
+from striate.pictures.colors import INK, MUTED
 from striate.report.canvas import DENSITY, Canvas, Scale
 from striate.report.numbers import count, number
 
@@ -24,6 +24,9 @@ MOST_PIXELS = 40_000_000
 """Of a sheet of filters; of more units the first are drawn."""
 
 PLATE, PLATES = 224, 5
+
+MOST_NAMES = 8
+"""Layers named under a plate one by one; of more the first and the last stand for all."""
 
 FRAME = 8
 """CSS pixels of a plate more than the image takes, for the line around a field that goes to the image's edge."""
@@ -55,9 +58,10 @@ def field_sheet(image: Picture, fields: Mapping[str, ReceptiveField]) -> Canvas:
     y = canvas.text(MARGIN, MARGIN - 8, "Receptive fields", size=20)
     said = "What the middle position of each layer looks at; hatched: the part in the padding."
     y = canvas.text(MARGIN, y + 2, said, color=MUTED) + 12
-    for place, (names, field) in enumerate(alike(fields)):
-        row, column = divmod(place, PLATES)
-        _field(canvas, image, names, field, (MARGIN + column * (PLATE + GAP), y + row * (PLATE + 64)))
+    plates = alike(fields)
+    for start in range(0, len(plates), PLATES):
+        row = enumerate(plates[start : start + PLATES])
+        y = GAP + max(_field(canvas, image, plate, (MARGIN + at * (PLATE + GAP), y)) for at, plate in row)
     return canvas
 
 
@@ -77,14 +81,22 @@ def middle(field: ReceptiveField) -> tuple[int, int]:
     return (len(field.rows) - 1) // 2, (len(field.columns) - 1) // 2
 
 
-def _field(canvas: Canvas, image: Picture, names: list[str], field: ReceptiveField, place: tuple[float, float]) -> None:
-    x, y = place
+def _field(
+    canvas: Canvas, image: Picture, plate: tuple[list[str], ReceptiveField], place: tuple[float, float]
+) -> float:
+    """A plate with its caption; returns where the caption ends."""
+    (names, field), (x, y) = plate, place
     box = field.box(middle(field), clipped=False)
     factor = max(1, PLATE // max(image.shape[:2]))
     canvas.picture(x, y, pictures.receptive_field(image, box, factor), PLATE + FRAME)
-    y = canvas.text(x, y + PLATE + FRAME, ", ".join(names), mono=True, room=PLATE)
+    y = canvas.paragraph(x, y + PLATE + FRAME, _named(names), PLATE, color=INK, mono=True)
     at, sides = ", ".join(map(str, middle(field))), f"{len(field.rows)}×{len(field.columns)}"
-    canvas.text(x, y, f"{field.size[0]}×{field.size[1]} at ({at}) of {sides}", color=MUTED, room=PLATE)
+    return canvas.paragraph(x, y, f"{field.size[0]}×{field.size[1]} at ({at}) of {sides}", PLATE)
+
+
+def _named(names: Sequence[str]) -> str:
+    """The layers of a plate, one after another, as the network calls them."""
+    return ", ".join(names) if len(names) <= MOST_NAMES else f"{count(len(names))} layers: {names[0]} to {names[-1]}"
 
 
 def _cell(found: Filters) -> int:
