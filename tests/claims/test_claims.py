@@ -13,9 +13,10 @@ import pytest
 from striate.claims import catalogue, dropout, pooling_kinds, relu_converges
 from striate.claims.claim import Claim, Setting
 from striate.claims.comparison import Comparison, Measured, judged
+from striate.claims.contrasts import Contrast, contrasts
 from striate.claims.learning import beyond
 from striate.claims.local_connections import areas, fully_connected
-from striate.claims.metrics import ACCURACY
+from striate.claims.metrics import ACCURACY, GAP
 from striate.claims.pooling_saves import without_pooling
 from striate.claims.shared_weights import convolutions, unshared
 from striate.claims.shift_equivariance import decide
@@ -182,6 +183,19 @@ def test_a_rule_can_be_met_and_can_be_refuted() -> None:
     noisy = [0.95, 0.89, 0.93, 0.90, 0.94]
     unclear = _comparison(dict(zip(kinds, (base, base, base, noisy), strict=True)))
     assert pooling_kinds.decide(unclear)[0] == "inconclusive"
+
+
+def test_dropout_on_few_images_is_set_beside_its_source() -> None:
+    def judged(*few: int) -> dict[str, Contrast]:
+        sizes = (*few, 3500)
+        gaps = {dropout.gap_at(size): [-0.02, -0.021, -0.019] for size in sizes}
+        rights = {dropout.right_at(size): [0.02, 0.021, 0.019] for size in sizes}
+        return contrasts(gaps, GAP) | contrasts(rights, ACCURACY)
+
+    word, said = dropout.decide(judged(100, 500), 3500)
+    assert word == "supported"
+    assert said[-1].endswith("where the source finds no gain (100 and 500): here better at 100 and better at 500")
+    assert not any("the source" in sentence for sentence in dropout.decide(judged(), 3500)[1])
 
 
 def test_a_relu_that_never_arrives_proves_nothing() -> None:

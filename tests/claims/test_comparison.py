@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 from striate.claims import compare, variant, vary
 from striate.claims.comparison import Comparison, Measured, judged
 from striate.claims.figures import table
-from striate.claims.metrics import metric
-from striate.claims.tuning import TUNING_SEEDS, Tuned
+from striate.claims.metrics import metric, steps_metric
+from striate.claims.trials import Trials
+from striate.claims.tuning import TUNING_SEEDS, Tuned, tuned
 from striate.claims.variants import Variant, replaced
 from striate.errors import NetworkError, RecipeError, UserError
 from striate.network import Network
@@ -93,6 +95,23 @@ def test_tuning_uses_its_own_seed_and_no_test_images(tmp_path: Path) -> None:
     assert {record["trial"]["recipe"]["seed"] for record in tuning} == set(TUNING_SEEDS)
     assert all(record["test"] is None for record in tuning)
     assert all(record["test"]["count"] == 150 for record in records if not record["trial"]["tuning"])
+
+
+def test_tuning_by_steps_ends_where_its_steps_are_known(tmp_path: Path) -> None:
+    import json
+
+    tune_by = steps_metric(0.4, "validation_error")
+    base = _base()
+    with Trials(stripes(), tmp_path) as trials:
+        (found,) = tuned([replace(base, recipe=base.recipe.changed(epochs=6))], trials, (1e-6, 0.01), tune_by)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "trials").iterdir()]
+    epochs = {
+        rate: [len(r["epochs"]) for r in records if r["trial"]["recipe"]["learning_rate"] == rate]
+        for rate in found.rates
+    }
+    assert epochs[1e-6] == [6, 6], "it never arrives"
+    assert max(epochs[0.01]) < 6
+    assert found.chosen == 0.01
 
 
 def test_text_is_replaced_as_whole_words() -> None:

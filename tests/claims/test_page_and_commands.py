@@ -97,13 +97,34 @@ def test_a_claim_is_repeated_with_seeds_not_yet_seen(
     out = tmp_path / "out"
     told: list[dict[str, Any]] = []
     for seed in ("0", "70"):
-        assert _striate([*words, "--out", str(out), "--seed", seed]) == 0
+        assert _striate([*words, "--out", str(out / seed), "--seed", seed]) == 0
         told += json.loads(capsys.readouterr().out)
     assert [result["seeds"] for result in told] == [[0, 1, 2], [70, 71, 72]]
     assert told[0]["numbers"] != told[1]["numbers"]
-    page = (out / "claims.html").read_text()
+    page = (out / "70" / "claims.html").read_text()
     assert "--seed 70" in page
     assert "n = 3 seeds from 70" in page
+
+
+def test_no_result_takes_anothers_place(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["claims", "run", "3", "--net", "conv 4 3x3, relu, dense 3", "--out", str(tmp_path)]
+    asked = [*words, "--data", str(saved), "--seed", "70"]
+    assert _striate(asked) == 0
+    first = (tmp_path / "shift-equivariance.json").read_bytes()
+    for others in (["--data", "digits", "--seed", "70"], ["--data", str(saved)]):
+        assert _striate([*words, *others]) == 2
+        assert "seeds from 70, which one on" in capsys.readouterr().err
+        assert (tmp_path / "shift-equivariance.json").read_bytes() == first
+    assert _striate(asked) == 0, "the same may be asked again"
+
+
+def test_the_full_scale_says_how_long_it_takes(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes: list[str] = []
+    for scale in ("quick", "full"):
+        assert _striate(["claims", "run", "13", "--scale", scale, "--data", f"{saved}/missing"]) == 2
+        notes.append(capsys.readouterr().err)
+    assert "core hours" not in notes[0]
+    assert "39 core hours" in notes[1]
 
 
 def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,4 +145,9 @@ def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.Captu
     results = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
     assert len(results) == 2  # of two questions, and the first, asked twice, has one
     assert told in results
+    assert _striate([*words, "--smallest", "90", "--json"]) == 0
+    (pair,) = json.loads(capsys.readouterr().out)["pairs"]
+    assert pair["verdict"]["word"] == "no difference larger than", "no accuracies are 90 points apart"
+    assert _striate([*words, "--smallest", "0"]) == 2
+    assert "must be points above 0, found 0" in capsys.readouterr().err
     assert _striate([*words, "--rates", "fast"]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +73,28 @@ def test_keys_follow_content() -> None:
         _trial(view=View(images=30)),
         _trial(tuning=True),
         _trial(curve=True),
+        _trial(curve=True, until=("training_error", 0.1)),
+        _trial(curve=True, until=("training_error", 0.2)),
         _trial(fingerprint="x"),
     ]
     assert len({_trial().key, *(other.key for other in others)}) == 1 + len(others)
+
+
+def test_it_ends_with_the_epoch_in_which_its_error_has_come_down() -> None:
+    data, recipe = stripes(), RECIPE.changed(epochs=8, schedule="constant")
+    whole = conduct(_trial(recipe=recipe, curve=True), data)
+    which, target = "validation_error", 0.4
+    assert whole["curve"][0][which] > target, "it is not there from the beginning"
+    ended = conduct(_trial(recipe=recipe, curve=True, until=(which, target)), data)
+    epochs = len(ended["epochs"])
+    assert 0 < epochs < 8
+    steps = epochs * math.ceil(len(data.train) / 30)
+    assert whole["epochs"][:epochs] == ended["epochs"]
+    assert [p for p in whole["curve"] if p["step"] <= steps] == ended["curve"]
+    assert not any(p[which] <= target for p in ended["curve"] if p["step"] <= steps - steps // epochs)
+    assert steps_to(ended, target, which) == steps_to(whole, target, which)
+    never = conduct(_trial(recipe=recipe, curve=True, until=(which, -1.0)), data)
+    assert never["epochs"] == whole["epochs"]
 
 
 def test_finished_trials_are_never_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,4 +106,5 @@ CLAIM = Claim(
     contradicted="one of the two is the other way round, or does not differ (by a factor of 2, and of 1.19)",
     published="mnist",
     study=study,
+    hours=0.3,
 )

@@ -18,6 +18,7 @@ from striate.claims import (
     pooling_saves,
     relu_converges,
     removal,
+    results,
     shared_weights,
     shift_equivariance,
     spatial_structure,
@@ -76,7 +77,7 @@ def run(
     name: str,
     data: DataSet,
     scale: Scale = "quick",
-    out: Path | str = "claims",
+    out: Path | str | None = None,
     *,
     network: str = "vanilla",
     workers: int = 1,
@@ -90,7 +91,7 @@ def run(
         name: the claim's name or number.
         data: labelled images.
         scale: `quick` is made for `digits` and a few minutes, `full` for the published setting.
-        out: the folder. Trainings are kept in it and never repeated.
+        out: the folder, by default `claims-DATA-SCALE`. Trainings are kept in it and never repeated.
         network: what the counted claims (1, 2, 7) and claim 3 look at.
         workers: processes, as `compare` takes it.
         seed: the first of the seeds of all trainings or draws; the others follow it.
@@ -103,11 +104,13 @@ def run(
         seconds, trainings: what it took now (trainings kept from before cost nothing).
 
     Raises:
-        UserError: there is no such claim, or the data does not suit it.
+        UserError: there is no such claim, the data does not suit it, or the folder holds its result on other data,
+            at another scale or from other seeds, which this one would replace.
         Failure: interrupted; finished trainings are kept.
     """
     found = find(name)
-    with Trials(data, Path(out), workers, watch) as trials:
+    folder = results.home(data, scale, seed) if out is None else Path(out)
+    with Trials(data, folder, workers, watch) as trials:
         return conducted(found, trials, scale, network=network, seed=seed, view=view)
 
 
@@ -130,11 +133,12 @@ def conducted(
     data = trials.data
     if not data.classes or len(data.shape) != 3:
         raise UserError(f"the claims need labelled images; {data.name} has none")
-    setting = Setting(data, scale, trials, network, view or View(), seed)
+    setting, path = Setting(data, scale, trials, network, view or View(), seed), trials.folder / f"{found.name}.json"
+    results.keep_others(path, data, scale, seed)
     outcome = _studied(found, setting)
     result = {
         "claim": found.as_json(),
-        "data": _described(data),
+        "data": results.described(data),
         "scale": scale,
         "network": None if found.learns else _text(setting),
         "source": dict(source) if source else None,
@@ -144,7 +148,7 @@ def conducted(
     }
     written: dict[str, Any] = finite(result)
     if trials.ranks.first:
-        files.write_json(trials.folder / f"{found.name}.json", written)
+        files.write_json(path, written)
     return written
 
 
@@ -166,14 +170,3 @@ def _text(setting: Setting) -> str:
         return str(setting.network)
     except NetworkError:
         return setting.net
-
-
-def _described(data: DataSet) -> dict[str, Any]:
-    images = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
-    return {
-        "name": data.name,
-        "fingerprint": data.fingerprint,
-        "shape": list(data.shape),
-        "classes": len(data.classes),
-        "images": images,
-    }

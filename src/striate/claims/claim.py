@@ -119,6 +119,8 @@ class Claim:
         published: the data of the full scale.
         study: applies the rule.
         learns: whether anything is trained, so that labels matter.
+        hours: of one core that the full scale takes on a processor with AVX-512, measured or added up from the time
+            of a step; 0: minutes.
     """
 
     number: int
@@ -133,6 +135,7 @@ class Claim:
     published: str
     study: Callable[[Setting], Outcome]
     learns: bool = True
+    hours: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The declaration."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
 from striate.errors import UserError
@@ -37,6 +37,7 @@ class Metric:
         curve: whether a learning curve must be measured for it.
         needs_test: whether the test split must be there.
         bound: whether the value of a trial is only a lower bound, as for an error that was never reached.
+        until: the error of the curve, and its value, after which a training adds nothing to this metric; or None.
     """
 
     name: str
@@ -47,6 +48,25 @@ class Metric:
     curve: bool = False
     needs_test: bool = True
     bound: Callable[[Record], bool] = lambda _: False
+    until: tuple[str, float] | None = None
+
+    def mattering(self, smallest: float) -> Metric:
+        """The metric with another smallest difference that matters, as a reader says it: points, a factor, a number.
+
+        Raises:
+            UserError: it is not above 0; a factor of steps not above 1.
+
+        Example:
+            >>> ACCURACY.mattering(2).smallest, steps_metric().mattering(2).smallest
+            (0.02, 1.0)
+        """
+        least, what = {"steps": (1, "a factor"), "share": (0, "points"), "number": (0, "a number")}[self.unit]
+        if not (math.isfinite(smallest) and smallest > least):
+            raise UserError(
+                f"the smallest difference in {self.name} that matters must be {what} above {least}, found {smallest:g}"
+            )
+        own = math.log2(smallest) if self.unit == "steps" else smallest * (POINT if self.unit == "share" else 1)
+        return replace(self, smallest=own)
 
     def shown(self, value: float) -> float:
         """A value of `of` in the unit a reader expects: steps instead of their logarithm."""
@@ -95,6 +115,7 @@ def steps_metric(target: float = TARGET, which: str = "training_error") -> Metri
         curve=True,
         needs_test=False,
         bound=lambda record: not reached(record, target, which),
+        until=(which, target),
     )
 
 

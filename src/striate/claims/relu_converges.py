@@ -75,4 +75,5 @@ CLAIM = Claim(
     contradicted="one of them takes fewer, or differs from ReLU by less than a factor of 1.19",
     published="cifar10",
     study=study,
+    hours=6,
 )

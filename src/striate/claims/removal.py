@@ -84,4 +84,5 @@ CLAIM = Claim(
     "more than half of it, beyond chance",
     published="cifar10",
     study=study,
+    hours=39,
 )

@@ -91,4 +91,5 @@ CLAIM = Claim(
     "ANN, or costs the ANN accuracy too",
     published="mnist",
     study=study,
+    hours=1.6,
 )

@@ -62,6 +62,8 @@ class Trial:
         tuning: whether it only helps to choose a learning rate: the test split is then taken away beforehand.
         curve: whether the errors on training and validation images are measured as it goes.
         probes: what else is looked at, names of `probes`.
+        until: an error of the curve and a value: the training ends with the epoch in which it came down to it, as
+            whoever asks wants nothing else; None: it takes all its steps.
     """
 
     network: str
@@ -71,6 +73,7 @@ class Trial:
     tuning: bool = False
     curve: bool = False
     probes: tuple[str, ...] = ()
+    until: tuple[str, float] | None = None
 
     @classmethod
     def of(
@@ -82,10 +85,11 @@ class Trial:
         curve: bool,
         tuning: bool = False,
         probes: tuple[str, ...] = (),
+        until: tuple[str, float] | None = None,
     ) -> Trial:
         """The training of a variant on these data with this seed."""
         recipe = one.recipe.changed(seed=seed)
-        return cls(str(one.network), recipe, data.fingerprint, one.view, tuning=tuning, curve=curve, probes=probes)
+        return cls(str(one.network), recipe, data.fingerprint, one.view, tuning, curve, probes, until)
 
     @property
     def key(self) -> str:
@@ -94,7 +98,8 @@ class Trial:
         return hashlib.sha256(said.encode()).hexdigest()[:24]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything that decides it."""
+        """Everything that decides it; `until` where it is given, so that what it does not touch keeps its key."""
+        ending = {"until": list(self.until)} if self.until else {}
         return {
             "version": VERSION,
             "network": self.network,
@@ -104,6 +109,7 @@ class Trial:
             "tuning": self.tuning,
             "curve": self.curve,
             "probes": list(self.probes),
+            **ending,
         }
 
 
@@ -170,7 +176,7 @@ class _Watch:
                 self._look(count)
             if count % self.bench.steps == 0:
                 diverged = not self._close_epoch()
-            if diverged:
+            if diverged or (count % self.bench.steps == 0 and self._come_down()):
                 break
         return self._found(diverged=diverged)
 
@@ -190,6 +196,13 @@ class _Watch:
             self.curve.append({"step": count} | errors)
         if "path" in self.trial.probes and count:
             self.path.append((count, _weights(self.bench)))
+
+    def _come_down(self) -> bool:
+        """Whether the error that ends the training has come down to its value."""
+        if self.trial.until is None:
+            return False
+        which, target = self.trial.until
+        return any(point[which] <= target for point in self.curve)
 
     def _score(self, split: Split) -> tuple[float, float | None]:
         bench = self.bench

@@ -49,7 +49,7 @@ def tuned(variants: Sequence[Variant], trials: Trials, rates: Sequence[float] | 
     """
     grids = [_grid(one.recipe.learning_rate, rates) for one in variants]
     asked = [
-        Trial.of(at_rate(one, rate), trials.data, seed, curve=tune_by.curve, tuning=True)
+        Trial.of(at_rate(one, rate), trials.data, seed, curve=tune_by.curve, tuning=True, until=tune_by.until)
         for one, grid in zip(variants, grids, strict=True)
         for rate in grid
         if len(grid) > 1

@@ -86,31 +86,42 @@ def run(
     Trainings are kept: an interrupted run goes on with the same command, and none is ever repeated. Several hosts that
     see one folder share them: torchrun ... -m striate claims run ...; results are the same.
     """
-    from striate.claims import catalogue
+    from striate.claims import catalogue, results
     from striate.claims.trials import Trials, cores
     from striate.report.claims import claims_page
 
     began = time.perf_counter()
     chosen = catalogue.CLAIMS if name == "all" else (catalogue.find(name),)
-    results: list[dict[str, Any]] = []
+    if scale == "full":
+        _warn_of(sum(one.hours for one in chosen), workers or cores())
+    told: list[dict[str, Any]] = []
     folders: list[Path] = []
     with together() as ranks:
         for source, group in _by_data(chosen, named, scale).items():
             asked = _sized(Source(source, size(image_size), None, fit, data_root), scale)
             loaded = asked.load()
-            folder = out or Path(f"claims-{_word(loaded.name)}-{scale}" + (f"-seed-{seed}" if seed else ""))
+            folder = out or results.home(loaded, scale, seed)
             with Trials(loaded, folder, workers or cores(), ranks=ranks) as trials:
-                results += _conduct(group, trials, asked, scale, net, seed, quiet=json)
+                told += _conduct(group, trials, asked, scale, net, seed, quiet=json)
             folders += [folder] if folder not in folders else []
     if not ranks.first:
         return
     pages = [claims_page(folder, [one.name for one in catalogue.CLAIMS]) for folder in folders]
     if json:
-        console.show_json(results)
+        console.show_json(told)
         return
     console.show(f"{seconds(time.perf_counter() - began)} in all")
     for page in pages:
         console.show(f"page: {page.resolve().as_uri()}")
+
+
+def _warn_of(hours: float, workers: int) -> None:
+    """Says what the full scale will take, where that is long."""
+    if hours >= 1:
+        console.note(
+            f"the published setting takes about {hours:g} core hours on a CPU with AVX-512, so {hours / workers:.1f} "
+            f"hours of {workers} at once; trainings are kept: after Ctrl-C the same command goes on"
+        )
 
 
 def _by_data(chosen: Sequence[Claim], named: str | None, scale: str) -> dict[str, list[Claim]]:
@@ -163,7 +174,3 @@ def _print(result: dict[str, Any]) -> None:
     console.show(f"   {SYMBOLS[word]} {word}  ({took}{seeds})")
     for sentence in result["because"]:
         console.show(f"   {sentence}")
-
-
-def _word(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(text).name)[:40] or "data"

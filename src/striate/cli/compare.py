@@ -40,6 +40,14 @@ def compare(
     metric: Annotated[
         str, typer.Option("--metric", help="accuracy, error, gap (train minus test), steps-N (to N% training error).")
     ] = "accuracy",
+    smallest: Annotated[
+        float | None,
+        typer.Option(
+            "--smallest",
+            metavar="NUMBER",
+            help="The smallest difference that matters: points; of steps a factor. Default: 0.5; 1.19.",
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None, typer.Option("--recipe", metavar="FILE.toml", help="How to train the networks.")
     ] = None,
@@ -72,8 +80,11 @@ def compare(
     Examples: striate compare vanilla lenet5 | striate compare vanilla --vary relu=tanh --metric steps-25 --seeds 8
     """
     from striate import claims
+    from striate.claims.metrics import metric as named_metric
     from striate.claims.trials import cores
 
+    measured = named_metric(metric)
+    measured = measured if smallest is None else measured.mattering(smallest)
     began = time.perf_counter()
     with together() as ranks, Bar() as bar:
         loaded = Source(named, size(image_size), None, fit, data_root).load()
@@ -82,7 +93,7 @@ def compare(
             chosen,
             loaded,
             seeds=range(seed, seed + seeds),
-            metric=metric,
+            metric=measured,
             rates=_rates(rates),
             out=out or Path("comparisons"),
             workers=workers or cores(),

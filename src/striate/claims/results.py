@@ -1,0 +1,67 @@
+"""Where results lie: one file for each claim, in a folder for one data set, scale and first seed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate.errors import UserError
+
+if TYPE_CHECKING:
+    from striate.data import DataSet
+
+
+def home(data: DataSet, scale: str, seed: int = 0) -> Path:
+    """The folder of results where none is named: `claims-DATA-SCALE`, with `-seed-N` where the first seed is not 0.
+
+    Example:
+        >>> from striate import data
+        >>> home(data.load("digits"), "quick", seed=5).name
+        'claims-digits-quick-seed-5'
+    """
+    word = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(data.name).name)[:40] or "data"
+    return Path(f"claims-{word}-{scale}" + (f"-seed-{seed}" if seed else ""))
+
+
+def described(data: DataSet) -> dict[str, Any]:
+    """What a result says of its data: name, fingerprint, shape, number of classes, images per split."""
+    images = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "shape": list(data.shape),
+        "classes": len(data.classes),
+        "images": images,
+    }
+
+
+def keep_others(path: Path, data: DataSet, scale: str, seed: int) -> None:
+    """Makes sure that a claim's new result takes no other's place: one of other images, another scale, other seeds.
+
+    Arguments:
+        path: where the new result will be written.
+
+    Raises:
+        UserError: there is such a result.
+    """
+    held = _held(path)
+    if held is None:
+        return
+    seeds = held.get("seeds") or [seed]
+    mine, there = (data.fingerprint, scale, seed), (held["data"]["fingerprint"], held["scale"], seeds[0])
+    if mine != there:
+        raise UserError(
+            f"{path} holds the result on {held['data']['name']}, {held['scale']} scale, seeds from {seeds[0]}, which "
+            f"one on {data.name}, {scale} scale, seeds from {seed} would replace: name another folder"
+        )
+
+
+def _held(path: Path) -> dict[str, Any] | None:
+    """The result that lies there; None where there is none, or none that can be read."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    sound = isinstance(held, dict) and "scale" in held and "fingerprint" in held.get("data", {})
+    return held if sound else None
