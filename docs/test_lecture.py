@@ -20,7 +20,7 @@ from PIL import Image
 from striate import Network, data, inside
 from striate.claims.shared_weights import unshared
 from striate.cli import main
-from striate.layers.activation import Sigmoid, Tanh
+from striate.layers.sigmoids import Sigmoid, Tanh
 from striate.report.canvas import DENSITY
 from striate.report.numbers import count
 

@@ -13,7 +13,9 @@ from torch import nn
 
 from lecture.studies import Study, regression
 from striate import Network, pictures
-from striate.layers.activation import Activation, Relu, Sigmoid, Tanh
+from striate.layers.activation import Activation
+from striate.layers.rectifiers import Relu
+from striate.layers.sigmoids import Sigmoid, Tanh
 from striate.pictures.colors import MUTED
 from striate.report.canvas import Canvas
 from striate.report.plots import STYLE, Curve, Plot, curves

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from striate.layers import Layer, Shape
-from striate.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.concat import Concat
 from striate.layers.conv import Conv
@@ -17,7 +16,11 @@ from striate.layers.flatten import Flatten
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.lrn import Lrn
 from striate.layers.pool import AvgPool, MaxPool, Pool
+from striate.layers.rectifiers import Elu, LeakyRelu, Relu, Relu6
 from striate.layers.residual import Residual
+from striate.layers.selfgated import Gelu, HardSwish, Silu
+from striate.layers.sigmoids import HardSigmoid, Sigmoid, Tanh
+from striate.layers.softmax import Softmax
 
 
 class Case(NamedTuple):
@@ -131,15 +134,20 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "conv": convolutions(),
     "dense": of(st.builds(Dense, st.integers(1, 5), st.booleans()), ANY),
     "dropout": of(st.builds(Dropout, real(0, 0.95)), ANY),
+    "elu": of(st.builds(Elu, real(0, 3)), ANY),
     "flatten": of(st.just(Flatten()), ANY),
     "gelu": of(st.just(Gelu()), ANY),
     "globalavgpool": of(st.just(GlobalAvgPool()), MAPS),
+    "hardsigmoid": of(st.just(HardSigmoid()), ANY),
+    "hardswish": of(st.just(HardSwish()), ANY),
     "leakyrelu": of(st.builds(LeakyRelu, real(0, 1)), ANY),
     "lrn": of(st.builds(Lrn, st.integers(1, 7), real(0, 2), real(0, 2), real(0.1, 3)), MAPS),
     "maxpool": pools(MaxPool),
     "relu": of(st.just(Relu()), ANY),
+    "relu6": of(st.just(Relu6()), ANY),
     "residual": residuals() | residuals_of_vectors(),
     "sigmoid": of(st.just(Sigmoid()), ANY),
+    "silu": of(st.just(Silu()), ANY),
     "softmax": of(st.just(Softmax()), ANY),
     "tanh": of(st.just(Tanh()), ANY),
 }

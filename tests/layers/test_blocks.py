@@ -15,7 +15,6 @@ from torch import fx
 
 from striate.errors import ShapeError
 from striate.layers import Block, Field, Layer, Shape, sequence
-from striate.layers.activation import Relu
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.concat import Concat
 from striate.layers.conv import Conv
@@ -23,6 +22,7 @@ from striate.layers.dense import Dense
 from striate.layers.flatten import Flatten
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.pool import MaxPool
+from striate.layers.rectifiers import Relu
 from striate.layers.residual import Residual
 
 if TYPE_CHECKING:

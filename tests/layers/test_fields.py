@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from striate.errors import ShapeError
 from striate.layers import Field, Layer, Shape, Window, sequence
-from striate.layers.activation import Relu, Softmax
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.concat import Concat
 from striate.layers.conv import Conv
@@ -23,7 +22,9 @@ from striate.layers.flatten import Flatten
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.lrn import Lrn
 from striate.layers.pool import AvgPool, MaxPool
+from striate.layers.rectifiers import Relu
 from striate.layers.residual import Residual
+from striate.layers.softmax import Softmax
 
 from .oracle import drawn
 from .strategies import CASES, Case, fits

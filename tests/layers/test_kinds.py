@@ -37,11 +37,15 @@ def draw(data: st.DataObject, word: str) -> Case:
     return data.draw(CASES[word].filter(fits), label=word)
 
 
-def assert_equal(found: Parameters, wanted: Parameters) -> None:
+COARSER = {"hardsigmoid": 1e-7}
+"""Where torch itself is not exact to 1e-9: its slope of hardsigmoid is 1/6 in single precision, even of doubles."""
+
+
+def assert_equal(found: Parameters, wanted: Parameters, relative: float = 1e-9) -> None:
     """Equal to 1e-9, relatively; what is 0 but for rounding is compared absolutely, to 1e-12."""
     assert found.keys() == wanted.keys()
     for name, values in wanted.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(found[name], values, rtol=relative, atol=1e-12, err_msg=name)
 
 
 def test_every_kind_has_a_strategy_and_no_strategy_lacks_its_kind() -> None:
@@ -60,7 +64,8 @@ def test_module_computes_what_the_equation_says(
     y = sequence.forward([layer], peer.x, peer.theta, training=training)[-1]
     dx, gradients = sequence.backward([layer], peer.x, peer.dy, peer.theta, training=training)
     assert y.shape[1:] == layer.output(shape)
-    assert_equal({"y": y, "dx": dx}, {"y": peer.y, "dx": peer.dx})
+    assert_equal({"y": y}, {"y": peer.y})
+    assert_equal({"dx": dx}, {"dx": peer.dx}, COARSER.get(word, 1e-9))
     assert_equal(gradients, peer.gradients)
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from striate.errors import ShapeError
 from striate.layers import Layer, Shape, sequence
-from striate.layers.activation import Gelu, LeakyRelu, Sigmoid, Softmax, Tanh
+from striate.layers.activation import Activation
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
@@ -21,6 +22,10 @@ from striate.layers.dropout import Dropout
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.lrn import Lrn
 from striate.layers.pool import AvgPool, MaxPool
+from striate.layers.rectifiers import Elu, LeakyRelu, Relu6
+from striate.layers.selfgated import Gelu, HardSwish, Silu
+from striate.layers.sigmoids import HardSigmoid, Sigmoid, Tanh
+from striate.layers.softmax import Softmax
 
 from . import oracle
 
@@ -41,6 +46,31 @@ def test_sigmoid_tanh_and_softmax_never_overflow() -> None:
 
 def test_gelu_is_x_times_the_normal_distribution() -> None:
     np.testing.assert_allclose(Gelu().f(X), X * scipy.stats.norm.cdf(X), rtol=1e-12, atol=0)
+
+
+def test_silu_is_x_times_the_sigmoid_and_elu_ends_at_minus_alpha() -> None:
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        np.testing.assert_allclose(Silu().f(X), X * scipy.special.expit(X), rtol=1e-14, atol=0)
+        np.testing.assert_allclose(Elu(2.0).f(X), np.where(X > 0, X, 2 * scipy.special.expm1(X)), rtol=1e-14, atol=0)
+        assert Elu(0.25).f(np.array([-1000.0])).tolist() == [-0.25]
+
+
+@pytest.mark.parametrize("layer", [LeakyRelu(), Relu6(), Elu(2.0), HardSigmoid(), HardSwish(), Silu()], ids=str)
+def test_activations_and_their_slopes_are_torchs_everywhere(layer: Activation) -> None:
+    """Beyond all bends, and in them: -3, 0, 3 and 6 are among the numbers."""
+    x = torch.tensor(X, requires_grad=True)
+    y = layer.module((len(X),))(x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    np.testing.assert_allclose(layer.f(X), y.detach().numpy(), rtol=1e-12, atol=0)
+    # torch's slope of hardsigmoid is 1/6 in single precision, even of doubles.
+    exact = 1e-7 if isinstance(layer, HardSigmoid) else 1e-9
+    np.testing.assert_allclose(layer.derivative(X), slope.numpy(), rtol=exact, atol=1e-300)
+
+
+@pytest.mark.parametrize("layer", [Relu6(), Elu(0.5), HardSigmoid(), HardSwish(), Silu()], ids=str)
+@pytest.mark.parametrize("x", [-1000.0, -4.0, -3.0, -0.5, 0.0, 2.0, 3.0, 5.0, 6.0, 7.0])
+def test_steps_of_activations_beyond_their_bends(layer: Activation, x: float) -> None:
+    assert layer.terms(np.array([[x]]), {}, (0,)).value == layer.f(np.array(x))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -90,6 +120,8 @@ def test_maximum_of_negative_numbers_ignores_padding() -> None:
         (Lrn(5, k=2), "lrn 5 k=2"),
         (LeakyRelu(0.2), "leakyrelu slope=0.2"),
         (Sigmoid(), "sigmoid"),
+        (Elu(), "elu"),
+        (Elu(0.5), "elu alpha=0.5"),
     ],
 )
 def test_text_form(layer: Layer, text: str) -> None:
@@ -115,6 +147,7 @@ def test_text_form(layer: Layer, text: str) -> None:
         (lambda: Lrn(5, k=0), ["k of lrn", "above 0"]),
         (lambda: Lrn(5, alpha=float("nan")), ["alpha of lrn"]),
         (lambda: LeakyRelu(-1), ["slope of leakyrelu"]),
+        (lambda: Elu(-1), ["alpha of elu"]),
     ],
 )
 def test_bounds(make: Callable[[], Layer], words: list[str]) -> None:

@@ -18,8 +18,8 @@ from striate.inside.explaining.origins import Origin, made, unknown
 from striate.inside.explaining.steps import Padding, Reached, Translated, made_by, one_image
 from striate.inside.explaining.translation import is_translated, translated, translated_module
 from striate.inside.projections.spellings import rectified_by, spelling
-from striate.layers.activation import Relu
 from striate.layers.dropout import Dropout
+from striate.layers.rectifiers import Relu
 
 Finish = Callable[[Sequence[Tensor]], Sequence[Origin | None]]
 """What to make of a call's results, decided before the call can overwrite what it is given."""

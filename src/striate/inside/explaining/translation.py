@@ -18,7 +18,6 @@ from torch.nn import functional as F  # noqa: N812
 from striate.inside.explaining import pools
 from striate.inside.explaining.arguments import Given, Untranslatable, held, pair, require
 from striate.inside.explaining.steps import Translated
-from striate.layers.activation import Gelu, LeakyRelu, Sigmoid, Softmax, Tanh
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
@@ -28,6 +27,10 @@ from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.layer import Layer, Shape
 from striate.layers.lrn import Lrn
 from striate.layers.pool import AvgPool, MaxPool
+from striate.layers.rectifiers import LeakyRelu
+from striate.layers.selfgated import Gelu
+from striate.layers.sigmoids import Sigmoid, Tanh
+from striate.layers.softmax import Softmax
 
 
 @final

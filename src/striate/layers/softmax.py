@@ -1,0 +1,78 @@
+"""Softmax: numbers become shares of 1, those of classes above all.
+
+    y_c = e^x_c / Σ_d e^x_d     over channels or features c, d
+
+Goodfellow et al. 2016, Deep Learning, eq. 6.29. Letters as in `layer.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, final
+
+import numpy as np
+
+from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.terms import Formula, Source, Step, Summed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from striate.layers.terms import Spot
+
+
+@final
+@dataclass(frozen=True)
+class Softmax(Layer):
+    """`softmax`: positive numbers that add up to 1, over the features of a vector, over the channels of maps.
+
+    Example:
+        >>> Softmax().forward(np.array([[1000.0, 1000.0]]), {})
+        array([[0.5, 0.5]])
+    """
+
+    word: ClassVar[str] = "softmax"
+    label: ClassVar[str] = "softmax"
+
+    def output(self, input: Shape) -> Shape:
+        return input
+
+    def module(self, input: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Softmax(dim=1)
+
+    def forward(self, x: Array, theta: Mapping[str, Array], *, training: bool = False) -> Array:
+        # The same with a constant taken from every x; with their maximum, no power overflows.
+        powers = np.exp(x - x.max(1, keepdims=True))
+        return powers / powers.sum(1, keepdims=True)
+
+    def backward(
+        self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
+    ) -> tuple[Array, Parameters]:
+        """∂y_c/∂x_d = y_c · (δ_cd − y_d)."""
+        y = self.forward(x, theta)
+        return y * (dy - (dy * y).sum(1, keepdims=True)), {}
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        c, *position = at
+        beside = x[(image, slice(None), *position)]
+        m = float(beside.max())
+        places = np.array([(d, *position) for d in range(len(beside))])
+        summed = Summed("e^(x_d − m)", beside, np.exp(beside - m), places)
+        y = float(summed.added[c]) / summed.total
+        pairs = zip(places, beside, summed.added, strict=True)
+        shares = [Source(tuple(place.tolist()), float(value), float(power)) for place, value, power in pairs]
+        others = sorted((share for share in shares if share.at != at), key=lambda share: -share.adds)
+        return Formula(
+            "y_c = e^x_c / Σ_d e^x_d",
+            {"x": float(beside[c]), "m": m},
+            (Step("y", "e^(x − m) / Σ", y),),
+            (shares[c], *others),
+            summed,
+            remark="m is the largest x_d; taken from every x it changes no quotient, and no power overflows.",
+        )
