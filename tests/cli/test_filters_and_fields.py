@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.answers import OWN_MODEL, parsed, pixels
+from tests.cli.answers import OWN_MODEL, parsed, pixels, refused
 from tests.cli.conftest import Command
 
 from striate.model import Model
@@ -43,6 +43,10 @@ def test_fields_are_drawn_on_an_image(striate: Command, digits_run: Path, here: 
 
 
 def test_fields_take_all_that_an_atlas_takes_of_a_module(striate: Command, here: Path) -> None:
-    del here
+    (here / "names.txt").write_text("agave\nrose\ntulip\n")
     plain = parsed(striate("fields", *OWN_MODEL, "--json"))
-    assert parsed(striate("fields", *OWN_MODEL, "--mean", ".5,.4,.3", "--std", ".2,.2,.2", "--json")) == plain
+    more = ("--mean", ".5,.4,.3", "--std", ".2,.2,.2", "--classes", "names.txt")
+    assert parsed(striate("fields", *OWN_MODEL, *more, "--json")) == plain
+    assert parsed(striate("filters", *OWN_MODEL, *more, "--json"))["units"]
+    (here / "names.txt").write_text("agave\nrose\n")
+    refused(striate("fields", *OWN_MODEL, *more), "2 names of classes", "gives 3")

@@ -12,6 +12,7 @@ from striate.cli.foreign import Foreign, shape
 from striate.cli.options import (
     DataOption,
     DataRoot,
+    ForeignClasses,
     ForeignInput,
     ForeignMean,
     ForeignModule,
@@ -49,18 +50,20 @@ def fields(
     weights: ForeignWeights = None,
     mean: ForeignMean = None,
     std: ForeignStd = None,
+    classes: ForeignClasses = None,
     json: JsonOption = False,
 ) -> None:
     """Show the receptive field of every layer: size, stride and start in image pixels, exactly.
 
-    Weights, mean and std play no part; where an operation cannot be followed, the fields are measured by disturbing the
-    image.
+    Weights, mean, std and classes play no part. Fields are measured by disturbing the image where
+    an operation cannot be followed.
 
     Examples: striate fields vgg16 | striate fields runs/demo-1 --image test:17 --out fields.png
     """
     from striate.inside import receptive_fields
 
-    subject = _subject(model, Foreign(module=module, weights=weights, input=input, mean=mean, std=std))
+    foreign = Foreign(module=module, weights=weights, input=input, mean=mean, std=std, classes=classes)
+    subject = _subject(model, foreign)
     if subject is None:
         assert model is not None
         network = _network(model, input)
