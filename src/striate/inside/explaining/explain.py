@@ -81,7 +81,8 @@ def explain(
     """
     if depth != "input" and depth < 0:
         raise ModelError(f"depth must be 0 or more layers, or 'input', found {depth}")
-    shown = _one(torch.as_tensor(image))
+    # Copied, since an array may be one that torch cannot take as it is: read-only, of negative strides.
+    shown = _one(image if isinstance(image, Tensor) else torch.from_numpy(np.array(image)))
     module, images = _opened(subject, shown)
     if not re.fullmatch(rf"{CONVOLUTIONS}@[1-9][0-9]{{0,8}}", layer):
         named_layer(module, layer)
