@@ -15,6 +15,7 @@ from striate.layers.dropout import Dropout
 from striate.layers.flatten import Flatten
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.lrn import Lrn
+from striate.layers.normalization import GroupNorm, LayerNorm
 from striate.layers.pool import AvgPool, MaxPool, Pool
 from striate.layers.rectifiers import Elu, LeakyRelu, Relu, Relu6
 from striate.layers.residual import Residual
@@ -127,6 +128,17 @@ def concatenations_to_vectors() -> st.SearchStrategy[Case]:
     return of(st.just(Concat(((GlobalAvgPool(),), (Flatten(), Dense(2)), (Dense(3),)))), MAPS)
 
 
+@st.composite
+def group_norms(draw: st.DrawFn) -> Case:
+    groups = draw(st.integers(1, 3))
+    channels = groups * draw(st.integers(1, 3))
+    sides_or_none: tuple[int, ...] = draw(sides(1, 4) | st.just(()))
+    return Case(GroupNorm(groups, draw(EPS)), (channels, *sides_or_none))
+
+
+EPS = real(1e-3, 1)
+"""Of numbers that are normalized in twos, a smaller ε leaves of the gradient no more than rounding."""
+
 CASES: dict[str, st.SearchStrategy[Case]] = {
     "avgpool": pools(AvgPool),
     "batchnorm": of(st.builds(BatchNorm, real(1e-6, 0.1), real(0, 1)), ANY),
@@ -138,8 +150,10 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "flatten": of(st.just(Flatten()), ANY),
     "gelu": of(st.just(Gelu()), ANY),
     "globalavgpool": of(st.just(GlobalAvgPool()), MAPS),
+    "groupnorm": group_norms(),
     "hardsigmoid": of(st.just(HardSigmoid()), ANY),
     "hardswish": of(st.just(HardSwish()), ANY),
+    "layernorm": of(st.builds(LayerNorm, EPS), ANY),
     "leakyrelu": of(st.builds(LeakyRelu, real(0, 1)), ANY),
     "lrn": of(st.builds(Lrn, st.integers(1, 7), real(0, 2), real(0, 2), real(0.1, 3)), MAPS),
     "maxpool": pools(MaxPool),

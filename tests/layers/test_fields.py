@@ -21,6 +21,7 @@ from striate.layers.dense import Dense
 from striate.layers.flatten import Flatten
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.lrn import Lrn
+from striate.layers.normalization import GroupNorm, LayerNorm
 from striate.layers.pool import AvgPool, MaxPool
 from striate.layers.rectifiers import Relu
 from striate.layers.residual import Residual
@@ -104,8 +105,11 @@ LAYERS: list[Layer] = [
     Relu(),
     BatchNorm(),
     Lrn(3),
+    LayerNorm(),
+    GroupNorm(1),
     Softmax(),
     Residual((Conv(2, (3, 3), pad="same"), Conv(2, (3, 3), dilation=(2, 2), pad=(2, 2)))),
+    Residual((Conv(2, (3, 3), pad="same"), GroupNorm(2))),
     Residual((Conv(3, (3, 3), (2, 2), pad=(1, 1)),)),
     Concat(((), (Conv(1, (5, 1), pad=(2, 0)),), (MaxPool((3, 3), (1, 1), (1, 1)),))),
     Concat(((Conv(1, (3, 3), (2, 2), (1, 1)),), (MaxPool((2, 2), ceil=True),))),

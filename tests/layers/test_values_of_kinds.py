@@ -21,6 +21,7 @@ from striate.layers.dense import Dense
 from striate.layers.dropout import Dropout
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.lrn import Lrn
+from striate.layers.normalization import GroupNorm, LayerNorm
 from striate.layers.pool import AvgPool, MaxPool
 from striate.layers.rectifiers import Elu, LeakyRelu, Relu6
 from striate.layers.selfgated import Gelu, HardSwish, Silu
@@ -101,6 +102,32 @@ def test_mean_counts_only_pixels_that_exist() -> None:
     assert np.all(AvgPool((3, 3), (2, 2), (1, 1), ceil=True).forward(x, {}) == 1)
 
 
+def test_as_many_groups_as_channels_are_an_instance_norm() -> None:
+    x = np.random.default_rng(4).normal(size=(2, 6, 3, 5))
+    plain = {"weight": np.ones(6), "bias": np.zeros(6)}
+    expected = torch.nn.functional.instance_norm(torch.tensor(x))
+    np.testing.assert_allclose(GroupNorm(6).forward(x, plain), expected.numpy(), rtol=1e-10)
+
+
+def test_one_group_is_a_layer_norm_over_the_whole_image() -> None:
+    x = np.random.default_rng(5).normal(size=(2, 6, 3, 5))
+    plain = {"weight": np.ones(6), "bias": np.zeros(6)}
+    expected = torch.nn.functional.layer_norm(torch.tensor(x), (6, 3, 5))
+    np.testing.assert_allclose(GroupNorm(1).forward(x, plain), expected.numpy(), rtol=1e-10)
+
+
+def test_terms_of_a_norm_say_what_is_normalized_together() -> None:
+    x = np.arange(48.0).reshape(1, 4, 3, 4)
+    plain = {"weight": np.ones(4), "bias": np.zeros(4)}
+    over_group = GroupNorm(2).terms(x, plain, (2, 1, 1))
+    assert over_group.remark == "μ is the mean of the n numbers x_d: units 2 to 3, at all positions."
+    assert (over_group.known["n"], over_group.known["μ"]) == (24, 35.5)
+    assert [source.at for source in over_group.sources[:3]] == [(2, 1, 1), (2, 0, 0), (3, 2, 3)]
+    over_channels = LayerNorm().terms(x, plain, (2, 1, 1))
+    assert over_channels.remark == "μ is the mean of the n numbers x_d: the 4 channels at this position."
+    assert {source.at for source in over_channels.sources} == {(c, 1, 1) for c in range(4)}
+
+
 def test_maximum_of_negative_numbers_ignores_padding() -> None:
     x = -np.ones((1, 1, 4, 4))
     assert np.all(MaxPool((3, 3), (2, 2), (1, 1)).forward(x, {}) == -1)
@@ -118,6 +145,9 @@ def test_maximum_of_negative_numbers_ignores_padding() -> None:
         (Dropout(0.5), "dropout 0.5"),
         (BatchNorm(eps=0.001), "batchnorm eps=0.001"),
         (Lrn(5, k=2), "lrn 5 k=2"),
+        (LayerNorm(), "layernorm"),
+        (LayerNorm(eps=1e-6), "layernorm eps=1e-06"),
+        (GroupNorm(8, eps=0.001), "groupnorm 8 eps=0.001"),
         (LeakyRelu(0.2), "leakyrelu slope=0.2"),
         (Sigmoid(), "sigmoid"),
         (Elu(), "elu"),
@@ -143,6 +173,8 @@ def test_text_form(layer: Layer, text: str) -> None:
         (lambda: Dropout(-0.1), ["probability of dropout"]),
         (lambda: BatchNorm(eps=0), ["eps of batchnorm", "above 0"]),
         (lambda: BatchNorm(momentum=2), ["momentum of batchnorm"]),
+        (lambda: LayerNorm(eps=0), ["eps of layernorm", "above 0"]),
+        (lambda: GroupNorm(0), ["groups of groupnorm", "from 1"]),
         (lambda: Lrn(0), ["size of lrn"]),
         (lambda: Lrn(5, k=0), ["k of lrn", "above 0"]),
         (lambda: Lrn(5, alpha=float("nan")), ["alpha of lrn"]),
@@ -166,6 +198,10 @@ def test_bounds(make: Callable[[], Layer], words: list[str]) -> None:
         (AvgPool((2, 2)), (9,), "avgpool takes maps"),
         (GlobalAvgPool(), (9,), "globalavgpool takes maps"),
         (Lrn(5), (9,), "lrn takes maps"),
+        (GroupNorm(3), (8, 4, 4), "3 does not divide 8"),
+        (GroupNorm(8), (8, 1, 1), "each number alone"),
+        (GroupNorm(8), (8,), "each number alone"),
+        (LayerNorm(), (1, 4, 4), "each number alone"),
     ],
 )
 def test_shapes_that_cannot_go_in_are_refused(layer: Layer, input: Shape, words: str) -> None:
@@ -178,6 +214,7 @@ def test_counts_of_the_lecture() -> None:
     assert Dense(30).parameters((1, 28, 28)) == 23_550
     assert Conv(20, (5, 5)).multiply_adds((1, 28, 28)) == 20 * 24 * 24 * 25
     assert BatchNorm().multiply_adds((8, 3, 3)) == 72
+    assert GroupNorm(2).multiply_adds((8, 3, 3)) == LayerNorm().multiply_adds((8, 3, 3)) == 72
 
 
 def test_a_shape_fault_in_a_sequence_names_the_layer() -> None:

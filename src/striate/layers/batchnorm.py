@@ -65,16 +65,16 @@ class BatchNorm(Layer):
 
     def forward(self, x: Array, theta: Mapping[str, Array], *, training: bool = False) -> Array:
         x_hat, _ = self._normalized(x, theta, training)
-        return _per_channel(theta["weight"], x) * x_hat + _per_channel(theta["bias"], x)
+        return per_channel(theta["weight"], x) * x_hat + per_channel(theta["bias"], x)
 
     def backward(
         self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
     ) -> tuple[Array, Parameters]:
         """Ioffe & Szegedy 2015, the chain rule of section 3, collected: μ and σ² depend on x while training only."""
         x_hat, deviation = self._normalized(x, theta, training)
-        axes = _all_but_channels(x)
+        axes = all_but_channels(x)
         gradients = {"weight": (dy * x_hat).sum(axes), "bias": dy.sum(axes)}
-        dx_hat = dy * _per_channel(theta["weight"], x)
+        dx_hat = dy * per_channel(theta["weight"], x)
         if training:
             dx_hat = dx_hat - dx_hat.mean(axes, keepdims=True) - x_hat * (dx_hat * x_hat).mean(axes, keepdims=True)
         return dx_hat / deviation, gradients
@@ -82,7 +82,7 @@ class BatchNorm(Layer):
     def terms(
         self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
     ) -> Formula:
-        c, axes = at[0], _all_but_channels(x)
+        c, axes = at[0], all_but_channels(x)
         mean = x.mean(axes) if training else theta["running_mean"]
         variance = x.var(axes) if training else theta["running_var"]
         known = {"x": float(x[image][at]), "μ": float(mean[c]), "σ²": float(variance[c]), "ε": self.eps}
@@ -100,7 +100,7 @@ class BatchNorm(Layer):
 
     def running(self, x: Array, theta: Mapping[str, Array]) -> Parameters:
         """Running mean and variance after training on x; of the variance the unbiased estimate, as torch does."""
-        mean, variance = x.mean(_all_but_channels(x)), x.var(_all_but_channels(x), ddof=1)
+        mean, variance = x.mean(all_but_channels(x)), x.var(all_but_channels(x), ddof=1)
         m = self.momentum
         return {
             "running_mean": (1 - m) * theta["running_mean"] + m * mean,
@@ -109,16 +109,18 @@ class BatchNorm(Layer):
 
     def _normalized(self, x: Array, theta: Mapping[str, Array], training: bool) -> tuple[Array, Array]:
         """x̂, and √(σ² + ε) in a shape that broadcasts with x."""
-        axes = _all_but_channels(x)
+        axes = all_but_channels(x)
         mean = x.mean(axes) if training else theta["running_mean"]
         variance = x.var(axes) if training else theta["running_var"]
-        deviation = np.sqrt(_per_channel(variance, x) + self.eps)
-        return (x - _per_channel(mean, x)) / deviation, deviation
+        deviation = np.sqrt(per_channel(variance, x) + self.eps)
+        return (x - per_channel(mean, x)) / deviation, deviation
 
 
-def _all_but_channels(x: Array) -> tuple[int, ...]:
+def all_but_channels(x: Array) -> tuple[int, ...]:
+    """The axes of a batch of maps or vectors besides that of the channels."""
     return (0, *range(2, x.ndim))
 
 
-def _per_channel(values: Array, x: Array) -> Array:
+def per_channel(values: Array, x: Array) -> Array:
+    """A number for each channel, in a shape that broadcasts with x."""
     return values.reshape(1, -1, *(1 for _ in x.shape[2:]))

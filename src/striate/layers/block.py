@@ -61,11 +61,13 @@ class Block(Layer):
         return sum(sequence.multiply_adds(part, input) for part in self.parts(input).values())
 
     def window(self, input: Shape) -> Window | None:
-        """The smallest window that holds those of all branches."""
+        """The smallest window that holds those of all branches; None where one of them looks at everything."""
         output = self.output(input)
         if len(input) != 3 or len(output) != 3:
             return None
         own = self.field(input, Field())
+        if 0 in own.stride:
+            return None
         before = (-own.start[0], -own.start[1])
         rows, columns = (
             max((positions - 1) * stride + size + start - side, 0)

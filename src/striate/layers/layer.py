@@ -79,8 +79,9 @@ class Layer(abc.ABC):
     def multiply_adds(self, input: Shape) -> int:
         """How many products are added up for one image, in inference: sums of products of weights and activations.
 
-        Counted are conv, dense and batchnorm (one product an element). Comparisons, sums without weights and
-        functions of one number (pooling, activations, lrn, softmax, a residual's addition) count nothing.
+        Counted are conv, dense and the normalizations that scale (batchnorm, layernorm, groupnorm: one product an
+        element). Comparisons, sums and products without weights and functions of one number (pooling, activations,
+        lrn, softmax, a residual's addition) count nothing.
         """
         del input
         return 0

@@ -48,7 +48,8 @@ class Field:
 
     Attributes:
         size: rows and columns of one unit's field, in input pixels.
-        stride: input pixels between the fields of neighbouring positions; 0 where there is one position only.
+        stride: input pixels between the fields of neighbouring positions; 0 where there is one position only, or where
+            all positions look at the same pixels.
         start: first row and column of the field of position (0, 0).
     """
 
@@ -80,8 +81,9 @@ class Field:
     def hull(self, other: Field, positions: Pair) -> Field:
         """The smallest field that holds both at all `positions`, for branches that are added or concatenated.
 
-        Where the branches move in different steps, the larger stride is taken, and the field is as wide as its
-        stride makes necessary to hold both at the first and at the last position, and so at all between.
+        Where one of them stands still, so does the hull: it holds all that the other meets. Where both move, in
+        different steps, the larger stride is taken, and the field is as wide as its stride makes necessary to hold
+        both at the first and at the last position, and so at all between.
 
         Example:
             >>> Field(size=(3, 3), start=(-1, -1)).hull(Field(size=(5, 5), start=(-2, -2)), positions=(8, 8))
@@ -92,7 +94,8 @@ class Field:
 
     def _joint(self, other: Field, axis: int, positions: int) -> tuple[int, int, int]:
         """Size, stride and start of the hull along one axis."""
-        stride = max(self.stride[axis], other.stride[axis])
+        strides = self.stride[axis], other.stride[axis]
+        stride = 0 if 0 in strides else max(strides)
         starts = [
             field.start[axis] + p * (field.stride[axis] - stride) for p in (0, positions - 1) for field in (self, other)
         ]

@@ -48,7 +48,8 @@ class ReceptiveField:
     Attributes:
         size: rows and columns of the field of one position, in image pixels, not clipped; the whole image where every
             position looks at all of it.
-        stride: pixels between the fields of neighbouring positions; 0 where there is one position only.
+        stride: pixels between the fields of neighbouring positions; 0 where there is one position only, or where
+            all positions look at the same pixels.
         start: first row and column of the field of position (0, 0); negative where it reaches into the padding.
         rows, columns: for each position along the axis the first and last pixel that it really looks at.
         image: rows and columns of the image.

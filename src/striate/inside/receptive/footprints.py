@@ -257,9 +257,23 @@ def _group_normed(call: Call, footprint: Footprint) -> Tensor:
 def _batch_normed(call: Call, footprint: Footprint) -> Tensor:
     """With running statistics each element is scaled alone; with those of the image it depends on its whole map."""
     x = footprint(call.given["input"])
-    if not call.given.get("training", call.name.endswith("no_stats")):
+    if not by_image(call):
         return x
     return x.amax([0, *range(2, x.dim())], keepdim=True).expand(x.shape)
+
+
+BATCH_NORMS = (
+    "native_batch_norm",
+    "cudnn_batch_norm",
+    "_native_batch_norm_legit",
+    "_native_batch_norm_legit_no_training",
+    "_batch_norm_no_update",
+)
+
+
+def by_image(call: Call) -> bool:
+    """Whether a batch normalization takes mean and variance from the image itself."""
+    return bool(call.given.get("training", call.name.endswith("no_stats")))
 
 
 def _multiplied(call: Call, footprint: Footprint) -> Tensor:
@@ -298,11 +312,7 @@ _RULES = {
     **_names(_mixed, "_softmax _log_softmax"),
     **_names(_layer_normed, "native_layer_norm"),
     **_names(_group_normed, "native_group_norm"),
-    **_names(
-        _batch_normed,
-        "native_batch_norm cudnn_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training "
-        "_batch_norm_no_update",
-    ),
+    **_names(_batch_normed, " ".join(BATCH_NORMS)),
     **_names(_multiplied, "mm addmm bmm baddbmm linear"),
 }
 

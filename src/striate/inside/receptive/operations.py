@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from striate.inside.receptive.footprints import Call, spread
+from striate.inside.receptive.footprints import BATCH_NORMS, Call, by_image, spread
 from striate.layers.window import Field, Window
 
 
@@ -44,7 +44,7 @@ def _window(call: Call, x: Tensor, kernel: Sequence[int]) -> Window:
 
 def field_after(call: Call, before: Sequence[tuple[Tensor, Field | None]]) -> Field | None:
     """The receptive field of what came out, given those of what went in; None where positions do not share one."""
-    joined = _hull([field for _, field in before], _places(before[0][0]))
+    joined = _hull([field for _, field in before], _most_places([tensor for tensor, _ in before]))
     if joined is None:
         return None
     x, y = before[0][0], call.results[0]
@@ -52,10 +52,23 @@ def field_after(call: Call, before: Sequence[tuple[Tensor, Field | None]]) -> Fi
     if window is not None:
         whole = call.name.startswith(("_adaptive", "adaptive")) and tuple(y.shape[-2:]) == (1, 1)
         return joined.over(_places(x)) if whole else joined.through(window)
+    if _looks_at_whole_maps(call):
+        return joined.over(_places(x)) if x.dim() == 4 else None
     if y.dim() <= 2 or (x.dim() == 4 and y.dim() == 4 and tuple(y.shape[2:]) == (1, 1)):
         return joined.over(_places(x))
     keeps = call.name not in _TURNING and x.shape[-2:] == y.shape[-2:]
     return joined if keeps else None
+
+
+def _looks_at_whole_maps(call: Call) -> bool:
+    """Whether each number depends on whole maps of its image, as in normalizations by what the image itself holds."""
+    return call.name == "native_group_norm" or (call.name in BATCH_NORMS and by_image(call))
+
+
+def _most_places(tensors: Sequence[Tensor]) -> tuple[int, int]:
+    """Rows and columns of what several tensors make together, of which some may stand for all positions."""
+    rows, columns = zip(*map(_places, tensors), strict=True)
+    return max(rows), max(columns)
 
 
 def _hull(fields: Sequence[Field | None], positions: tuple[int, int]) -> Field | None:

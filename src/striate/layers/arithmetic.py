@@ -1,0 +1,121 @@
+"""Arithmetic that stands between layers where a network is written by hand: what one number of it is made of.
+
+    y = a + α · b,   y = a − α · b,   y = a · b,   y = a / b,   y = a^b,   y = −a,   y = √a
+
+An operand is a number of the network, which comes from a layer or from the image, or a constant, which the network
+holds: the mean and the deviation by which a module normalizes its own input, the scale of a layer (Touvron et al.
+2021, CaiT, eq. 3), a bias added by hand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+
+from striate.layers.terms import Formula, Source, Spot, Step
+
+Sign = Literal["+", "−", "·", "/", "^"]
+
+
+@final
+@dataclass(frozen=True)
+class Operand:
+    """One of the two numbers that are combined.
+
+    Attributes:
+        value: the number.
+        branch: the name of what gave it; None where it is a constant.
+    """
+
+    value: float
+    branch: str | None = None
+
+
+def combined(sign: Sign, left: Operand, right: Operand, at: Spot, factor: float = 1.0) -> Formula:
+    """The terms of two numbers combined, at least one of which is no constant.
+
+    Arguments:
+        sign: what is done with them.
+        left, right: the numbers: in the formula x and the constant c, or F and S where neither is a constant.
+        at: the place, the same in both and in what they make.
+        factor: α, of a sum or a difference: what the right one is multiplied by first.
+
+    Example:
+        >>> combined("−", Operand(1.0), Operand(0.25, "conv1"), (0,)).equation
+        'y = c − x'
+        >>> combined("+", Operand(1.0, "conv1"), Operand(3.0), (0,), factor=2.0).value
+        7.0
+    """
+    a, b = _letters(left, right)
+    scaled = f"α · {b}" if factor != 1 else b
+    formula = f"{a}^{b}" if sign == "^" else f"{a} {sign} {scaled}"
+    value = _worked(sign, left.value, factor * right.value)
+    known = {a: left.value, b: right.value} | ({"α": factor} if factor != 1 else {})
+    added = sign in ("+", "−")
+    return Formula(
+        f"y = {formula}",
+        known,
+        (Step("y", formula, value),),
+        _sources(sign, left, right, at, factor),
+        remark=_remark({a: left, b: right}),
+        size=max(abs(left.value), abs(factor * right.value)) if added else 0.0,
+    )
+
+
+def negative(x: Operand, at: Spot) -> Formula:
+    """The terms of y = −x.
+
+    Example:
+        >>> negative(Operand(2.0, "conv1"), (0,)).value
+        -2.0
+    """
+    source = Source(at, x.value, -x.value, x.branch or "")
+    return Formula("y = −x", {"x": x.value}, (Step("y", "−x", -x.value),), (source,))
+
+
+def root(x: Operand, at: Spot) -> Formula:
+    """The terms of y = √x.
+
+    Example:
+        >>> root(Operand(9.0, "conv1"), (0,)).value
+        3.0
+    """
+    y = math.sqrt(x.value) if x.value >= 0 else math.nan
+    source = Source(at, x.value, x.value, x.branch or "")
+    return Formula("y = √x", {"x": x.value}, (Step("y", "√(x)", y),), (source,))
+
+
+def _letters(left: Operand, right: Operand) -> tuple[str, str]:
+    if left.branch is None:
+        return "c", "x"
+    return ("F", "S") if right.branch is not None else ("x", "c")
+
+
+def _worked(sign: Sign, a: float, b: float) -> float:
+    """With infinities and numbers that are none where the arithmetic of computers has them."""
+    x, y = np.float64(a), np.float64(b)
+    with np.errstate(all="ignore"):
+        worked = {
+            "+": lambda: x + y, "−": lambda: x - y, "·": lambda: x * y, "/": lambda: x / y, "^": lambda: x**y
+        }  # fmt: skip
+        return float(worked[sign]())
+
+
+def _sources(sign: Sign, left: Operand, right: Operand, at: Spot, factor: float) -> tuple[Source, ...]:
+    """The operands that are no constants; of a sum or a difference the one that adds more stands first."""
+    second = {"+": factor, "−": -factor}.get(sign, 1.0) * right.value
+    shares = ((left, left.value), (right, second))
+    found = [Source(at, each.value, adds, each.branch) for each, adds in shares if each.branch is not None]
+    return tuple(sorted(found, key=lambda source: -abs(source.adds)) if sign in ("+", "−") else found)
+
+
+def _remark(operands: Mapping[str, Operand]) -> str:
+    """Where the numbers come from."""
+    if any(operand.branch is None for operand in operands.values()):
+        return "c is a constant, which the network holds."
+    (a, left), (b, right) = operands.items()
+    return f"{a} is what {left.branch} gives here, {b} what {right.branch} gives."
