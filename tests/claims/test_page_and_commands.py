@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,6 +140,10 @@ def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.Captu
     (kept,) = (tmp_path / "out").glob("*.json")
     assert told == json.loads(kept.read_text())
     assert kept.name.startswith("conv-4-3x3-relu-dense-3-vs-tanh-for-relu-")
+    page = kept.with_suffix(".html").read_text()
+    repeated = shlex.split(html.unescape(page.rpartition("<pre><code>")[2].partition("</code>")[0]))
+    assert repeated[:3] == ["striate", "compare", words[1]]
+    assert sorted(repeated) == sorted(["striate", *words])
     assert _striate(["compare", "dense 3", "--data", str(saved), "--workers", "1"]) == 2
     assert "at least two variants" in capsys.readouterr().err
     assert _striate([*words, "--seed", "40", "--json"]) == 0

@@ -1,4 +1,4 @@
-"""What a claim's card shows of a comparison: its figures, as numbers, and its table."""
+"""What pages show of a comparison: its figures, as numbers, and its tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from striate.claims import words
+from striate.claims.metrics import POINT
 from striate.claims.statistics import t_interval
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ class Figure:
     """What a plot shows, as numbers.
 
     Attributes:
-        kind: `curves` (lines: name, x, y, low, high) or `bars` (lines: name, value, low, high).
+        kind: `curves` (lines: name, x, y, low, high), `bars` (lines: name, value, low, high) or `differences` (lines:
+            name, values, mean, low, high, none: no difference, matters: from where one matters, said: the mean).
         title, x, y: in words.
         lines: what is drawn.
         percent: whether values are shares.
@@ -29,7 +31,7 @@ class Figure:
         note: what the bands are, with n.
     """
 
-    kind: Literal["curves", "bars"]
+    kind: Literal["curves", "bars", "differences"]
     title: str
     x: str
     y: str
@@ -91,6 +93,59 @@ def value_bars(comparison: Comparison, title: str) -> Figure:
     )
     log = "x" if comparison.metric.unit == "steps" else ""
     return Figure("bars", title, comparison.metric.name, "", lines, percent=share, log=log, note=note)
+
+
+def differences(comparison: Comparison) -> Figure:
+    """Of every pair the difference with each seed, and their mean with its 95% t interval; steps as a factor."""
+    metric = comparison.metric
+    factor = metric.unit == "steps"
+
+    def read(value: float) -> float:
+        return 2**value if factor else value / POINT if metric.unit == "share" else value
+
+    lines = [
+        {
+            "name": f"{pair.b} against {pair.a}",
+            "values": [read(value) for value in pair.found.differences],
+            "mean": read(pair.found.mean),
+            "low": read(pair.found.t.low),
+            "high": read(pair.found.t.high),
+            "none": read(0.0),
+            "matters": [read(-metric.smallest), read(metric.smallest)],
+            "said": words.change(pair.found.mean, metric),
+        }
+        for pair in comparison.pairs
+    ]
+    n, unit = len(comparison.seeds), "factor" if factor else "points" if metric.unit == "share" else "difference"
+    note = (
+        f"Rings: one seed each, n = {n}. Dot and line: their mean and its 95% t interval. Grey: less than "
+        f"{words.size(metric.smallest, metric)}, too little to matter."
+    )
+    title = f"Difference in {metric.name}, seed by seed"
+    return Figure("differences", title, unit, "", lines, log="x" if factor else "", note=note)
+
+
+def pair_table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
+    """A row per pair: difference, with every seed, both 95% intervals, Hedges' g, p, p after Holm, the verdict."""
+    metric = comparison.metric
+    headings = (
+        "pair", "difference", "by seed", "95% by t", "95% by bootstrap", "Hedges' g", "p", "p by Holm", "verdict"
+    )  # fmt: skip
+    rows = [
+        [
+            f"{pair.b} against {pair.a}",
+            words.change(pair.found.mean, metric),
+            "  ".join(words.change(value, metric).removesuffix(" points") for value in pair.found.differences),
+            words.span(pair.found.t, metric),
+            words.span(pair.found.bootstrap, metric),
+            "–" if pair.found.effect is None else words.signed(pair.found.effect, 2),
+            words.p_value(pair.found.p),
+            words.p_value(pair.found.p_corrected),
+            words.judged(pair.verdict, metric),
+        ]
+        for pair in comparison.pairs
+    ]
+    return headings, rows
 
 
 def _without_first(line: Mapping[str, Any]) -> dict[str, Any]:

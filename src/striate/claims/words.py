@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from striate.claims.metrics import Metric
-    from striate.claims.statistics import Paired, Verdict
+    from striate.claims.statistics import Interval, Paired, Verdict
+
+
+LEAST_P = 0.001
+"""Below it a p value is not written with its figures."""
 
 
 def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) -> str:
@@ -25,7 +29,7 @@ def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) ->
 def evidence(found: Paired, metric: Metric) -> str:
     """How sure a difference is. The interval is that of this difference alone; p is corrected, and decides."""
     corrected = f" corrected for {found.comparisons} comparisons" if found.comparisons > 1 else ""
-    return f"95% interval {span(found, metric)}, n = {found.n}, {probability(found.p_corrected)}{corrected}"
+    return f"95% interval {span(found.t, metric)}, n = {found.n}, {probability(found.p_corrected)}{corrected}"
 
 
 def hidden(a: str, b: str, seeds: int, of: int, metric: Metric) -> str:
@@ -55,8 +59,8 @@ def change(difference: float, metric: Metric) -> str:
     if metric.unit == "steps":
         return f"times {_ratio(2**difference)}"
     if metric.unit == "share":
-        return f"{_signed(100 * difference, 2)} points"
-    return _signed(difference, 3)
+        return f"{signed(100 * difference, 2)} points"
+    return signed(difference, 3)
 
 
 def _ratio(value: float) -> str:
@@ -70,9 +74,9 @@ def size(difference: float, metric: Metric) -> str:
     return f"{100 * abs(difference):.2f} points" if metric.unit == "share" else f"{abs(difference):.3g}"
 
 
-def span(found: Paired, metric: Metric) -> str:
-    """The t interval: `+0.20 to +1.10 points`."""
-    low, high = (change(end, metric) if math.isfinite(end) else "unknown" for end in found.t)
+def span(interval: Interval, metric: Metric) -> str:
+    """An interval of a difference: `+0.20 to +1.10 points`."""
+    low, high = (change(end, metric) if math.isfinite(end) else "unknown" for end in interval)
     unit = " points"
     return f"{low.removesuffix(unit)} to {high}"
 
@@ -90,14 +94,25 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _signed(number: float, decimals: int) -> str:
+def signed(number: float, decimals: int) -> str:
+    """A number with its sign; 0 has none."""
     text = f"{number:+.{decimals}f}"
     return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("+-")
 
 
 def probability(p: float) -> str:
     """A p value in words."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return f"p {p_value(p)}" if p < LEAST_P else f"p = {p_value(p)}"
+
+
+def p_value(p: float) -> str:
+    """A p value: `0.021`, or `< 0.001`.
+
+    Example:
+        >>> p_value(0.0206), p_value(0.0002)
+        ('0.021', '< 0.001')
+    """
+    return f"< {LEAST_P}" if p < LEAST_P else f"{p:.3f}"
 
 
 def count(number: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from striate.cli import console
+from striate.cli.again import command
 from striate.cli.options import DataRoot, FitOption, JsonOption, SizeOption, size
 from striate.cli.source import Bar, Source
 from striate.cli.together import together
@@ -26,6 +27,7 @@ RATES = "0.1, 0.3, 1 and 3 times the recipe's"
 
 
 def compare(
+    context: typer.Context,
     variants: Annotated[
         list[str],
         typer.Argument(metavar="A B ...", help="Networks (presets, files, text), or recipes (.toml files) with --net."),
@@ -82,6 +84,7 @@ def compare(
     from striate import claims
     from striate.claims.metrics import metric as named_metric
     from striate.claims.trials import cores
+    from striate.report.comparison import comparison_page
 
     measured = named_metric(metric)
     measured = measured if smallest is None else measured.mattering(smallest)
@@ -104,11 +107,13 @@ def compare(
         return
     result = found.as_json() | {"data": loaded.name, "fingerprint": loaded.fingerprint}
     written = _written(out or Path("comparisons"), [one.name for one in chosen], result)
+    page = comparison_page(found, loaded, written.with_suffix(".html"), command=command(context))
     if json:
         console.show_json(result)
         return
     _print(found)
     console.show(f"{seconds(time.perf_counter() - began)} in all; every number: {written}")
+    console.show(f"page: {page.resolve().as_uri()}")
 
 
 def _written(folder: Path, names: list[str], result: dict[str, Any]) -> Path:
@@ -153,10 +158,14 @@ def _rates(text: str | None) -> list[float] | None:
 
 
 def _print(found: Comparison) -> None:
-    from striate.claims.figures import table
+    from striate.claims.figures import pair_table, table
 
     headings, rows = table(found)
     console.table(headings, rows, left=1, spare=(3, 5))
+    headings, rows = pair_table(found)
+    console.show()
+    console.table(headings[:-1], [row[:-1] for row in rows], left=1, spare=(2, 6, 4, 5, 3))
+    console.show()
     for pair in found.pairs:
         console.show(pair.sentence)
     if any(one.tuned.at_edge for one in found.measured):

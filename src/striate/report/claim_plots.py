@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from striate.report import numbers
-from striate.report.plots import INK, MUTED, PAPER, STYLE, WIDTH, Plot, spread
+from striate.report.plots import ACCENT, INK, LINE, MUTED, PAPER, STYLE, WIDTH, Plot, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,10 +33,11 @@ def drawn(name: str, figure: Mapping[str, Any]) -> Plot:
 
     Arguments:
         name: for ids in the page and for files.
-        figure: kind, title, x, y, lines, percent, log, note, as `claims.claim.Figure` has them.
+        figure: kind, title, x, y, lines, percent, log, note, as `claims.figures.Figure` has them.
     """
+    ways = {"curves": _curves, "bars": _intervals, "differences": _differences}
     with mpl.rc_context(fname=STYLE):
-        return _curves(name, figure) if figure["kind"] == "curves" else _intervals(name, figure)
+        return ways[figure["kind"]](name, figure)
 
 
 def _curves(name: str, figure: Mapping[str, Any]) -> Plot:
@@ -128,6 +129,37 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(_formatter(figure))
     said = ", ".join(f"{row['name']} {_label(value, figure)}" for row, value in zip(rows, values, strict=True))
+    return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
+
+
+def _differences(name: str, figure: Mapping[str, Any]) -> Plot:
+    """A row per pair: its name and mean, a ring per seed, the mean's interval, and what is too small to matter."""
+    rows: Sequence[Mapping[str, Any]] = figure["lines"]
+    canvas = Figure(figsize=(WIDTH, 0.9 + 0.52 * len(rows)))
+    axes = canvas.add_subplot()
+    axes.axvspan(*rows[0]["matters"], color=LINE, alpha=0.5, linewidth=0)
+    axes.axvline(rows[0]["none"], color=MUTED, linewidth=0.75)
+    for place, row in enumerate(rows):
+        values = _numbers(row["values"])
+        axes.plot([row["low"], row["high"]], [place, place], color=MUTED, linewidth=1.25)
+        axes.scatter(values, np.full(len(values), place), s=22, facecolors="none", edgecolors=ACCENT, linewidths=0.75)
+        axes.scatter([row["mean"]], [place], s=36, color=ACCENT, zorder=3, edgecolors=PAPER, linewidths=0.75)
+        for words, x, side in ((row["name"], 0, "left"), (row["said"], 1, "right")):
+            axes.text(x, place - 0.26, words, transform=axes.get_yaxis_transform(), ha=side, va="bottom", color=INK)
+    axes.set_yticks([])
+    axes.set_ylim(len(rows) - 0.6, -0.75)
+    axes.grid(visible=False)
+    axes.margins(x=0.08)
+    axes.set_title(figure["title"])
+    axes.set_xlabel(figure["x"])
+    if figure["log"]:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(_formatter(figure))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(_formatter(figure))
+    said = ", ".join(f"{row['name']} {row['said']}" for row in rows)
     return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
 
 

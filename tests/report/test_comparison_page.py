@@ -1,0 +1,94 @@
+"""The page of a comparison says, row by row and ring by ring, what was measured."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from striate.claims.comparison import Comparison, Measured, judged
+from striate.claims.figures import differences, pair_table
+from striate.claims.metrics import ACCURACY, Metric, steps_metric
+from striate.claims.tuning import Tuned
+from striate.claims.variants import variant
+from striate.data import load
+from striate.report.comparison import comparison_page
+from striate.train import Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VALUES = {
+    "<b>one</b>": ("conv 4 3x3, relu, dense 10", [0.90, 0.92, 0.91, 0.905]),
+    "two": ("conv 4 3x3, tanh, dense 10", [0.88, 0.89, 0.90, 0.87]),
+    "three": ("dense 10", [0.70, 0.75, 0.72, 0.71]),
+}
+
+
+def _comparison(metric: Metric = ACCURACY) -> Comparison:
+    data, rates = load("digits"), (0.01, 0.03)
+    measured = tuple(
+        Measured(
+            variant(text, data, Recipe(epochs=7, batch_size=50)),
+            Tuned(rates, (0.5, 0.6), 0.03, at_edge=True),
+            tuple(_record(value) for value in values),
+            tuple(values),
+        )
+        for text, values in VALUES.values()
+    )
+    named = tuple(
+        Measured(type(one.variant)(name, one.variant.network, one.variant.recipe), one.tuned, one.records, one.values)
+        for name, one in zip(VALUES, measured, strict=True)
+    )
+    return Comparison(metric, (3, 4, 5, 6), named, judged(named, metric))
+
+
+def _record(value: float) -> dict[str, Any]:
+    epochs = [{"epoch": k, "accuracy": value - 0.1 / k} for k in (1, 2, 3)]
+    curve = [{"step": k, "training_error": 1 / (k + 1)} for k in range(6)]
+    return {"test": {"accuracy": value, "count": 1000}, "epochs": epochs, "curve": curve}
+
+
+def test_the_page_holds_every_pair_and_repeats_itself(tmp_path: Path) -> None:
+    page = comparison_page(_comparison(), load("digits"), tmp_path / "out.html", command="striate compare 'a b' c")
+    text = page.read_text()
+    assert "<b>one</b>" not in text
+    assert "&lt;b&gt;one&lt;/b&gt;" in text
+    assert "striate compare &#39;a b&#39; c" in text
+    assert "n = 4 seeds from 3" in text
+    assert "epochs 7, batch size 50" in text
+    assert "0.03, tuned on validation images: 0.01, 0.03 were tried (at the edge" in text
+    assert text.count('class="worse"') + text.count('class="open"') == 3
+    kept = json.loads((tmp_path / "plots" / "out-differences.json").read_text())
+    assert [len(line["values"]) for line in kept["lines"]] == [4, 4, 4]
+    for other in ("values", "curves"):
+        assert (tmp_path / "plots" / f"out-{other}.svg").exists()
+
+
+def test_rows_are_what_scipy_says_of_the_differences() -> None:
+    headings, rows = pair_table(_comparison())
+    row = dict(zip(headings, rows[0], strict=True))
+    d = np.subtract(VALUES["two"][1], VALUES["<b>one</b>"][1])
+    low, high = stats.t.interval(0.95, 3, d.mean(), stats.sem(d))
+    assert row["pair"] == "two against <b>one</b>"
+    assert row["difference"] == f"\N{MINUS SIGN}{-100 * d.mean():.2f} points"
+    assert row["95% by t"].replace("\N{MINUS SIGN}", "-") == f"{100 * low:+.2f} to {100 * high:+.2f} points"
+    assert row["p"] == f"{stats.ttest_rel(VALUES['two'][1], VALUES['<b>one</b>'][1]).pvalue:.3f}"
+    g = d.mean() / d.std(ddof=1) * (1 - 3 / (4 * 3 - 1))
+    assert float(row["Hedges' g"].replace("\N{MINUS SIGN}", "-")) == pytest.approx(g, rel=0.02)
+    assert [len(each["by seed"].split()) for each in (dict(zip(headings, r, strict=True)) for r in rows)] == [4, 4, 4]
+
+
+def test_differences_are_drawn_in_the_readers_unit() -> None:
+    points = differences(_comparison())
+    assert points.lines[0]["values"] == pytest.approx([-2, -3, -1, -3.5])
+    assert points.lines[0]["matters"] == [-0.5, 0.5]
+    assert points.lines[0]["none"] == 0
+    factors = differences(_comparison(steps_metric()))
+    d = np.subtract(VALUES["two"][1], VALUES["<b>one</b>"][1])
+    assert factors.lines[0]["values"] == pytest.approx(2**d)
+    assert factors.lines[0]["none"] == 1
+    assert factors.log == "x"
