@@ -19,7 +19,8 @@ from striate.errors import DataError, Failure, ModelError
 from striate.inside.atlases.atlas import atlas
 from striate.inside.projections.projection import project
 from striate.inside.receptive.fields import receptive_fields
-from striate.inside.studies.evolution import evolution
+from striate.inside.studies.evolution import evolution, evolutions
+from striate.inside.studies.moments import Evolution
 from striate.model import Model, Preprocessing
 from striate.network import Network
 from striate.pictures.colors import LINE, PAPER
@@ -131,8 +132,10 @@ def test_modules_stay_as_they_were_and_bad_arguments_are_named() -> None:
         evolution([(1, net)], x, "4", [4])
     with pytest.raises(DataError, match="no epoch was saved"):
         evolution([], x, "4", [0])
-    with pytest.raises(Failure, match="no finite activations after epoch 3"):
-        evolution([(3, net)], x * float("nan"), "4", [0])
+    x[5, 0, 0, 0] = float("nan")
+    with pytest.raises(Failure, match="after epoch 3, layer 4 gives a value that is not a finite number for image 5"):
+        evolution([(3, net)], x, "4", [0], batch=2)
+    x[5] = pictures()[5]
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert net.training
     assert torch.equal(x, pictures())
@@ -203,3 +206,47 @@ def test_units_must_be_named_and_progress_counts_epochs() -> None:
     assert told == [1, 2]
     with pytest.raises(ModelError, match="no unit of 1 is named"):
         evolution([(1, network(1))], pictures(), "1", [])
+    with pytest.raises(ModelError, match="no layer is named"):
+        evolutions([(1, network(1))], pictures(), {})
+
+
+class Counted:
+    """Batches of 2 that count how many of them were taken."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.batches, self.taken = images.split(2), 0
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for batch in self.batches:
+            self.taken += 1
+            yield batch
+
+
+def test_layers_followed_together_go_through_the_images_once_and_are_what_each_is_alone() -> None:
+    saved, wanted = [(1, network(1)), (2, network(2))], {"1": [2, 0], "3": 1, "4": [0, 1, 3], "6": [1]}
+    taken: list[int] = []
+    alone: list[Evolution] = []
+    for layer, units in wanted.items():
+        data = Counted(pictures())
+        alone.append(evolution(saved, data, layer, units, batch=3))
+        taken.append(data.taken)
+    data = Counted(pictures())
+    together = evolutions(saved, data, wanted, batch=3)
+    assert set(taken) == {data.taken} == {2 * (1 + 4 + 4)}  # a look at the first, the ranking, the images that won
+    for one, other in zip(together, alone, strict=True):
+        assert one.as_json() == other.as_json()
+        for moment, same in zip(sum(one.moments, ()), sum(other.moments, ()), strict=True):
+            assert (moment.patch == same.patch).all()
+            assert (moment.projection == same.projection).all()
+    assert [one.read for one in together] == ["1", "4", "4", "6"]
+
+
+def test_of_equal_activations_the_first_image_and_the_first_position_count() -> None:
+    x = torch.zeros(5, 1, 8, 8)
+    x[1, 0, 2, 3] = x[1, 0, 5, 0] = x[3, 0, 0, 0] = x[4, 0, 7, 7] = 1
+    net = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False))
+    net.state_dict()["0.weight"][:, 0, 0, 0] = torch.tensor([1.0, -1.0])
+    for batch in (1, 2, 5):
+        first, second = evolution([(1, net)], x, "0", [0, 1], batch=batch).moments[0]
+        assert (first.value, first.image, first.position) == (1, 1, (2, 3))
+        assert (second.value, second.image, second.position) == (0, 0, (0, 0))

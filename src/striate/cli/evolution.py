@@ -57,10 +57,8 @@ def evolution(
     loaded = subject.images(named, data_root, which)
     epochs = kept.kept_epochs()
     with Bar() as bar:
-        found = [
-            inside.evolution(kept, loaded, layer, some, rule=rule, progress=partial(_tell, bar, layer, len(epochs)))
-            for layer, some in chosen.items()
-        ]
+        bar("epochs", 0, len(epochs))
+        found = inside.evolutions(kept, loaded, chosen, rule=rule, progress=partial(_tell, bar, len(epochs)))
     picture = out or subject.place("evolution.png")
     numbers = picture.with_suffix(".json")
     evolution_sheet(found, model=kept.name, images=f"{len(loaded.test)} images of {loaded.name}").save(picture, 32)
@@ -106,8 +104,8 @@ def _units(model: Model, names: list[str] | None, count: int, named: list[int] |
     return {name: named or places.tolist() for name, places in spread.items()}
 
 
-def _tell(bar: Bar, layer: str, epochs: int, done: int) -> None:
-    bar(layer, done, epochs)
+def _tell(bar: Bar, epochs: int, done: int) -> None:
+    bar("epochs", done, epochs)
 
 
 def _said(found: Evolution) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from striate.inside.studies.activations import activations, feature_maps
     from striate.inside.studies.correspondence import correspondence
     from striate.inside.studies.equivariance import equivariance
-    from striate.inside.studies.evolution import evolution
+    from striate.inside.studies.evolution import evolution, evolutions
     from striate.inside.studies.filters import filters
     from striate.inside.studies.grad_cam import grad_cam
     from striate.inside.studies.invariance import invariance
@@ -50,7 +50,7 @@ _HOMES = {
     "studies.activations": ("activations", "feature_maps"),
     "studies.correspondence": ("correspondence",),
     "studies.equivariance": ("equivariance",),
-    "studies.evolution": ("evolution",),
+    "studies.evolution": ("evolution", "evolutions"),
     "studies.filters": ("filters",),
     "studies.grad_cam": ("grad_cam",),
     "studies.invariance": ("invariance",),
@@ -68,6 +68,7 @@ __all__ = [
     "correspondence",
     "equivariance",
     "evolution",
+    "evolutions",
     "explain",
     "feature_maps",
     "filters",

@@ -7,7 +7,7 @@ most. Lower layers converge within a few epochs, upper ones late.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, Failure, ModelError
 from striate.inside.atlases.streams import Stream, stream
-from striate.inside.atlases.topk import Top
 from striate.inside.projections.projection import project_many
 from striate.inside.projections.rules import Rule
 from striate.inside.receptive.fields import Box, ReceptiveField, receptive_fields
 from striate.inside.studies.moments import Evolution, Moment
-from striate.inside.watching.calls import trace
-from striate.inside.watching.watch import as_input, named_layer, undisturbed, watch
+from striate.inside.studies.peaks import Peak, peaks
+from striate.inside.watching.calls import Trace, trace
+from striate.inside.watching.watch import as_input, named_layer, undisturbed
 from striate.layers.values import Pair
 from striate.model import Model
 from striate.train.runs import Run
@@ -70,22 +70,58 @@ def evolution(
         >>> found.epochs, found.of(1)[0].patch.shape, found.sheet().shape
         ((1, 2), (1, 3, 3), (134, 264, 3))
     """
-    units = (units,) if isinstance(units, int) else tuple(units)
-    if not units:
-        raise ModelError(f"no unit of {layer} is named: say which to follow")
-    rows: list[tuple[Moment, ...]] = []
+    return evolutions(saved, data, {layer: units}, rule=rule, batch=batch, progress=progress)[0]
+
+
+def evolutions(
+    saved: Run | Iterable[tuple[int, Model | nn.Module]],
+    data: object,
+    units: Mapping[str, int | Sequence[int]],
+    *,
+    rule: Rule = "deconvnet",
+    batch: int = 64,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Evolution, ...]:
+    """The `evolution` of several layers, which shares the work: each epoch goes through the images once for all.
+
+    Arguments:
+        units: layer -> what to follow of it; a unit may come alone. The rest as in `evolution`.
+
+    Returns:
+        One for each layer, in their order.
+
+    Example:
+        >>> nets = [(epoch, nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 4, 3))) for epoch in (1, 2)]
+        >>> [found.read for found in evolutions(nets, torch.rand(5, 1, 8, 8), {"0": 1, "2": [0, 3]})]
+        ['1', '2']
+    """
+    chosen = {layer: (some,) if isinstance(some, int) else tuple(some) for layer, some in units.items()}
+    _require_named(chosen)
+    rows: list[list[tuple[Moment, ...]]] = []
     epochs: list[int] = []
-    read = layer
+    reads: list[str] = []
     for epoch, model in _saved(saved):
-        moment = _Epoch.of(epoch, model, data, layer)
-        rows.append(moment.moments(units, rule, batch))
+        after = _Epoch.of(epoch, model, data, chosen)
+        rows.append(after.moments(rule, batch))
         epochs.append(epoch)
-        read = moment.layer
+        reads = [followed.read for followed in after.layers]
         if progress is not None:
             progress(len(epochs))
     if not epochs:
         raise DataError("no epoch was saved: train with a recipe that keeps epochs (keep_epochs)")
-    return Evolution(layer=layer, read=read, epochs=tuple(epochs), units=units, moments=tuple(rows))
+    return tuple(
+        Evolution(layer=layer, read=read, epochs=tuple(epochs), units=some, moments=moments)
+        for (layer, some), read, moments in zip(chosen.items(), reads, zip(*rows, strict=True), strict=True)
+    )
+
+
+def _require_named(chosen: Mapping[str, Sequence[int]]) -> None:
+    """Raises ModelError unless there is a layer, and a unit of each."""
+    if not chosen:
+        raise ModelError("no layer is named: say which to follow")
+    for layer, units in chosen.items():
+        if not units:
+            raise ModelError(f"no unit of {layer} is named: say which to follow")
 
 
 def _saved(saved: Run | Iterable[tuple[int, Model | nn.Module]]) -> Iterator[tuple[int, Model | nn.Module]]:
@@ -96,6 +132,13 @@ def _saved(saved: Run | Iterable[tuple[int, Model | nn.Module]]) -> Iterator[tup
         yield epoch, saved.model(epoch)
 
 
+class _Followed(NamedTuple):
+    """Units of a layer, and the layer that gives their activations."""
+
+    read: str
+    units: tuple[int, ...]
+
+
 @final
 @dataclass(frozen=True)
 class _Epoch:
@@ -104,83 +147,68 @@ class _Epoch:
     epoch: int
     module: nn.Module
     images: Stream
-    layer: str
+    layers: tuple[_Followed, ...]
 
     @classmethod
-    def of(cls, epoch: int, model: Model | nn.Module, data: object, layer: str) -> _Epoch:
+    def of(cls, epoch: int, model: Model | nn.Module, data: object, chosen: Mapping[str, tuple[int, ...]]) -> _Epoch:
         module = model if isinstance(model, nn.Module) else model.module
-        preprocessing = None if isinstance(model, nn.Module) else model.preprocessing
-        images = stream(data, preprocessing)
-        return cls(epoch, module, images, _read(module, images, layer))
+        images = stream(data, None if isinstance(model, nn.Module) else model.preprocessing)
+        reads = _reads(module, images, list(chosen))
+        return cls(epoch, module, images, tuple(map(_Followed, reads, chosen.values())))
 
-    def moments(self, units: tuple[int, ...], rule: Rule, batch: int) -> tuple[Moment, ...]:
-        """What excites each unit most."""
-        peaks = self._peaks(units, batch)
-        images = self._images([peak.image for peak in peaks])
-        prepared = torch.cat([self.images.normalized(image[None]) for image in images])
-        projections = self._projections(peaks, prepared, rule)
-        field = receptive_fields(self.module, tuple(prepared.shape[1:]))[self.layer]
-        boxes = [field.box(peak.position) for peak in peaks]
-        frames = [_frame(field, peak.position) for peak in peaks]
-        pictures = [self.images.pictures(image[None])[0] for image in images]
-        return tuple(
-            Moment(self.epoch, *peak, box, frame, _cut(picture, box), _cut(projection.numpy(), box))
-            for peak, box, frame, picture, projection in zip(peaks, boxes, frames, pictures, projections, strict=True)
-        )
+    def moments(self, rule: Rule, batch: int) -> list[tuple[Moment, ...]]:
+        """What excites each unit of each layer most."""
+        try:
+            found = peaks(self.module, self.images, self.layers, batch)
+        except Failure as fault:
+            raise Failure(f"after epoch {self.epoch}, {fault}") from None
+        images = self._images({peak.image for some in found for peak in some})
+        sides = tuple(self.images.normalized(next(iter(images.values()))[None]).shape[1:])
+        fields = receptive_fields(self.module, sides)
+        return [
+            tuple(self._moments(followed.read, some, images, fields[followed.read], rule))
+            for followed, some in zip(self.layers, found, strict=True)
+        ]
 
-    def _peaks(self, units: tuple[int, ...], batch: int) -> list[_Peak]:
-        """The strongest activation of every unit: the first of equals, by image and then by position."""
-        with undisturbed(self.module) as still, torch.no_grad(), watch(still, [self.layer]) as seen:
-            top, columns = Top(len(units), 1), 1  # here, where tensors are plain also within inference mode
-            for block in self.images.blocks(batch):
-                still(as_input(still, self.images.normalized(block.images)).clone())
-                maps = seen[self.layer]
-                _require_units(maps, self.layer, units)
-                columns = maps.shape[3] if maps.ndim == 4 else 1
-                chosen = maps[:, list(units)].float().cpu()
-                top.offer(chosen.flatten(2).amax(2) if maps.ndim == 4 else chosen, chosen, block.indices)
-        if bool((top.images < 0).any()):
-            raise Failure(f"layer {self.layer} gives no finite activations after epoch {self.epoch}")
-        found = zip(
-            units, top.values[:, 0].tolist(), top.images[:, 0].tolist(), top.positions[:, 0].tolist(), strict=True
-        )
-        return [_Peak(unit, value, image, divmod(place, columns)) for unit, value, image, place in found]
+    def _moments(
+        self, layer: str, found: Sequence[Peak], images: Mapping[int, Tensor], field: ReceptiveField, rule: Rule
+    ) -> Iterator[Moment]:
+        prepared = torch.cat([self.images.normalized(images[peak.image][None]) for peak in found])
+        for peak, projection in zip(found, self._projections(layer, found, prepared, rule), strict=True):
+            box, picture = field.box(peak.position), self.images.pictures(images[peak.image][None])[0]
+            shown = _cut(picture, box), _cut(projection.numpy(), box)
+            yield Moment(self.epoch, *peak, box, _frame(field, peak.position), *shown)
 
-    def _images(self, indices: Sequence[int]) -> list[Tensor]:
+    def _images(self, indices: Iterable[int]) -> dict[int, Tensor]:
         """The images of these indices, as the data set holds them."""
-        found: dict[int, Tensor] = {}
-        for block in self.images.blocks(1, sorted(set(indices))):
-            found[int(block.indices[0])] = block.images[0]
-        return [found[index] for index in indices]
+        return {int(block.indices[0]): block.images[0] for block in self.images.blocks(1, sorted(indices))}
 
-    def _projections(self, peaks: Sequence[_Peak], images: Tensor, rule: Rule) -> Tensor:
+    def _projections(self, layer: str, found: Sequence[Peak], images: Tensor, rule: Rule) -> Tensor:
         """One per peak, float64 on the CPU; zero for dead units."""
         projections = torch.zeros_like(images, dtype=torch.float64, device="cpu")
-        alive = torch.tensor([k for k, peak in enumerate(peaks) if peak.value > 0], dtype=torch.long)
+        alive = torch.tensor([k for k, peak in enumerate(found) if peak.value > 0], dtype=torch.long)
         for some in alive.split(AT_ONCE):
-            units = [peaks[int(k)].unit for k in some]
-            positions = torch.tensor([peaks[int(k)].position for k in some])
+            units = [found[int(k)].unit for k in some]
+            positions = torch.tensor([found[int(k)].position for k in some])
             if len(some):
-                found = project_many(self.module, images[some], self.layer, units, positions, rule)
-                projections[some] = found.double().cpu()
+                made = project_many(self.module, images[some], layer, units, positions, rule)
+                projections[some] = made.double().cpu()
         return projections
 
 
-class _Peak(NamedTuple):
-    unit: int
-    value: float
-    image: int
-    position: Pair
-
-
-def _read(module: nn.Module, images: Stream, layer: str) -> str:
-    """The layer that gives the activations of `layer`: what directly follows it, where that has a name."""
+def _reads(module: nn.Module, images: Stream, layers: Sequence[str]) -> list[str]:
+    """The layers that give the activations of `layers`: what directly follows each, where that has a name."""
     first = next(iter(images.blocks(1)), None)
     if first is None:
         raise DataError("there are no images: the data set is empty")
     with undisturbed(module) as still:
-        named_layer(still, layer.partition("@")[0])
+        for layer in layers:
+            named_layer(still, layer.partition("@")[0])
         traced = trace(still, as_input(still, images.normalized(first.images)).clone())
+    return [_read(traced, layer) for layer in layers]
+
+
+def _read(traced: Trace, layer: str) -> str:
     number = traced.activation(layer) if layer in traced.layers else None
     if number is None or number == traced.layers[layer]:
         return layer  # of a layer that is not called, `watch` says so
@@ -197,11 +225,3 @@ def _frame(field: ReceptiveField, position: Pair) -> Box:
 
 def _cut(picture: np.ndarray, box: Box) -> np.ndarray:
     return picture[:, box.top : box.bottom, box.left : box.right]
-
-
-def _require_units(output: Tensor, layer: str, units: tuple[int, ...]) -> None:
-    if output.ndim not in (2, 4):
-        raise ModelError(f"layer {layer} must give maps (4 dimensions) or vectors (2), found {tuple(output.shape)}")
-    for unit in units:
-        if not 0 <= unit < output.shape[1]:
-            raise ModelError(f"layer {layer} has units 0 to {output.shape[1] - 1}, found {unit}")
