@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
+from striate.inside import grad_cam, occlude
 from striate.inside.watching.answers import one_image, probabilities, require_classes, some_images
 
 
@@ -25,6 +29,56 @@ def test_logits_log_probabilities_and_probabilities_are_one_answer(dtype: torch.
 def test_what_is_no_row_of_scores_is_refused(outputs: object) -> None:
     with pytest.raises(ModelError, match="one row of class scores per image"):
         probabilities(outputs)
+
+
+class TwoHeads(nn.Module):
+    """A module with two outputs: a score for every position, and a row of scores."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.body, self.row, self.kind = nn.Conv2d(1, 3, 3), nn.Linear(3, 4), kind
+
+    def forward(self, x: Tensor) -> object:
+        maps = self.body(x).relu()
+        row = self.row(maps.mean((2, 3)))
+        return {"dict": {"out": maps, "aux": row}, "tuple": (row, maps), "maps": maps, "text": "none"}[self.kind]
+
+
+class Wrapped(nn.Module):
+    """A module around another one that returns what a sentence advises."""
+
+    def __init__(self, net: nn.Module, advice: str) -> None:
+        super().__init__()
+        self.net, self.advice = net, advice
+
+    def forward(self, x: Tensor) -> Tensor:
+        return eval(self.advice, {"net": self.net, "x": x})
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("dict", "dict of ['out'] (1, 3, 6, 6), ['aux'] (1, 4)"),
+        ("tuple", "tuple of [0] (1, 4), [1] (1, 3, 6, 6)"),
+        ("maps", "(1, 3, 6, 6)"),
+    ],
+)
+def test_where_several_outputs_are_refused_the_advice_works(kind: str, found: str) -> None:
+    net, image = TwoHeads(kind), torch.rand((1, 8, 8), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ModelError) as refusal:
+        grad_cam(net, image, "body", 0)
+    with pytest.raises(ModelError, match=re.escape(str(refusal.value))):
+        occlude(net, image, "body", 0)
+    before, _, advice = str(refusal.value).rpartition(", as ")
+    assert before.endswith(f"found {found}: wrap it in one whose forward returns such a row")
+    wrapped = Wrapped(net, advice)
+    assert grad_cam(wrapped, image, "net.body", 0).score == pytest.approx(float(wrapped(image[None])[0, 0]))
+    assert 0 < occlude(wrapped, image, "net.body", 0).probability_before < 1
+
+
+def test_where_no_output_can_be_advised_none_is() -> None:
+    with pytest.raises(ModelError, match=r"found str: wrap it in one whose forward returns such a row$"):
+        grad_cam(TwoHeads("text"), torch.zeros(1, 8, 8), "body")
 
 
 def test_classes_are_counted_from_zero() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from striate.errors import ModelError
-from striate.inside.watching.answers import one_image, require_classes
+from striate.inside.watching.answers import one_image, require_classes, scores
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import as_input, opened, undisturbed, watch
 
@@ -84,7 +84,8 @@ def grad_cam(
 
     Raises:
         DataError: if there is no such class.
-        ModelError: if there is no such layer, it gives no maps, or its values or gradients are not finite.
+        ModelError: if there is no such layer, it gives no maps, or its values or gradients are not finite; if the
+            module gives no class scores: several outputs, or maps of them, have to be wrapped, as it says.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
@@ -94,13 +95,11 @@ def grad_cam(
     module, images = opened(model, one_image(image))
     with undisturbed(module) as still, watch(still, [layer]) as seen:
         image_1chw = as_input(still, images).requires_grad_()
-        scores = still(image_1chw.clone())  # a copy, as a module may overwrite what it is given
-        if not isinstance(scores, Tensor) or scores.ndim != 2:
-            raise ModelError("Grad-CAM needs a module that gives class scores (batch, classes)")
-        target = int(scores[0].argmax()) if target is None else target
-        require_classes([target], scores.shape[1])
-        maps, slopes = _maps_and_slopes(seen[layer], scores[0, target], layer)
-        score = float(scores[0, target].detach())
+        answer = scores(still(image_1chw.clone()))  # a copy, as a module may overwrite what it is given
+        target = int(answer[0].argmax()) if target is None else target
+        require_classes([target], answer.shape[1])
+        maps, slopes = _maps_and_slopes(seen[layer], answer[0, target], layer)
+        score = float(answer[0, target].detach())
     weights = slopes.mean((1, 2))
     signed = (weights[:, None, None] * maps).sum(0)
     return GradCam(

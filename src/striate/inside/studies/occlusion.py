@@ -108,7 +108,8 @@ def occlude(
 
     Raises:
         DataError: if size, stride, value, class or unit are out of range.
-        ModelError: if there is no such layer, or the module gives no class scores.
+        ModelError: if there is no such layer, or the module gives no class scores: several outputs, or maps of them,
+            have to be wrapped, as it says.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,6 +12,12 @@ from torch import Tensor
 
 from striate.errors import DataError, ModelError
 from striate.inside.watching.watch import tensor_of
+
+MOST_PARTS = 5
+"""Tensors among a module's outputs that are named where they are refused."""
+
+_TO_ROWS = {2: "", 4: ".mean((2, 3))"}
+"""Dimensions of a tensor -> how it becomes a row of scores per image."""
 
 
 def probabilities(outputs: object) -> Float[Tensor, "batch classes"]:
@@ -32,14 +39,43 @@ def probabilities(outputs: object) -> Float[Tensor, "batch classes"]:
         >>> probabilities(torch.tensor([[0.0, 0.0]])), probabilities(torch.tensor([[0.25, 0.75]]))
         (tensor([[0.5000, 0.5000]]), tensor([[0.2500, 0.7500]]))
     """
-    if not isinstance(outputs, Tensor) or outputs.ndim != 2:
-        found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise ModelError(f"the module must give one row of class scores per image (batch, classes), found {found}")
-    values = outputs if outputs.dtype == torch.float64 else outputs.float()
-    rounding = min(16 * torch.finfo(outputs.dtype).eps, 0.01)
+    given = scores(outputs)
+    values = given if given.dtype == torch.float64 else given.float()
+    rounding = min(16 * torch.finfo(given.dtype).eps, 0.01)
     if bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() <= rounding).all()):
         return values
     return values.softmax(1)
+
+
+def scores(outputs: object) -> Float[Tensor, "batch classes"]:
+    """The outputs themselves, if they are class scores.
+
+    Raises:
+        ModelError: if they are not one row of numbers per image; says what they are, and what to wrap.
+
+    Example:
+        >>> scores({"out": torch.zeros(1, 21)}["out"]).shape
+        torch.Size([1, 21])
+    """
+    if isinstance(outputs, Tensor) and outputs.ndim == 2:
+        return outputs
+    tensors = [(place, part) for place, part in _parts(outputs) if isinstance(part, Tensor)][:MOST_PARTS]
+    named = ", ".join(f"{place} {tuple(part.shape)}".lstrip() for place, part in tensors)
+    found = named if isinstance(outputs, Tensor) else type(outputs).__name__ + (f" of {named}" if named else "")
+    rows = [f"net(x){place}{_TO_ROWS[part.ndim]}" for place, part in tensors if part.ndim in _TO_ROWS]
+    raise ModelError(
+        f"the module must give one row of class scores per image (batch, classes), found {found}: "
+        f"wrap it in one whose forward returns such a row{f', as {rows[0]}' if rows else ''}"
+    )
+
+
+def _parts(outputs: object) -> list[tuple[str, object]]:
+    """What is in a module's outputs, each with what has to be written behind them to reach it."""
+    if isinstance(outputs, Mapping):
+        return [(f"[{key!r}]", part) for key, part in cast("Mapping[object, object]", outputs).items()]
+    if isinstance(outputs, tuple | list):
+        return [(f"[{k}]", part) for k, part in enumerate(cast("Sequence[object]", outputs))]
+    return [("", outputs)]
 
 
 def require_classes(wanted: Iterable[int], classes: int) -> None:
