@@ -72,7 +72,7 @@ def test_where_several_outputs_are_refused_the_advice_works(kind: str, found: st
     before, _, advice = str(refusal.value).rpartition(", as ")
     assert before.endswith(f"found {found}: wrap it in one whose forward returns such a row")
     wrapped = Wrapped(net, advice)
-    assert grad_cam(wrapped, image, "net.body", 0).score == pytest.approx(float(wrapped(image[None])[0, 0]))
+    assert grad_cam(wrapped, image, "net.body", 0).score == pytest.approx(float(wrapped(image[None])[0, 0].detach()))
     assert 0 < occlude(wrapped, image, "net.body", 0).probability_before < 1
 
 
