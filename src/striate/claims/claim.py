@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from striate.claims.contrasts import Contrast, contrast_json
-from striate.claims.figures import Figure, table
+from striate.claims.figures import Figure, contrast_figures, differences, table
 from striate.claims.learning import Word, taught
 from striate.claims.metrics import VALIDATION, Metric
 from striate.claims.variants import Variant, fitted
@@ -176,8 +176,10 @@ def outcome(
 
     Arguments:
         decided: the verdict by the claim's rule, and the sentences that decide it.
+        figures: of the claim's own; the differences that a rule looks at follow them.
         judged: the contrasts that the rule asked for, if any.
     """
     headings, rows = table(found)
+    figures = (*figures, differences(found), *contrast_figures(judged or {}))
     numbers = found.as_json() | ({"contrasts": contrast_json(judged)} if judged else {})
     return Outcome(*taught(found.measured, decided), headings, rows, figures, numbers, found.seeds)

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class Contrast:
-    """A difference that a rule asks for: its name, what was found, the verdict, and both in a sentence."""
+    """A difference that a rule asks for: its name, what was found, the verdict, both in a sentence; by which metric."""
 
     name: str
     found: Paired
     verdict: Verdict
     sentence: str
+    metric: Metric
 
     @property
     def better(self) -> bool:
@@ -47,7 +48,7 @@ def contrasts(sets: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
         said = verdict(one, smallest=metric.smallest, higher=metric.higher)
         sure, advice = words.evidence(one, metric), words.advice(said, metric)
         spoken = f"{name}: {words.change(one.mean, metric)}, {words.judged(said, metric)} ({sure}){advice}"
-        judged[name] = Contrast(name, one, said, spoken)
+        judged[name] = Contrast(name, one, said, spoken, metric)
     return judged
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from striate.claims.claim import Claim, Outcome, Setting, recipe, ruled
 from striate.claims.contrasts import Contrast, contrast_json, contrasts
-from striate.claims.figures import Figure
+from striate.claims.figures import Figure, contrast_figures
 from striate.claims.learning import Word, taught
 from striate.claims.metrics import ACCURACY, steps_metric
 from striate.claims.statistics import t_interval
@@ -57,7 +57,7 @@ def study(setting: Setting) -> Outcome:
         because,
         ("layer", "steps to half of the way", "by seed"),
         _rows(measured[0]),
-        (_distances(measured[0]), _half_ways(measured[0])),
+        (_distances(measured[0]), _half_ways(measured[0]), *contrast_figures(judged)),
         {"contrasts": contrast_json(judged), "probes": [record["probes"]["path"] for record in measured[0].records]},
         seeds,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from striate.claims import words
 from striate.claims.claim import Claim, Outcome, Setting, recipe, ruled
 from striate.claims.contrasts import Contrast, contrast_json, contrasts
-from striate.claims.figures import Figure
+from striate.claims.figures import Figure, contrast_figures
 from striate.claims.learning import Word, taught
 from striate.claims.metrics import ACCURACY, GAP
 from striate.claims.statistics import t_interval
@@ -47,6 +47,7 @@ def study(setting: Setting) -> Outcome:
     figures = (
         _figure(found, "Train-test gap", "gap", GAP.of),
         _figure(found, "Test accuracy", "classified right", ACCURACY.of),
+        *contrast_figures(judged),
     )
     rows = [row for size, one in found.items() for row in _rows(size, one)]
     numbers = {"sizes": {size: one.as_json() for size, one in found.items()}, "contrasts": contrast_json(judged)}

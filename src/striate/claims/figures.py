@@ -13,7 +13,13 @@ from striate.claims.statistics import t_interval
 
 if TYPE_CHECKING:
     from striate.claims.comparison import Comparison
+    from striate.claims.contrasts import Contrast
     from striate.claims.metrics import Metric, Record
+    from striate.claims.statistics import Paired
+
+
+MOST_PAIRS = 10
+"""Pairs that one figure shows."""
 
 
 @final
@@ -96,8 +102,29 @@ def value_bars(comparison: Comparison, title: str) -> Figure:
 
 
 def differences(comparison: Comparison) -> Figure:
-    """Of every pair the difference with each seed, and their mean with its 95% t interval; steps as a factor."""
-    metric = comparison.metric
+    """Of every pair the difference with each seed, and their mean with its 95% t interval; steps as a factor.
+
+    Of more than `MOST_PAIRS` those of a variant with the one named before it.
+    """
+    metric, order = comparison.metric, [one.variant.name for one in comparison.measured]
+    few = len(comparison.pairs) <= MOST_PAIRS
+    shown = [pair for pair in comparison.pairs if few or order.index(pair.b) == order.index(pair.a) + 1]
+    named = [(f"{pair.b} against {pair.a}", pair.found) for pair in shown]
+    return _differences(f"Difference in {metric.name}, seed by seed", named, metric)
+
+
+def contrast_figures(judged: Mapping[str, Contrast]) -> tuple[Figure, ...]:
+    """The same of contrasts; a figure for each metric that they are judged by."""
+    groups: list[tuple[Metric, list[tuple[str, Paired]]]] = []
+    for one in judged.values():
+        group = next((named for metric, named in groups if metric is one.metric), None)
+        if group is None:
+            groups.append((one.metric, group := []))
+        group.append((one.name, one.found))
+    return tuple(_differences("What the rule asks for, seed by seed", named, metric) for metric, named in groups)
+
+
+def _differences(title: str, named: Sequence[tuple[str, Paired]], metric: Metric) -> Figure:
     factor = metric.unit == "steps"
 
     def read(value: float) -> float:
@@ -105,23 +132,22 @@ def differences(comparison: Comparison) -> Figure:
 
     lines = [
         {
-            "name": f"{pair.b} against {pair.a}",
-            "values": [read(value) for value in pair.found.differences],
-            "mean": read(pair.found.mean),
-            "low": read(pair.found.t.low),
-            "high": read(pair.found.t.high),
+            "name": name,
+            "values": [read(value) for value in found.differences],
+            "mean": read(found.mean),
+            "low": read(found.t.low),
+            "high": read(found.t.high),
             "none": read(0.0),
             "matters": [read(-metric.smallest), read(metric.smallest)],
-            "said": words.change(pair.found.mean, metric),
+            "said": words.change(found.mean, metric),
         }
-        for pair in comparison.pairs
+        for name, found in named
     ]
-    n, unit = len(comparison.seeds), "factor" if factor else "points" if metric.unit == "share" else "difference"
+    unit = "factor" if factor else "points" if metric.unit == "share" else "difference"
     note = (
-        f"Rings: one seed each, n = {n}. Dot and line: their mean and its 95% t interval. Grey: less than "
+        f"Rings: one seed each, n = {named[0][1].n}. Dot and line: their mean and its 95% t interval. Grey: less than "
         f"{words.size(metric.smallest, metric)}, too little to matter."
     )
-    title = f"Difference in {metric.name}, seed by seed"
     return Figure("differences", title, unit, "", lines, log="x" if factor else "", note=note)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 COUNTED = 1e8
 """Whole numbers below it are written with all their figures."""
+
+NAME = 46
+"""Characters of a difference's name that stand beside its mean; longer ones are folded."""
+
+LINE_OF_NAME = 0.34
+"""What a further line of a name takes, in rows."""
 
 MOST_NAMED = 4
 """Lines up to which each has its name at its end; beyond, a legend."""
@@ -135,32 +142,38 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
 def _differences(name: str, figure: Mapping[str, Any]) -> Plot:
     """A row per pair: its name and mean, a ring per seed, the mean's interval, and what is too small to matter."""
     rows: Sequence[Mapping[str, Any]] = figure["lines"]
-    canvas = Figure(figsize=(WIDTH, 0.9 + 0.52 * len(rows)))
+    names = [textwrap.wrap(row["name"], NAME) for row in rows]
+    folded = np.array([LINE_OF_NAME * (len(lines) - 1) for lines in names])
+    places = np.arange(len(rows)) + np.cumsum(folded)
+    canvas = Figure(figsize=(WIDTH, 0.9 + 0.52 * (len(rows) + folded.sum())))
     axes = canvas.add_subplot()
     axes.axvspan(*rows[0]["matters"], color=LINE, alpha=0.5, linewidth=0)
     axes.axvline(rows[0]["none"], color=MUTED, linewidth=0.75)
-    for place, row in enumerate(rows):
-        values = _numbers(row["values"])
-        axes.plot([row["low"], row["high"]], [place, place], color=MUTED, linewidth=1.25)
-        axes.scatter(values, np.full(len(values), place), s=22, facecolors="none", edgecolors=ACCENT, linewidths=0.75)
-        axes.scatter([row["mean"]], [place], s=36, color=ACCENT, zorder=3, edgecolors=PAPER, linewidths=0.75)
-        for words, x, side in ((row["name"], 0, "left"), (row["said"], 1, "right")):
-            axes.text(x, place - 0.26, words, transform=axes.get_yaxis_transform(), ha=side, va="bottom", color=INK)
+    for place, row, lines in zip(places, rows, names, strict=True):
+        _difference(axes, place, row, "\n".join(lines))
     axes.set_yticks([])
-    axes.set_ylim(len(rows) - 0.6, -0.75)
+    axes.set_ylim(places[-1] + 0.4, -0.75 - folded[0])
     axes.grid(visible=False)
     axes.margins(x=0.08)
     axes.set_title(figure["title"])
     axes.set_xlabel(figure["x"])
     if figure["log"]:
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(_formatter(figure))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(_formatter(figure))
+    axes.xaxis.set_major_formatter(_formatter(figure))
     said = ", ".join(f"{row['name']} {row['said']}" for row in rows)
     return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
+
+
+def _difference(axes: Axes, place: float, row: Mapping[str, Any], name: str) -> None:
+    values = _numbers(row["values"])
+    axes.plot([row["low"], row["high"]], [place, place], color=MUTED, linewidth=1.25)
+    axes.scatter(values, np.full(len(values), place), s=22, facecolors="none", edgecolors=ACCENT, linewidths=0.75)
+    axes.scatter([row["mean"]], [place], s=36, color=ACCENT, zorder=3, edgecolors=PAPER, linewidths=0.75)
+    for words, x, side in ((name, 0, "left"), (row["said"], 1, "right")):
+        axes.text(x, place - 0.26, words, transform=axes.get_yaxis_transform(), ha=side, va="bottom", color=INK)
 
 
 def _finished(name: str, canvas: Figure, figure: Mapping[str, Any], text: str) -> Plot:
