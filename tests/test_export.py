@@ -26,7 +26,8 @@ input 3x21x26
 conv 8 3x3 pad=same stride=2, batchnorm, relu, lrn 5, maxpool 3x3 stride=2 ceil=yes
 residual(conv 8 3x3 pad=1, gelu, conv 8 3x3 pad=1), residual(conv 16 3x3 stride=2 pad=1, tanh)
 concat(conv 4 1x1 | maxpool 3x3 stride=1 pad=1, conv 4 1x1 | conv 8 3x3 pad=same dilation=2 groups=4)
-layernorm, leakyrelu, groupnorm 4, relu6, silu, avgpool 2x2 stride=2 ceil=yes, hardswish, elu, sigmoid, hardsigmoid
+layernorm, leakyrelu, groupnorm 4, relu6, silu, avgpool 2x2 stride=2 ceil=yes
+adaptiveavgpool 4x2, adaptivemaxpool 2x2, hardswish, elu, sigmoid, hardsigmoid
 globalavgpool, dropout 0.5, dense 5
 """
 
@@ -125,6 +126,13 @@ def test_what_cannot_be_translated_fails_in_one_sentence(tmp_path: Path) -> None
         export.to_onnx(model, tmp_path / "model.onnx", photos(1, (1, 2, 2)))
     assert "\n" not in str(fault.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_torch_has_no_translation_of_is_named(tmp_path: Path) -> None:
+    """Windows of unequal size; of equal size it exports."""
+    model = model_of("input 1x5x5, adaptivemaxpool 2x2, dense 3", ("a", "b", "c"))
+    with pytest.raises(Failure, match=r"to ONNX: its exporter has no translation of adaptive_max_pool2d$"):
+        export.to_onnx(model, tmp_path / "model.onnx", photos(1, (1, 5, 5)))
 
 
 def test_numbers_that_differ_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

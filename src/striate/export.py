@@ -9,6 +9,7 @@ import contextlib
 import copy
 import json
 import logging
+import re
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,7 +156,7 @@ def _translated(model: Model, images: np.ndarray, input: str, output: str) -> on
                 dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             )
     except Exception as cause:  # whatever a module of the user's own makes the tracer raise
-        raise Failure(f"torch cannot translate {model.name} to ONNX: {_first_line(cause)}") from None
+        raise Failure(f"torch cannot translate {model.name} to ONNX: {_reason(cause)}") from None
     assert program is not None
     return program.model_proto
 
@@ -203,6 +204,12 @@ def _difference(content: bytes, images: np.ndarray, expected: Float32[np.ndarray
     if any(found.shape != expected[part].shape for part, found in computed):
         return float("inf")
     return max(float(np.abs(found - expected[part]).max()) for part, found in computed)
+
+
+def _reason(cause: Exception) -> str:
+    """Why torch's exporter gave up: the operation that it has no translation of, else what it says first."""
+    missing = re.search(r"No ONNX function found for <OpOverload\(op='(?:\w+\.)?(\w+)'", str(cause))
+    return f"its exporter has no translation of {missing[1]}" if missing else _first_line(cause)
 
 
 def _first_line(cause: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from striate.layers import Layer, Shape
+from striate.layers.adaptivepool import AdaptiveAvgPool, AdaptiveMaxPool
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.concat import Concat
 from striate.layers.conv import Conv
@@ -140,6 +141,8 @@ EPS = real(1e-3, 1)
 """Of numbers that are normalized in twos, a smaller ε leaves of the gradient no more than rounding."""
 
 CASES: dict[str, st.SearchStrategy[Case]] = {
+    "adaptiveavgpool": of(st.builds(AdaptiveAvgPool, sides(1, 6)), MAPS),
+    "adaptivemaxpool": of(st.builds(AdaptiveMaxPool, sides(1, 6)), MAPS),
     "avgpool": pools(AvgPool),
     "batchnorm": of(st.builds(BatchNorm, real(1e-6, 0.1), real(0, 1)), ANY),
     "concat": concatenations() | concatenations_to_vectors(),

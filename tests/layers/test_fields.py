@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from striate.errors import ShapeError
 from striate.layers import Field, Layer, Shape, Window, sequence
+from striate.layers.adaptivepool import AdaptiveMaxPool
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.concat import Concat
 from striate.layers.conv import Conv
@@ -69,8 +70,12 @@ def within(span: tuple[int, int], side: int) -> bool:
     return span[0] >= 0 and span[1] <= side
 
 
+WINDOWS = CASES["conv"] | CASES["maxpool"] | CASES["avgpool"]
+ADAPTIVE = CASES["adaptiveavgpool"] | CASES["adaptivemaxpool"]
+
+
 @frugal
-@given(case=(CASES["conv"] | CASES["maxpool"] | CASES["avgpool"]).filter(fits))
+@given(case=WINDOWS.filter(fits))
 def test_window_holds_the_pixels_that_are_seen(case: Case) -> None:
     layer, shape = case
     window = layer.window(shape)
@@ -83,12 +88,32 @@ def test_window_holds_the_pixels_that_are_seen(case: Case) -> None:
 
 
 @frugal
-@given(case=(CASES["conv"] | CASES["maxpool"] | CASES["avgpool"] | CASES["residual"] | CASES["concat"]).filter(fits))
+@given(case=ADAPTIVE)
+def test_window_of_adaptive_pooling_is_the_smallest_that_holds_all(case: Case) -> None:
+    """Of those that move in such steps; and exact where the windows are equal."""
+    layer, shape = case
+    window, met = layer.window(shape), seen([layer], shape)
+    if window is None:
+        assert met.shape[:2] == (1, 1)
+        assert met.all()
+        return
+    for axis, positions in enumerate(met.shape[:2]):
+        spans = [np.flatnonzero(met.take(p, axis).any(2 - axis).any(0)) for p in range(positions)]
+        starts = [p * window.stride[axis] - window.before[axis] for p in range(positions)]
+        before = [pixels[0] - start for pixels, start in zip(spans, starts, strict=True)]
+        after = [start + window.kernel[axis] - 1 - pixels[-1] for pixels, start in zip(spans, starts, strict=True)]
+        assert min(before) == min(after) == 0
+        if shape[1 + axis] % positions == 0:
+            assert max(before) == max(after) == 0
+
+
+@frugal
+@given(case=(WINDOWS | ADAPTIVE | CASES["residual"] | CASES["concat"]).filter(fits))
 def test_padding_on_both_sides_leads_to_the_output(case: Case) -> None:
     layer, shape = case
     output, window = layer.output(shape), layer.window(shape)
     if window is None:
-        assert len(output) == 1
+        assert output[1:] in ((), (1, 1))
         return
     reached = zip(shape[1:], window.before, window.after, window.extent, window.stride, strict=True)
     assert output[1:] == tuple((side + b + a - extent) // stride + 1 for side, b, a, extent, stride in reached)
@@ -102,6 +127,7 @@ LAYERS: list[Layer] = [
     MaxPool((2, 2)),
     MaxPool((3, 3), (2, 2), (1, 1), ceil=True),
     AvgPool((2, 3), (1, 2), (1, 0)),
+    AdaptiveMaxPool((1, 1)),
     Relu(),
     BatchNorm(),
     Lrn(3),

@@ -110,7 +110,10 @@ def test_counts_are_the_modules(word: str, data: st.DataObject) -> None:
     assert layer.parameters(shape) == sum(part.numel() for part in peer.parameters())
 
 
-@pytest.mark.parametrize("word", ["avgpool", "concat", "conv", "dense", "maxpool", "relu", "residual", "softmax"])
+COUNTED = ("adaptivemaxpool", "avgpool", "concat", "conv", "dense", "maxpool", "relu", "residual", "softmax")
+
+
+@pytest.mark.parametrize("word", COUNTED)
 @settings(frugal, max_examples=30)
 @given(data=st.data())
 def test_multiply_adds_are_those_that_torch_counts(word: str, data: st.DataObject) -> None:

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from striate.errors import ShapeError
-from striate.layers import Layer, Shape, sequence
+from striate.layers import Layer, Shape, Window, sequence
 from striate.layers.activation import Activation
+from striate.layers.adaptivepool import AdaptiveAvgPool, AdaptiveMaxPool
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
@@ -128,6 +129,14 @@ def test_terms_of_a_norm_say_what_is_normalized_together() -> None:
     assert {source.at for source in over_channels.sources} == {(c, 1, 1) for c in range(4)}
 
 
+def test_adaptive_windows_of_alexnet_overlap_by_a_row() -> None:
+    """13 rows into 6, as in the AlexNet that torchvision has on larger images."""
+    pool = AdaptiveAvgPool((6, 6))
+    spans = [pool.under(position, 0, 13) for position in range(6)]
+    assert [(span.start, span.stop) for span in spans] == [(0, 3), (2, 5), (4, 7), (6, 9), (8, 11), (10, 13)]
+    assert pool.window((256, 13, 13)) == Window((3, 3), (2, 2))
+
+
 def test_maximum_of_negative_numbers_ignores_padding() -> None:
     x = -np.ones((1, 1, 4, 4))
     assert np.all(MaxPool((3, 3), (2, 2), (1, 1)).forward(x, {}) == -1)
@@ -141,6 +150,8 @@ def test_maximum_of_negative_numbers_ignores_padding() -> None:
         (MaxPool((3, 3), (2, 2), (1, 1), ceil=True), "maxpool 3x3 stride=2x2 pad=1x1 ceil=yes"),
         (AvgPool((2, 3)), "avgpool 2x3"),
         (GlobalAvgPool(), "globalavgpool"),
+        (AdaptiveAvgPool((6, 6)), "adaptiveavgpool 6x6"),
+        (AdaptiveMaxPool((2, 1)), "adaptivemaxpool 2x1"),
         (Dense(10, bias=False), "dense 10 bias=no"),
         (Dropout(0.5), "dropout 0.5"),
         (BatchNorm(eps=0.001), "batchnorm eps=0.001"),
@@ -168,6 +179,7 @@ def test_text_form(layer: Layer, text: str) -> None:
         (lambda: AvgPool((1, 4), pad=(1, 2)), ["pad of avgpool", "half"]),
         (lambda: MaxPool((2, 2), stride=(0, 2)), ["stride of maxpool"]),
         (lambda: MaxPool((2, 2), pad=5), ["pad of maxpool", "found 5"]),  # pyright: ignore[reportArgumentType]
+        (lambda: AdaptiveAvgPool((0, 2)), ["size of adaptiveavgpool", "from 1"]),
         (lambda: Dense(0), ["outputs of dense"]),
         (lambda: Dropout(1.0), ["probability of dropout", "below 1"]),
         (lambda: Dropout(-0.1), ["probability of dropout"]),
@@ -196,6 +208,7 @@ def test_bounds(make: Callable[[], Layer], words: list[str]) -> None:
         (MaxPool((5, 5)), (1, 4, 8), "a window of 5x5 does not fit into 4x8"),
         (Conv(4, (5, 5)), (9,), "conv takes maps"),
         (AvgPool((2, 2)), (9,), "avgpool takes maps"),
+        (AdaptiveMaxPool((2, 2)), (9,), "adaptivemaxpool takes maps"),
         (GlobalAvgPool(), (9,), "globalavgpool takes maps"),
         (Lrn(5), (9,), "lrn takes maps"),
         (GroupNorm(3), (8, 4, 4), "3 does not divide 8"),

@@ -87,7 +87,10 @@ class Layer(abc.ABC):
         return 0
 
     def window(self, input: Shape) -> Window | None:
-        """Which input positions one output position looks at; None where it looks at all of them."""
+        """Which input positions one output position looks at; None where it looks at all of them.
+
+        Where no one window says so exactly (branches, adaptive pooling), the smallest one that holds them.
+        """
         del input
         return Window()
 

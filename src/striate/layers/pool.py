@@ -10,29 +10,22 @@ Evaluation of Pooling Operations. Letters as in `layer.py`.
 
 from __future__ import annotations
 
-import abc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, final
 
-import numpy as np
-
 from striate.errors import ShapeError
-from striate.layers.layer import Array, Layer, Parameters, Shape, maps, shape_text
-from striate.layers.terms import Pooled, grid
+from striate.layers.layer import Array, Shape, maps, shape_text
+from striate.layers.pooling import Pooling, equal_shares, first_largest, largest, mean
 from striate.layers.values import Pair, Size, YesNo
 from striate.layers.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from torch import nn
-
-    from striate.layers.terms import Spot
 
 
 @dataclass(frozen=True)
-class Pool(Layer):
-    """What maximum and mean share: the windows.
+class Pool(Pooling):
+    """What maximum and mean share: where the windows lie.
 
     Attributes:
         kernel: rows and columns of the window.
@@ -42,7 +35,6 @@ class Pool(Layer):
     """
 
     label: ClassVar[str] = "pool"
-    equation: ClassVar[str]
 
     kernel: Annotated[Pair, Size(1, 1024)]
     stride: Annotated[Pair | None, Size(1, 1024)] = None
@@ -91,48 +83,9 @@ class Pool(Layer):
         starts_outside = (positions - 1) * step >= side + pad
         return positions - starts_outside
 
-    def _windows(self, x: Array) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
-        """For every output position (i, j): the rows and columns of the input under its window."""
-        _, rows, columns = self.output(x.shape[1:])
-        for i in range(rows):
-            for j in range(columns):
-                yield i, j, (self._under(i, 0, x.shape[2]), self._under(j, 1, x.shape[3]))
-
-    def _under(self, position: int, axis: int, side: int) -> slice:
+    def under(self, position: int, axis: int, side: int) -> slice:
         start = position * self.step[axis] - self.pad[axis]
         return slice(max(start, 0), min(start + self.kernel[axis], side))
-
-    def forward(self, x: Array, theta: Mapping[str, Array], *, training: bool = False) -> Array:
-        y = np.zeros((len(x), *self.output(x.shape[1:])))
-        for i, j, (rows, columns) in self._windows(x):
-            y[:, :, i, j] = self.pooled(x[:, :, rows, columns])
-        return y
-
-    def backward(
-        self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
-    ) -> tuple[Array, Parameters]:
-        dx = np.zeros_like(x)
-        for i, j, (rows, columns) in self._windows(x):
-            shares = self.shares(x[:, :, rows, columns])
-            dx[:, :, rows, columns] += shares * dy[:, :, i, j, None, None]
-        return dx, {}
-
-    def terms(
-        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
-    ) -> Pooled:
-        c, i, j = at
-        rows, columns = self._under(i, 0, x.shape[2]), self._under(j, 1, x.shape[3])
-        patch = x[image, c, rows, columns]
-        places = grid(range(c, c + 1), range(rows.start, rows.stop), range(columns.start, columns.stop))[0]
-        return Pooled(self.equation, patch, self.shares(patch[None, None])[0, 0], places)
-
-    @abc.abstractmethod
-    def pooled(self, patch: Array) -> Array:
-        """The number that goes on from each patch (n, c, rows, columns)."""
-
-    @abc.abstractmethod
-    def shares(self, patch: Array) -> Array:
-        """The derivative of that number by each pixel of the patch."""
 
 
 @final
@@ -154,12 +107,10 @@ class MaxPool(Pool):
         return nn.MaxPool2d(self.kernel, self.step, self.pad, ceil_mode=self.ceil)
 
     def pooled(self, patch: Array) -> Array:
-        return patch.max((2, 3))
+        return largest(patch)
 
     def shares(self, patch: Array) -> Array:
-        n, c, rows, columns = patch.shape
-        first = patch.reshape(n, c, -1).argmax(-1, keepdims=True)
-        return (np.arange(rows * columns) == first).astype(np.float64).reshape(patch.shape)
+        return first_largest(patch)
 
 
 @final
@@ -181,7 +132,7 @@ class AvgPool(Pool):
         return nn.AvgPool2d(self.kernel, self.step, self.pad, ceil_mode=self.ceil, count_include_pad=False)
 
     def pooled(self, patch: Array) -> Array:
-        return patch.mean((2, 3))
+        return mean(patch)
 
     def shares(self, patch: Array) -> Array:
-        return np.full_like(patch, 1 / (patch.shape[2] * patch.shape[3]))
+        return equal_shares(patch)
