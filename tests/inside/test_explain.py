@@ -96,6 +96,19 @@ FOREIGN: list[tuple[nn.Module, tuple[int, ...], str]] = [
     (nn.BatchNorm2d(2, track_running_stats=False), (2, 4, 4), "batchnorm"),
     (nn.Dropout(0.4), (6,), "dropout 0.4"),
     (nn.LocalResponseNorm(3, alpha=0.5, k=2.0), (4, 4, 4), "lrn 3 alpha=0.5 k=2"),
+    (nn.ReLU6(inplace=True), (2, 4, 4), "relu6"),
+    (nn.Hardtanh(0, 6), (6,), "relu6"),
+    (nn.ELU(0.7), (2, 4, 4), "elu alpha=0.7"),
+    (nn.PReLU(init=0.3), (6,), "leakyrelu slope=0.3"),
+    (nn.SiLU(inplace=True), (2, 4, 4), "silu"),
+    (nn.Hardsigmoid(), (6,), "hardsigmoid"),
+    (nn.Hardswish(), (2, 4, 4), "hardswish"),
+    (nn.LayerNorm(6, eps=0.1), (6,), "layernorm eps=0.1"),
+    (nn.LayerNorm(6, elementwise_affine=False), (6,), "layernorm"),
+    (nn.GroupNorm(2, 4), (4, 3, 4), "groupnorm 2"),
+    (nn.GroupNorm(2, 6, affine=False), (6,), "groupnorm 2"),
+    (nn.InstanceNorm2d(3, affine=True), (3, 3, 4), "groupnorm 3"),
+    (nn.InstanceNorm2d(2, track_running_stats=True), (2, 3, 4), "batchnorm"),
     (nn.Flatten(), (2, 3, 4), "flatten"),
     (nn.Softmax(dim=1), (6,), "softmax"),
     (nn.Softmax(-1), (6,), "softmax"),
@@ -106,7 +119,10 @@ FOREIGN: list[tuple[nn.Module, tuple[int, ...], str]] = [
 @pytest.mark.parametrize(("module", "shape", "kind"), FOREIGN, ids=lambda value: str(value)[:40])
 def test_torchs_own_layers(module: nn.Module, shape: tuple[int, ...], kind: str) -> None:
     """Every number of the output, against the module alone."""
-    image = noise(*shape)
+    image = 4 * noise(*shape)
+    for seed, tensor in enumerate(module.state_dict().values()):
+        if tensor.dim() == 1 and len(tensor) > 1:  # weights and running statistics that are no longer 1 and 0
+            tensor.copy_(noise(*tensor.shape, seed=seed).abs() + 0.1)
     with torch.no_grad():
         truth = module.eval()(image.clone()[None])[0].numpy()
     for at in np.ndindex(*truth.shape):

@@ -49,8 +49,8 @@ def explain(
 
     Arguments:
         subject: a `Model`, any module, or a `Network` (built with the seed 0). Explained are 2-D convolution, linear
-            layers, pooling, batch norm, dropout, local response norm, activations, softmax, sums and concatenation,
-            as layers of PyTorch or as functions.
+            layers, pooling, batch, layer, group, instance and local response norm, dropout, activations, softmax,
+            concatenation, and arithmetic, with constants or of two ways, as layers of PyTorch or as functions.
         image: one image (channels, rows, columns), or a vector (features,), as the module takes it; for a `Model` also
             uint8, before preprocessing.
         layer: name of a submodule; `name@k` for the k-th call of one that is called several times; `conv2d@k` for the

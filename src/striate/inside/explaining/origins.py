@@ -17,6 +17,12 @@ from striate.layers.terms import Spot, Terms
 BORDER = -1
 """In an `Origin.index`: a zero that was put around maps, which no step made."""
 
+CONSTANT = "it is a constant, the same for every image"
+"""Why there is no way down from a number that the module holds."""
+
+FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+"""The axes of maps in a batch: channels first, of such as have them last; and channels last."""
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -73,6 +79,18 @@ class Origin:
         (places,) = self.index
         return np.where(places == BORDER, 0.0, self.values.ravel()[places])
 
+    @property
+    def channels_last(self) -> bool:
+        """Whether the tensor holds the step's maps as (rows, columns, channels), as some libraries move them."""
+        if self.index is None or self.values.ndim != 3:
+            return False
+        plain = np.arange(self.values.size).reshape(1, *self.values.shape)
+        return np.array_equal(self.index, plain.transpose(LAST))
+
+    def transposed(self, *axes: int) -> Origin:
+        """The tensor with its axes in another order, that of the batch counted."""
+        return self if self.reason else replace(self, index=self.places.transpose(axes))
+
     def place(self, at: Spot) -> Spot | None:
         """Where the tensor's number at `at` stands in the step's output, or in the image; None in a border of zeros."""
         if self.index is None:
@@ -83,6 +101,12 @@ class Origin:
     def shaped(self, shape: Shape) -> Origin:
         """The same numbers in the same order, in another shape for one image."""
         return self if self.reason else replace(self, index=self.places.reshape(1, *shape))
+
+    def spread(self, shape: Shape) -> Origin:
+        """The numbers repeated to this larger shape, as PyTorch broadcasts them."""
+        if self.reason or (self.index is None and self.values.shape == shape):
+            return self
+        return replace(self, index=np.broadcast_to(self.places, (1, *shape)))
 
     def bordered(self, top: int, left: int) -> Origin:
         """With zeros around the maps: rows above and below, columns left and right."""

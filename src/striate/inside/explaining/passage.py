@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError
+from striate.inside.explaining.ledger import Ledger
 from striate.inside.explaining.origins import Origin, numbers
 from striate.inside.explaining.recorder import Recorder
 from striate.inside.watching.watch import one_call
@@ -62,8 +63,8 @@ def passage(module: nn.Module, image: Float[Tensor, "1 ..."]) -> Passage:
         >>> step.text, step.origins[""].step.text
         ('relu', 'conv 2 3x3')
     """
-    recorder, whole = Recorder(), numbers(image[0])
-    recorder.put(image, Origin(whole))
+    recorder, whole = Recorder(Ledger(module)), numbers(image[0])
+    recorder.ledger.put(image, Origin(whole))
     with ExitStack() as stack:
         for name, part in module.named_modules():
             stack.callback(part.register_forward_pre_hook(recorder.before).remove)

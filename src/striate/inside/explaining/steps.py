@@ -29,6 +29,7 @@ class Translated:
         border: zeros that it puts around its input and counts as pixels: rows above and below, columns left and right.
         training: whether it computes as in training: dropout that draws, a batch norm of this batch's statistics.
         shape: the shape in which the equation takes the input, where the function takes another; else ().
+        at_each_position: whether it computes the same at every position of maps, so that channels may stand last.
     """
 
     layer: Layer
@@ -36,6 +37,7 @@ class Translated:
     border: Pair = (0, 0)
     training: bool = False
     shape: Shape = ()
+    at_each_position: bool = False
 
     @cached_property
     def theta(self) -> Parameters:
@@ -51,6 +53,11 @@ class Reached:
     x: Array
     origin: Origin
     padding: Padding | None = None
+
+    @property
+    def channels_first(self) -> Reached:
+        """The same maps as (channels, rows, columns), where they came with the channels last."""
+        return Reached(np.moveaxis(self.x, -1, 0), Origin(self.origin.values, self.origin.step, self.origin.reason))
 
 
 @final

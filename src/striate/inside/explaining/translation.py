@@ -8,28 +8,25 @@ everything else is refused by name, with what is allowed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
-import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from striate.inside.explaining import pools
+from striate.inside.explaining import norms, pointwise, pools
 from striate.inside.explaining.arguments import Given, Untranslatable, held, pair, require
 from striate.inside.explaining.steps import Translated
-from striate.layers.batchnorm import BatchNorm
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
 from striate.layers.dropout import Dropout
 from striate.layers.flatten import Flatten
 from striate.layers.globalpool import GlobalAvgPool
-from striate.layers.layer import Layer, Shape
-from striate.layers.lrn import Lrn
+from striate.layers.layer import Shape
 from striate.layers.pool import AvgPool, MaxPool
-from striate.layers.rectifiers import LeakyRelu
-from striate.layers.selfgated import Gelu
-from striate.layers.sigmoids import Sigmoid, Tanh
+from striate.layers.rectifiers import Relu6
+from striate.layers.selfgated import HardSwish, Silu
+from striate.layers.sigmoids import HardSigmoid, Sigmoid, Tanh
 from striate.layers.softmax import Softmax
 
 
@@ -52,26 +49,42 @@ def is_translated(name: str) -> bool:
     return name in _FUNCTIONS
 
 
+def is_at_each_position(name: str) -> bool:
+    """Whether a function computes the same at every position of maps whose channels stand last."""
+    return name in _AT_EACH_POSITION
+
+
 def translated(
-    func: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any], input: Shape
+    func: Callable[..., Any],
+    name: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    input: Shape,
+    *,
+    channels_last: bool = False,
 ) -> Translated | None:
     """The layer whose equation a call computes on an input of this shape; None where no layer does.
+
+    `channels_last`: the call has its maps as (rows, columns, channels); `input` has the channels first all the same.
 
     Raises:
         Untranslatable: the function is known, but not with these arguments.
 
     Example:
+        >>> import torch
         >>> x, W = torch.zeros(1, 3, 8, 8), torch.zeros(8, 3, 3, 3)
         >>> str(translated(F.conv2d, "conv2d", (x, W), {"stride": 2, "padding": 1}, (3, 8, 8)).layer)
         'conv 8 3x3 stride=2x2 pad=1x1 bias=no'
     """
-    # torch.batch_norm has its arguments in another order than F.batch_norm.
-    function = _FUNCTIONS.get("F.batch_norm" if func is F.batch_norm else name)
+    # torch.batch_norm has its arguments in another order than F.batch_norm; so has torch.instance_norm.
+    own = func in (F.batch_norm, F.instance_norm)
+    function = _FUNCTIONS.get(f"F.{name}" if own else name)
     if function is None:
         return None
     positional = dict(zip(function.arguments, args[1:], strict=False)) if args else {}
     try:
-        found = function.translate({**function.arguments, **positional, **kwargs}, input)
+        given = {**function.arguments, **positional, **kwargs, "channels_last": channels_last}
+        found = replace(function.translate(given, input), at_each_position=name in _AT_EACH_POSITION)
         found.layer.output(found.shape or input)
     except Untranslatable:
         raise
@@ -106,52 +119,26 @@ def _convolution(given: Given, input: Shape) -> Translated:
 
 
 def _dense(given: Given, input: Shape) -> Translated:
-    require(len(input) == 1, f"an input of {len(input)} dimensions; explained is a vector of features")
+    """A dense layer; of the channels at each position of maps it is a convolution of 1x1."""
     tensors = held(weight=given["weight"], bias=given["bias"])
+    if given["channels_last"]:
+        tensors["weight"] = tensors["weight"][:, :, None, None]
+        return Translated(Conv(len(tensors["weight"]), (1, 1), bias="bias" in tensors), tensors)
+    require(len(input) == 1, f"an input of {len(input)} dimensions; explained is a vector of features")
     return Translated(Dense(len(tensors["weight"]), "bias" in tensors), tensors)
 
 
-# --- normalization, dropout, functions of one number ---------------------------------------------------------------
-
-
-def _batch_norm(given: Given, input: Shape) -> Translated:
-    require(len(input) in (1, 3), f"an input of {len(input)} dimensions; explained are maps and vectors")
-    plain = {"weight": torch.ones(input[0]), "bias": torch.zeros(input[0])}
-    tensors = held(**{name: given[name] for name in ("weight", "bias", "running_mean", "running_var")})
-    return Translated(BatchNorm(given["eps"]), plain | tensors, training=bool(given["training"]))
+# --- dropout, softmax -------------------------------------------------------------------------------------------------
 
 
 def _dropout(given: Given, input: Shape) -> Translated:
     return Translated(Dropout(given["p"]), training=bool(given.get("train", given["training"])))
 
 
-def _lrn(given: Given, input: Shape) -> Translated:
-    return Translated(Lrn(given["size"], given["alpha"], given["beta"], given["k"]))
-
-
 def _softmax(given: Given, input: Shape) -> Translated:
     dim = given["dim"]
     require(dim is not None and dim in (1, -len(input)), f"dim={dim}; explained is dim=1, over the units")
     return Translated(Softmax())
-
-
-def _gelu(given: Given, input: Shape) -> Translated:
-    approximate = given["approximate"]
-    require(approximate == "none", f"approximate={approximate!r}; explained is the exact 'none'")
-    return Translated(Gelu())
-
-
-def _leaky_relu(given: Given, input: Shape) -> Translated:
-    return Translated(LeakyRelu(given["negative_slope"]))
-
-
-def _always(layer: Layer) -> Callable[[Given, Shape], Translated]:
-    """What a function without settings is translated to."""
-
-    def translate(given: Given, input: Shape) -> Translated:
-        return Translated(layer)
-
-    return translate
 
 
 _PLACED = {"stride": 1, "padding": 0, "dilation": 1}
@@ -184,19 +171,43 @@ _FUNCTIONS: dict[str, _Function] = {
     "adaptive_max_pool2d": _Function(pools.adaptive(MaxPool), {"output_size": 1}),
     "mean": _Function(pools.over_positions(AvgPool), {"dim": None, "keepdim": False}),
     "amax": _Function(pools.over_positions(MaxPool), {"dim": None, "keepdim": False}),
-    "batch_norm": _Function(_batch_norm, {**_NORM, **_SCALE}),
+    "batch_norm": _Function(norms.batch, {**_NORM, **_SCALE}),
     "F.batch_norm": _Function(
-        _batch_norm,
+        norms.batch,
         {"running_mean": None, "running_var": None, "weight": None, "bias": None, "training": False, **_SCALE},
     ),
     "dropout": _DROP,
     "dropout2d": _DROP,
     "feature_dropout": _DROP,
-    "local_response_norm": _Function(_lrn, {"size": 1, "alpha": 1e-4, "beta": 0.75, "k": 1.0}),
+    "local_response_norm": _Function(norms.local, {"size": 1, "alpha": 1e-4, "beta": 0.75, "k": 1.0}),
     "softmax": _Function(_softmax, {"dim": None}),
-    "gelu": _Function(_gelu, {"approximate": "none"}),
-    "leaky_relu": _Function(_leaky_relu, {"negative_slope": 0.01}),
-    "sigmoid": _Function(_always(Sigmoid())),
-    "tanh": _Function(_always(Tanh())),
+    "layer_norm": _Function(norms.layer, {"normalized_shape": (), "weight": None, "bias": None, "eps": 1e-5}),
+    "group_norm": _Function(norms.group, {"num_groups": 1, "weight": None, "bias": None, "eps": 1e-5}),
+    "F.instance_norm": _Function(
+        norms.instance,
+        {"running_mean": None, "running_var": None, "weight": None, "bias": None, "use_input_stats": True, **_SCALE},
+    ),
+    "instance_norm": _Function(norms.instance, {**_NORM, "use_input_stats": True, **_SCALE}),
+    "relu6": _Function(pointwise.always(Relu6())),
+    "hardtanh": _Function(pointwise.ceiling("min_val", "max_val"), {"min_val": -1.0, "max_val": 1.0}),
+    "clamp": _Function(pointwise.ceiling("min", "max"), {"min": None, "max": None}),
+    "clip": _Function(pointwise.ceiling("min", "max"), {"min": None, "max": None}),
+    "elu": _Function(pointwise.elu, {"alpha": 1.0, "scale": 1, "input_scale": 1}),
+    "prelu": _Function(pointwise.prelu, {"weight": None}),
+    "silu": _Function(pointwise.always(Silu())),
+    "hardsigmoid": _Function(pointwise.always(HardSigmoid())),
+    "hardswish": _Function(pointwise.always(HardSwish())),
+    "gelu": _Function(pointwise.gelu, {"approximate": "none"}),
+    "leaky_relu": _Function(pointwise.leaky_relu, {"negative_slope": 0.01}),
+    "sigmoid": _Function(pointwise.always(Sigmoid())),
+    "tanh": _Function(pointwise.always(Tanh())),
 }
 """Each function's name, as it is called anywhere in PyTorch; `F.` where that of torch.nn.functional differs."""
+
+_AT_EACH_POSITION = frozenset(
+    {
+        "relu", "relu6", "hardtanh", "clamp", "clip", "leaky_relu", "prelu", "elu", "gelu", "silu", "sigmoid", "tanh",
+        "hardsigmoid", "hardswish", "dropout", "layer_norm", "linear",
+    }
+)  # fmt: skip
+"""Functions that compute the same at every position of maps, so that channels may stand last."""

@@ -1,0 +1,154 @@
+"""Arithmetic between layers, as steps: sums, products, powers and their inverses, with constants or of two ways.
+
+Shapes that differ are broadcast as PyTorch does: a gate of one number per channel stands at every position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from torch import Tensor
+
+from striate.inside.explaining.arguments import Untranslatable, require
+from striate.inside.explaining.joints import ways
+from striate.inside.explaining.ledger import Ledger
+from striate.inside.explaining.origins import FIRST, LAST, Origin, Step, made, numbers
+from striate.inside.explaining.steps import Reached
+from striate.layers.arithmetic import Operand, Sign, combined, negative, root
+from striate.layers.layer import Array, Shape
+from striate.layers.residual import added
+from striate.layers.terms import Spot, Terms
+
+
+def combines(name: str) -> bool:
+    """Whether a function of this name is arithmetic."""
+    return name in _SIGNS or name in _OF_ONE
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """A call that is arithmetic.
+
+    Attributes:
+        sign: what is done; "neg" and "root" have one operand.
+        operands: what reached it where that is followed, else the constant.
+        factor: α, by which the right operand of a sum or a difference is multiplied first.
+    """
+
+    sign: Sign | str
+    operands: Sequence[Reached | Array]
+    factor: float = 1.0
+
+    def origin(self, output: Array) -> Origin:
+        """Where the numbers of what it makes come from: `output`, for the one image."""
+        followed = [each for each in self.operands if isinstance(each, Reached)]
+        last = any(each.origin.channels_last and each.x.shape == output.shape for each in followed)
+        y = np.moveaxis(output, -1, 0) if last else output
+        spread = {name: origin.spread(output.shape) for name, origin in ways([x.origin for x in followed]).items()}
+        named = {name: origin.transposed(*FIRST) if last else origin for name, origin in spread.items()}
+        names = iter(named)
+        repeated = [(_repeated(each, output.shape), isinstance(each, Reached)) for each in self.operands]
+        held = [(np.moveaxis(x, -1, 0) if last else x, next(names) if comes else None) for x, comes in repeated]
+
+        def terms(at: Spot) -> Terms:
+            return self._terms([Operand(float(x[at]), branch) for x, branch in held], at)
+
+        step = Step(_NOUNS[self.sign], self._text, followed[0].x.shape, y, named, terms, function=True)
+        return made(step).transposed(*LAST) if last else made(step)
+
+    @property
+    def _text(self) -> str:
+        if self._adds_two:
+            return "residual"
+        alone = all(isinstance(each, Reached) for each in self.operands)
+        return _NOUNS[self.sign] + ("" if alone else f" {_WITH[self.sign]} a constant")
+
+    @property
+    def _adds_two(self) -> bool:
+        """Whether it is the sum of two ways, as in a residual block."""
+        return self.sign == "+" and self.factor == 1 and all(isinstance(each, Reached) for each in self.operands)
+
+    def _terms(self, operands: Sequence[Operand], at: Spot) -> Terms:
+        if self._adds_two:
+            return added({str(each.branch): each.value for each in operands}, at)
+        if self.sign == "neg":
+            return negative(*operands, at=at)
+        if self.sign == "root":
+            return root(*operands, at=at)
+        left, right = operands
+        return combined(self.sign, left, right, at, self.factor)  # pyright: ignore[reportArgumentType]
+
+
+def _repeated(operand: Reached | Array, shape: Shape) -> Array:
+    """An operand as large as what it makes: numbers that stand for several places are repeated."""
+    (x,) = np.broadcast_to(operand.x if isinstance(operand, Reached) else operand, (1, *shape))
+    return x
+
+
+def read(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], ledger: Ledger) -> Combination:
+    """The arithmetic of a call, as it is before the call runs.
+
+    Raises:
+        Untranslatable: one of its operands is neither followed nor a constant; or it rounds what it gives.
+    """
+    given = dict(zip(("input", "other"), args, strict=False)) | dict(kwargs)
+    left = given.get("input", given.get("self"))
+    if name in _OF_ONE:
+        sign, right = _OF_ONE[name]
+    else:
+        sign, right = _SIGNS[name], given.get("other", given.get("exponent"))
+    rounding, factor = given.get("rounding_mode"), args[2] if len(args) > 2 else given.get("alpha", 1)
+    require(rounding is None, f"rounding_mode={rounding!r}; explained is the quotient as it is")
+    require(isinstance(factor, int | float), "a third argument; explained are two operands")
+    operands = [left] if right is None else [right, left] if name in _REVERSED else [left, right]
+    found = [_operand(each, ledger) for each in operands]
+    require(any(isinstance(each, Reached) for each in found), "nothing that comes from the image")
+    require(name not in _REVERSED or factor == 1, f"alpha={factor}; explained is 1")
+    return Combination(sign, found, float(factor))
+
+
+def _operand(value: object, ledger: Ledger) -> Reached | Array:
+    if ledger.follows([value]):
+        assert isinstance(value, Tensor)
+        return ledger.reached(value)
+    if ledger.constant(value):
+        return numbers(value) if isinstance(value, Tensor) else np.asarray(value, dtype=np.float64)
+    if not isinstance(value, Tensor):
+        taken = f" after {ledger.left} took numbers of the image out of their tensors" if ledger.left else ""
+        raise Untranslatable(f"a {type(value).__name__}{taken}")
+    if ledger.seen(value):
+        raise Untranslatable(f"a tensor of shape {tuple(value.shape)}; explained is a batch of one image")
+    raise Untranslatable("a tensor that the module does not hold")
+
+
+_SIGNS: dict[str, Sign] = {
+    **dict.fromkeys(("add", "iadd", "radd"), "+"),
+    **dict.fromkeys(("sub", "subtract", "isub", "rsub"), "−"),
+    **dict.fromkeys(("mul", "multiply", "imul", "rmul"), "·"),
+    **dict.fromkeys(("div", "divide", "true_divide", "truediv", "idiv", "itruediv", "rdiv", "rtruediv"), "/"),
+    **dict.fromkeys(("pow", "ipow", "rpow"), "^"),
+}
+"""What each function does with its two operands."""
+
+_REVERSED = frozenset({"rsub", "rdiv", "rtruediv", "rpow", "reciprocal"})
+"""Functions whose second operand stands first."""
+
+_OF_ONE: dict[str, tuple[Sign | str, float | None]] = {
+    "neg": ("neg", None),
+    "negative": ("neg", None),
+    "sqrt": ("root", None),
+    "square": ("^", 2.0),
+    "rsqrt": ("^", -0.5),
+    "reciprocal": ("/", 1.0),
+}
+"""Functions of one operand: what they do, and the constant beside it where they have one."""
+
+_NOUNS: dict[str, str] = {
+    "+": "sum", "−": "difference", "·": "product", "/": "quotient", "^": "power", "neg": "negative", "root": "root"
+}  # fmt: skip
+
+_WITH: dict[str, str] = {"−": "from"} | dict.fromkeys(("+", "·", "/", "^"), "with")

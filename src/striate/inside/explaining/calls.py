@@ -1,0 +1,154 @@
+"""Calls read before they run: what each will make of what reaches it, and where the numbers of its results come from.
+
+It is decided before the call runs, since a call may overwrite what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from striate.inside.explaining import arithmetic, joints, moves
+from striate.inside.explaining.arguments import input_of, require
+from striate.inside.explaining.ledger import Ledger, of_one_image
+from striate.inside.explaining.origins import FIRST, LAST, Origin, made
+from striate.inside.explaining.steps import Padding, Reached, Translated, made_by, one_image
+from striate.inside.explaining.translation import is_at_each_position, is_translated, translated
+from striate.inside.projections.spellings import rectified_by, spelling
+from striate.layers.dropout import Dropout
+from striate.layers.rectifiers import Relu
+
+
+class Entry(NamedTuple):
+    """Where a result comes from; with `padding`, which zeros the call has put around it."""
+
+    origin: Origin
+    padding: Padding | None = None
+
+
+Finish = Callable[[Sequence[Tensor]], Sequence[Entry | None]]
+"""What to make of a call's results; None for one that the equation does not give."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call of a function of PyTorch.
+
+    Attributes:
+        func: the function.
+        args, kwargs: what it is given.
+    """
+
+    func: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The bare name of the function; of a property such as `x.T`, that of the property."""
+        name = spelling(self.func)[0]
+        if name == "get":
+            return str(getattr(getattr(self.func, "__self__", None), "__name__", name))
+        return _DISPATCHED.get(self.func, name)
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether it says that it writes over what it is given."""
+        return spelling(self.func)[1] or bool(self.kwargs.get("inplace"))
+
+    def foreseen(self, ledger: Ledger) -> Finish | None:
+        """What it will make; None where no equation describes it.
+
+        Raises:
+            Untranslatable: one does, but not with these arguments.
+        """
+        x, name = input_of(self.args, self.kwargs), self.name
+        rectified = rectified_by(self.func, self.args, self.kwargs)
+        if rectified is not None and ledger.follows(rectified[:1]):
+            return _layer(Translated(Relu(), at_each_position=True), ledger.reached(rectified[0]))
+        if x is not None and ledger.seen(x) and moves.moves(name, self.args, self.kwargs):
+            return self._move(x, ledger)
+        if arithmetic.combines(name):
+            return _combined(arithmetic.read(name, self.args, self.kwargs, ledger))
+        if name in ("cat", "concat", "concatenate"):
+            return _joined(*_parts(self.args, self.kwargs), ledger)
+        if x is None or not of_one_image(x):
+            shape = () if x is None else tuple(x.shape)
+            require(not is_translated(name), f"an input of shape {shape}; explained is a batch of one image")
+            return None
+        reached = ledger.reached(x)
+        last = reached.origin.channels_last and is_at_each_position(name)
+        shape = reached.channels_first.x.shape if last else tuple(x.shape[1:])
+        found = translated(self.func, name, self.args, self.kwargs, shape, channels_last=last)
+        if found is not None and found.training and isinstance(found.layer, Dropout):
+            drawn = self._drawn(x)
+            found = replace(found, held={"mask": drawn.permute(*FIRST) if last else drawn})
+        return found and _layer(found, reached)
+
+    def _move(self, x: Tensor, ledger: Ledger) -> Finish:
+        origin, args = ledger.reached(x).origin, (x, *self.args[1:])
+        sides = moves.zeros_around(self.name, args, self.kwargs)
+        others = {key: value for key, value in self.kwargs.items() if key not in ("input", "self")}
+        padding = Padding(ledger.reached(x), sides) if sides and of_one_image(x) and x.dim() == 4 else None
+        return lambda results: [
+            Entry(each, padding) for each in moves.moved(self.func, self.name, args, others, origin)
+        ]
+
+    def _drawn(self, x: Tensor) -> Tensor:
+        """What a dropout will draw: ones sent through it with the generator where it stands now; it stays there."""
+        with torch.random.fork_rng([x.device] if x.is_cuda else []):
+            others = {key: value for key, value in self.kwargs.items() if key not in ("input", "self")}
+            return (self.func(torch.ones_like(x), *self.args[1:], **others) != 0).double()
+
+
+def _layer(found: Translated, reached: Reached) -> Finish:
+    """What a layer makes; of maps whose channels stand last, where it is the same at every position, such maps."""
+    last = reached.origin.channels_last and found.at_each_position
+
+    def finish(results: Sequence[Tensor]) -> Sequence[Entry | None]:
+        word, y = found.layer.word, results[0]
+        if not last:
+            origin = made_by(word, found, reached, y, function=True)
+        else:
+            origin = made_by(word, found, reached.channels_first, y.permute(*FIRST), function=True)
+        return [origin and Entry(origin.transposed(*LAST) if last else origin)]
+
+    return finish
+
+
+def _combined(found: arithmetic.Combination) -> Finish:
+    def finish(results: Sequence[Tensor]) -> Sequence[Entry | None]:
+        (result,) = results
+        return [Entry(found.origin(one_image(result))) if of_one_image(result) else None]
+
+    return finish
+
+
+def _joined(parts: object, dim: object, ledger: Ledger) -> Finish | None:
+    if not isinstance(parts, list | tuple) or not isinstance(dim, int):
+        return None
+    if not all(ledger.follows([part]) or (ledger.constant(part) and of_one_image(part)) for part in parts):
+        return None
+    require(dim % parts[0].dim() == 1, f"dim={dim}; explained is dim=1, by unit")
+    reached = [ledger.reached(part) for part in parts]
+    return lambda results: [Entry(made(joints.concatenation(reached, one_image(results[0]))))]
+
+
+def _parts(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[object, object]:
+    """The tensors and the dimension of a concatenation."""
+    given = dict(zip(("tensors", "dim"), args, strict=False)) | kwargs
+    return given.get("tensors"), given.get("dim", given.get("axis", 0))
+
+
+_DISPATCHED: dict[Callable[..., Any], str] = {
+    function: name
+    for name, function in vars(F).items()
+    if getattr(function, "__qualname__", "").endswith("<locals>.fn")
+}
+"""Functions of torch.nn.functional that are made by a function, and so do not know their names."""
