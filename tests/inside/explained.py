@@ -17,6 +17,8 @@ TEXTS = {
     "norms": "input 4x6x6, conv 5 3x3, batchnorm, tanh, lrn 3 alpha=0.5 k=2, dropout 0.5, flatten, dense 4, batchnorm",
     "blocks": "input 3x8x8, residual(conv 5 3x3 stride=2 pad=1, batchnorm, relu), concat(conv 2 1x1 | |"
     " maxpool 3x3 stride=1 pad=1), gelu, dense 3",
+    "modern": "input 3x9x8, conv 8 3x3 pad=1 bias=no, groupnorm 2, silu, layernorm, relu6, conv 6 1x1, hardswish,"
+    " adaptiveavgpool 4x3, elu alpha=0.5, hardsigmoid, adaptivemaxpool 3x2, dense 4, layernorm",
     "vector": "input 5, dense 4, leakyrelu slope=0.2, residual(dense 4), dense 2, softmax",
 }
 
@@ -26,7 +28,7 @@ def drawn(text: str, seed: int = 0) -> nn.Sequential:
     module = Network.parse(text).build(seed)
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in module.state_dict().items():
-        if "running" in name or ("batchnorm" in name and tensor.is_floating_point()):
+        if "running" in name or ("norm" in name and tensor.is_floating_point()):
             tensor.uniform_(0.2, 1.5, generator=generator)
     return module
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from striate.inside.explaining.arguments import Given, pair, require
 from striate.inside.explaining.steps import Translated
+from striate.layers.adaptivepool import AdaptiveAvgPool, AdaptiveMaxPool
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.layer import Shape
 from striate.layers.pool import AvgPool, MaxPool
@@ -36,16 +37,13 @@ def _window(given: Given) -> tuple[Pair, Pair | None]:
     return kernel, None if step == kernel else step
 
 
-def adaptive(kind: type[AvgPool | MaxPool]) -> Callable[[Given, Shape], Translated]:
-    """`F.adaptive_avg_pool2d` and `F.adaptive_max_pool2d`, where all windows are of one size."""
+def adaptive(kind: type[AdaptiveAvgPool | AdaptiveMaxPool]) -> Callable[[Given, Shape], Translated]:
+    """`F.adaptive_avg_pool2d` and `F.adaptive_max_pool2d`."""
 
     def translate(given: Given, input: Shape) -> Translated:
         wanted, sides = given["output_size"], input[-2:]
-        wanted = tuple(wanted) if isinstance(wanted, list | tuple) else (wanted, wanted)
-        wanted = tuple(side if n is None else n for n, side in zip(wanted, sides, strict=True))
-        fits = len(input) == 3 and all(side % n == 0 for n, side in zip(wanted, sides, strict=True))
-        require(fits, f"windows of unequal size: {sides} to {wanted}")
-        return Translated(kind(pair([side // n for n, side in zip(wanted, sides, strict=True)])))
+        wanted = wanted if isinstance(wanted, list | tuple) else [wanted, wanted]
+        return Translated(kind(pair([side if n is None else n for n, side in zip(wanted, sides, strict=True)])))
 
     return translate
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from striate.inside.explaining import norms, pointwise, pools
 from striate.inside.explaining.arguments import Given, Untranslatable, held, pair, require
 from striate.inside.explaining.steps import Translated
+from striate.layers.adaptivepool import AdaptiveAvgPool, AdaptiveMaxPool
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
 from striate.layers.dropout import Dropout
@@ -167,8 +168,8 @@ _FUNCTIONS: dict[str, _Function] = {
             "divisor_override": None,
         },
     ),
-    "adaptive_avg_pool2d": _Function(pools.adaptive(AvgPool), {"output_size": 1}),
-    "adaptive_max_pool2d": _Function(pools.adaptive(MaxPool), {"output_size": 1}),
+    "adaptive_avg_pool2d": _Function(pools.adaptive(AdaptiveAvgPool), {"output_size": 1}),
+    "adaptive_max_pool2d": _Function(pools.adaptive(AdaptiveMaxPool), {"output_size": 1}),
     "mean": _Function(pools.over_positions(AvgPool), {"dim": None, "keepdim": False}),
     "amax": _Function(pools.over_positions(MaxPool), {"dim": None, "keepdim": False}),
     "batch_norm": _Function(norms.batch, {**_NORM, **_SCALE}),
