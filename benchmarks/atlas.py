@@ -194,8 +194,8 @@ def crp_top(model: Model, images: np.ndarray) -> float | None:
     head = nn.Sequential(model.module, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     concepts = {f"0.{name}": ChannelConcept() for name in names}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        shown = FeatureVisualization(CondAttribution(head), data, concepts, preprocess_fn=lambda x: x, path=folder)
-        return timed(lambda: shown.run(_composite(), 0, len(data), 10)) * len(images) / len(data)
+        shown = FeatureVisualization(CondAttribution(head), data, concepts, preprocess_fn=nn.Identity(), path=folder)
+        return timed(partial(shown.run, _composite(), 0, len(data), 10)) * len(images) / len(data)
 
 
 def _composite() -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,13 +52,13 @@ def plain(workload: str, images: np.ndarray, labels: np.ndarray, epochs: int) ->
 
 def lightning(workload: str, images: np.ndarray, labels: np.ndarray, epochs: int) -> list[float]:
     """Lightning's Trainer over the same loader, with its logging, checkpoints and progress bar turned off."""
-    import lightning as light
+    import lightning as light  # pyright: ignore[reportMissingImports]
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
     rates: list[float] = []
 
-    class Task(light.LightningModule):
+    class Task(light.LightningModule):  # pyright: ignore[reportUntypedBaseClass]
         def __init__(self) -> None:
             super().__init__()
             self.module = torch_module(workload)
@@ -129,7 +129,7 @@ def torch_module(workload: str) -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(256 * 16, 10))
 
 
-def keras_module(workload: str):  # noqa: ANN201 (Keras is imported late: it reads its backend from the environment)
+def keras_module(workload: str) -> Any:
     """The workload's network in Keras; `keras-mnist` is Keras's own example "Simple MNIST convnet"."""
     library = _keras()
     layers = library.layers
@@ -147,9 +147,9 @@ def keras_module(workload: str):  # noqa: ANN201 (Keras is imported late: it rea
     return library.Sequential([*stack, layers.Flatten(), layers.Dense(10, activation="softmax")])
 
 
-def _keras():  # noqa: ANN202
-    os.environ["KERAS_BACKEND"] = "torch"
-    import keras as library
+def _keras() -> Any:
+    os.environ["KERAS_BACKEND"] = "torch"  # Keras reads its backend from the environment when it is imported
+    import keras as library  # pyright: ignore[reportMissingImports]
 
     return library
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import shutil
@@ -23,6 +24,7 @@ from striate.cli import main
 from striate.layers.sigmoids import Sigmoid, Tanh
 from striate.report.canvas import DENSITY
 from striate.report.numbers import count
+from striate.summary import Row
 
 FOLDER = Path(generate.DOCS) / "lecture"
 PAGE = (generate.DOCS / "lecture.md").read_text(encoding="utf-8")
@@ -44,6 +46,12 @@ def described(text: str) -> Network:
     return Network.parse(text)
 
 
+def seen(row: Row) -> tuple[int, int]:
+    """Rows and columns of the image that a unit of a layer looks at."""
+    assert row.field is not None
+    return row.field.size
+
+
 def side(n: int, k: int, s: int) -> int:
     """How many windows of k fit into n at stride s, counted one by one."""
     return sum(start + k <= n for start in range(0, n, s))
@@ -54,7 +62,7 @@ def sentences() -> list[str]:
     twenty, three = described("input 1x28x28, conv 20 5x5"), described("input 1x28x28, conv 3 5x5")
     thirty, whole = described("input 784, dense 30"), described(f"input 784, dense {20 * 24 * 24}, dense 1")
     dense = whole.describe().rows[0]
-    fields = [VANILLA[name].field.size[0] for name in ("conv1", "pool1", "conv2", "pool2")]
+    fields = [seen(VANILLA[name])[0] for name in ("conv1", "pool1", "conv2", "pool2")]
     unpooled = described(", ".join(line for line in str(Network.preset("vanilla")).splitlines() if "pool" not in line))
     return [
         f"the network 3-4-4-1: {Network.preset('ann').parameters} numbers are learned",
@@ -65,7 +73,7 @@ def sentences() -> list[str]:
         f"outputs of those twenty maps would have {count(dense.parameters)}",
         "{0}x{0} pixels in conv1, {1}x{1} after pooling, {2}x{2} in conv2, {3}x{3} after the second".format(*fields),
         f"would have {count(unpooled.parameters)} parameters instead of {count(Network.preset('vanilla').parameters)}",
-        f"reads {conv1.field.size[0] * conv1.field.size[1]} pixels, not {28 * 28}: {count(conv1.multiply_adds)}",
+        f"reads {math.prod(seen(conv1))} pixels, not {28 * 28}: {count(conv1.multiply_adds)}",
         f"for the whole layer instead of {count(dense.multiply_adds)}",
         f"{conv1.parameters} parameters; with weights of its own at every position it would have "
         f"{count(unshared(conv1))}, fully connected {count(dense.parameters)}",

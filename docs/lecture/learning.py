@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -46,7 +47,7 @@ def ann(study: Study, path: Path) -> None:
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def _edges(axes: mpl.axes.Axes, layer: int, W: np.ndarray) -> None:
+def _edges(axes: Axes, layer: int, W: np.ndarray) -> None:
     """A line for each weight: its colour is the weight's, on one scale for each layer, and so is its width."""
     limit = np.abs(W).max()
     colors = pictures.diverging(W, "BrBG", limit) / 255
@@ -55,7 +56,7 @@ def _edges(axes: mpl.axes.Axes, layer: int, W: np.ndarray) -> None:
         axes.plot([layer, layer + 1], ends, color=colors[o, c], linewidth=0.5 + 3 * abs(w) / limit, zorder=1)
 
 
-def _nodes(axes: mpl.axes.Axes, layer: int, units: int) -> None:
+def _nodes(axes: Axes, layer: int, units: int) -> None:
     heights = [_height(unit, units) for unit in range(units)]
     axes.scatter([layer] * units, heights, s=520, facecolor="#fbfaf7", edgecolor="#1c1f23", linewidth=0.75, zorder=2)
     stem = ("x", "h¹", "h²", "out")[layer]
@@ -125,5 +126,6 @@ def gradients(study: Study) -> Plot:
 
 def _norms(text: str, seed: int, x: torch.Tensor, labels: torch.Tensor) -> list[float]:
     module = Network.parse(f"input 1x28x28, {text}").build(seed)
-    nn.functional.cross_entropy(module(x), labels).backward()
-    return [float(part.weight.grad.norm()) for part in module if isinstance(part, nn.Linear)]
+    weights = [part.weight for part in module if isinstance(part, nn.Linear)]
+    slopes = torch.autograd.grad(nn.functional.cross_entropy(module(x), labels), weights)
+    return [float(slope.norm()) for slope in slopes]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -9,7 +11,7 @@ from lecture.studies import Study
 from striate import claims, inside, pictures
 from striate.inside.explaining.convolution_demo import ConvolutionDemo
 from striate.inside.explaining.figures import figure
-from striate.inside.studies.transforms import transformed
+from striate.inside.studies.transforms import Kind, transformed
 from striate.pictures.colors import ACCENT, INK, LINE, MUTED, PLATE, Color
 from striate.report.canvas import Canvas
 from striate.report.claim_plots import drawn
@@ -23,7 +25,10 @@ SIDE = 22
 TINT: Color = (208, 228, 236)
 BORDER_TINT: Color = (240, 238, 232)
 
-MOTIONS = (
+Tint = Callable[[int, int], Color]
+"""The colour of a table's cell, by its row and column."""
+
+MOTIONS: tuple[tuple[Kind, float, str], ...] = (
     ("shift", 4, "4 pixels down"),
     ("rotate", 90, "turned by 90°"),
     ("scale", 1.5, "1.5 times as large"),
@@ -36,6 +41,7 @@ def convolution(study: Study) -> Canvas:
     demo = ConvolutionDemo.drawn()
     outputs = np.zeros((2, 3, 3))
     for found in demo.explanations():
+        assert found.position is not None
         outputs[(found.unit, *found.position)] = found.value
     canvas = Canvas(2 * MARGIN + 7 * SIDE + 2 * (3 * SIDE + 40) + 3 * SIDE + 56)
     x = MARGIN
@@ -65,7 +71,7 @@ def _inner(i: int, j: int) -> Color:
     return PLATE if 0 < i < 6 and 0 < j < 6 else BORDER_TINT
 
 
-def _numbers(canvas: Canvas, x: float, y: float, values: np.ndarray, tint) -> None:  # noqa: ANN001
+def _numbers(canvas: Canvas, x: float, y: float, values: np.ndarray, tint: Tint) -> None:
     """A table of whole numbers, cell by cell."""
     rows, columns = values.shape
     canvas.box(x - 1, y - 1, columns * SIDE + 1, rows * SIDE + 1, LINE)
@@ -85,7 +91,7 @@ def equivariance(study: Study) -> Canvas:
     (unit,) = study.strongest("conv1", 1)
     cell, label = 128, 128
     canvas = Canvas(2 * MARGIN + 4 * cell + 3 * 20 + label)
-    f = study.model.module.get_submodule("conv1")
+    f = study.conv1
     for row, (kind, amount, words) in enumerate(MOTIONS):
         y = MARGIN + 20 + row * (cell + 12)
         moved = transformed(study.x, kind, amount, outside=float(study.x.min()))
@@ -104,13 +110,13 @@ def equivariance(study: Study) -> Canvas:
     return canvas
 
 
-def _moved(maps: torch.Tensor, kind: str, amount: float, unit: int) -> torch.Tensor:
+def _moved(maps: torch.Tensor, kind: Kind, amount: float, unit: int) -> torch.Tensor:
     """T f(x); from beyond the border comes what the unit answers to plain background."""
     background = float(maps[0, unit, 0, 0])
     return transformed(maps[:, unit : unit + 1], kind, amount, outside=background)[0, 0]
 
 
-def _error(study: Study, kind: str, amount: float) -> float:
+def _error(study: Study, kind: Kind, amount: float) -> float:
     """The relative error of conv1 where only real pixels are seen, for the image."""
     outside = float(study.x.min())
     found = inside.equivariance(study.model, "conv1", study.x, transform=kind, amounts=[amount], outside=outside)

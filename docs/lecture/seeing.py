@@ -29,7 +29,7 @@ def shuffled(study: Study) -> Canvas:
         (("the image", study.pixels), ("its pixels in another order", study.pixels.ravel()[order].reshape(1, 28, 28)))
     ):
         with torch.no_grad():
-            maps = study.model.module.get_submodule("conv1")(study.normalized(pixels))
+            maps = study.conv1(study.normalized(pixels))
         x = MARGIN + 2 * place * (CELL + 24)
         canvas.picture(x, MARGIN, pictures.photograph(pixels), CELL)
         canvas.text(x, MARGIN + CELL + 2, words, color=MUTED)
@@ -42,7 +42,7 @@ def feature_maps(study: Study) -> Canvas:
     """One image, three filters, three feature maps before the activation."""
     units = study.strongest("conv1", 3)
     canvas = Canvas(2 * (MARGIN + CELL + 40) + 80)
-    weights = study.model.module.get_submodule("conv1").weight.detach().numpy()
+    weights = study.conv1.weight.detach().numpy()
     rows = study.seen["conv1"].shape[1]
     canvas.picture(MARGIN, MARGIN + CELL + 26, study.image, CELL)
     canvas.text(MARGIN, MARGIN + 2 * CELL + 28, "the image, 28×28", color=MUTED)
@@ -60,13 +60,13 @@ def feature_maps(study: Study) -> Canvas:
 def strides(study: Study) -> Canvas:
     """The feature map of one filter at stride 1, 2 and 3."""
     (unit,) = study.strongest("conv1", 1)
-    layer = study.model.module.get_submodule("conv1")
+    layer = study.conv1
     limit = float(np.abs(study.seen["conv1"][unit]).max())
     canvas = Canvas(2 * MARGIN + 3 * CELL + 48)
     for place, stride in enumerate((1, 2, 3)):
         with torch.no_grad():
-            made = functional.conv2d(study.x, layer.weight[unit : unit + 1], layer.bias[unit : unit + 1], stride)
-        drawn = pictures.diverging(made[0, 0].numpy(), limit=limit)
+            made = functional.conv2d(study.x, layer.weight, layer.bias, stride)
+        drawn = pictures.diverging(made[0, unit].numpy(), limit=limit)
         x = MARGIN + place * (CELL + 24)
         canvas.picture(x, MARGIN, drawn, CELL)
         canvas.text(x, MARGIN + CELL + 2, f"stride {stride}: {len(drawn)}×{len(drawn)}", color=MUTED)
@@ -96,7 +96,7 @@ def _changes(study: Study) -> dict[str, float]:
 
 def _pooled(study: Study, x: torch.Tensor) -> dict[str, torch.Tensor]:
     with torch.no_grad():
-        maps = study.model.module.get_submodule("conv1")(x).relu()
+        maps = study.conv1(x).relu()
     return {"after ReLU": maps, "maximum": functional.max_pool2d(maps, 2), "average": functional.avg_pool2d(maps, 2)}
 
 

@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from striate import Network, Recipe, data, inside, train
 from striate.data import DataSet
@@ -60,6 +60,13 @@ class Study:
     def image(self) -> Picture:
         """The image as a picture."""
         return photograph(self.pixels)
+
+    @property
+    def conv1(self) -> nn.Conv2d:
+        """The first layer."""
+        layer = self.model.module.get_submodule("conv1")
+        assert isinstance(layer, nn.Conv2d)
+        return layer
 
     @property
     def x(self) -> Tensor:
