@@ -25,6 +25,7 @@ EVERY_KIND = """
 input 3x21x26
 conv 8 3x3 pad=same stride=2, batchnorm, relu, lrn 5, maxpool 3x3 stride=2 ceil=yes
 residual(conv 8 3x3 pad=1, gelu, conv 8 3x3 pad=1), residual(conv 16 3x3 stride=2 pad=1, tanh)
+gate(globalavgpool, dense 4, relu, dense 16, sigmoid), gate(conv 16 1x1, hardsigmoid)
 concat(conv 4 1x1 | maxpool 3x3 stride=1 pad=1, conv 4 1x1 | conv 8 3x3 pad=same dilation=2 groups=4)
 layernorm, leakyrelu, groupnorm 4, relu6, silu, avgpool 2x2 stride=2 ceil=yes
 adaptiveavgpool 4x2, adaptivemaxpool 2x2, hardswish, elu, sigmoid, hardsigmoid

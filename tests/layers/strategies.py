@@ -14,6 +14,7 @@ from striate.layers.conv import Conv
 from striate.layers.dense import Dense
 from striate.layers.dropout import Dropout
 from striate.layers.flatten import Flatten
+from striate.layers.gate import Gate
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.lrn import Lrn
 from striate.layers.normalization import GroupNorm, LayerNorm
@@ -130,6 +131,22 @@ def concatenations_to_vectors() -> st.SearchStrategy[Case]:
 
 
 @st.composite
+def gates(draw: st.DrawFn) -> Case:
+    channels = draw(st.integers(1, 4))
+    bodies: list[tuple[Layer, ...]] = [
+        (GlobalAvgPool(), Dense(2), Tanh(), Dense(channels), Sigmoid()),
+        (AdaptiveAvgPool((1, 1)), Conv(channels, (1, 1))),
+        (Conv(channels, (3, 3), pad=(1, 1)), Sigmoid()),
+        (Residual((Conv(channels, (1, 1)),)), BatchNorm()),
+    ]
+    return Case(Gate(draw(st.sampled_from(bodies))), (channels, *draw(sides(1, 5))))
+
+
+def gates_of_vectors() -> st.SearchStrategy[Case]:
+    return VECTORS.map(lambda shape: Case(Gate((Dense(3), Tanh(), Dense(shape[0]), Sigmoid())), shape))
+
+
+@st.composite
 def group_norms(draw: st.DrawFn) -> Case:
     groups = draw(st.integers(1, 3))
     channels = groups * draw(st.integers(1, 3))
@@ -151,6 +168,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "dropout": of(st.builds(Dropout, real(0, 0.95)), ANY),
     "elu": of(st.builds(Elu, real(0, 3)), ANY),
     "flatten": of(st.just(Flatten()), ANY),
+    "gate": gates() | gates_of_vectors(),
     "gelu": of(st.just(Gelu()), ANY),
     "globalavgpool": of(st.just(GlobalAvgPool()), MAPS),
     "groupnorm": group_norms(),

@@ -20,10 +20,12 @@ from striate.layers.concat import Concat
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
 from striate.layers.flatten import Flatten
+from striate.layers.gate import Gate
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.pool import MaxPool
 from striate.layers.rectifiers import Relu
 from striate.layers.residual import Residual
+from striate.layers.sigmoids import Sigmoid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,12 +37,16 @@ BLOCKS: list[Layer] = [
     Residual((HALVED, BatchNorm(), Relu(), Conv(8, (3, 3), pad=(1, 1)))),
     Residual((HALVED,), (Conv(8, (1, 1), (2, 2)), BatchNorm())),
     Concat(((), (SAME,), (MaxPool((3, 3), (1, 1), (1, 1)), Conv(2, (1, 1))))),
+    Gate((GlobalAvgPool(), Dense(2), Relu(), Dense(4), Sigmoid())),
+    Gate((Conv(4, (1, 1)), Sigmoid())),
 ]
 KEYS = [
     {"residual1.body.conv1"},
     {"residual1.body.conv1", "residual1.body.batchnorm1", "residual1.body.conv2", "residual1.shortcut.conv1"},
     {"residual1.body.conv1", "residual1.shortcut.conv1", "residual1.shortcut.batchnorm1"},
     {"concat1.branch2.conv1", "concat1.branch3.conv1"},
+    {"gate1.body.dense1", "gate1.body.dense2"},
+    {"gate1.body.conv1"},
 ]
 INPUT = (4, 6, 6)
 
@@ -85,7 +91,7 @@ def test_exports_to_onnx(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     torch.manual_seed(1)
-    module = sequence.module([BLOCKS[3], Conv(4, (1, 1)), *BLOCKS[:2]], INPUT)
+    module = sequence.module([BLOCKS[3], Conv(4, (1, 1)), *BLOCKS[4:], *BLOCKS[:2]], INPUT)
     x = torch.randn(2, *INPUT, generator=torch.Generator().manual_seed(2))
     path = tmp_path / "blocks.onnx"
     torch.onnx.export(module.eval(), (x,), path, input_names=["x"], dynamo=True, verbose=False)
@@ -110,6 +116,9 @@ def test_projection_stands_where_shapes_differ() -> None:
         (Residual((SAME, Conv(2, (9, 9)))), INPUT, ["in body", "conv2", "9x9", "6x6"]),
         (Concat(((SAME,), (HALVED,))), INPUT, ["branch1 gives 4x6x6", "branch2 gives 8x3x3"]),
         (Concat(((SAME,), (Flatten(),))), INPUT, ["branch2 gives 144"]),
+        (Gate((GlobalAvgPool(), Dense(5))), INPUT, ["body gives 5 factors for 4x6x6", "4 or 4x1x1 or 4x6x6"]),
+        (Gate((Dense(4),)), (3,), ["body gives 4 factors for 3", "allowed: 3"]),
+        (Gate((HALVED,)), INPUT, ["body gives 8x3x3"]),
         (Residual((Conv(1, (1, 1), (1024, 1)), Conv(1, (1, 1), (2, 1)))), (1, 5000, 1), ["1024", "2048"]),
     ],
 )
@@ -128,6 +137,8 @@ def test_shapes_that_cannot_be_joined_are_refused(block: Block, input: Shape, wo
         (Residual, (), "found 0"),
         (Concat, ((SAME,),), "two branches or more"),
         (Concat, ((), (SAME,), ()), "only one branch"),
+        (Gate, ((),), "the layers that make its factors"),
+        (Gate, ((SAME,), (SAME,)), "found 2 branches"),
     ],
 )
 def test_branches_that_make_no_sense_are_refused(
@@ -146,6 +157,7 @@ def test_branches_make_the_block_again(block: Block) -> None:
 def test_text_form() -> None:
     assert str(BLOCKS[0]) == "residual(conv 4 3x3 pad=1x1, relu)"
     assert str(BLOCKS[2]).endswith("| conv 8 1x1 stride=2x2, batchnorm)")
+    assert str(BLOCKS[4]) == "gate(globalavgpool, dense 2, relu, dense 4, sigmoid)"
     assert str(Concat(((), (Relu(),)))) == "concat( | relu)"
 
 

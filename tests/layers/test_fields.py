@@ -20,12 +20,14 @@ from striate.layers.concat import Concat
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
 from striate.layers.flatten import Flatten
+from striate.layers.gate import Gate
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.lrn import Lrn
 from striate.layers.normalization import GroupNorm, LayerNorm
 from striate.layers.pool import AvgPool, MaxPool
 from striate.layers.rectifiers import Relu
 from striate.layers.residual import Residual
+from striate.layers.sigmoids import Sigmoid
 from striate.layers.softmax import Softmax
 
 from .oracle import drawn
@@ -98,7 +100,9 @@ def test_window_of_adaptive_pooling_is_the_smallest_that_holds_all(case: Case) -
         assert met.all()
         return
     for axis, positions in enumerate(met.shape[:2]):
-        spans = [np.flatnonzero(met.take(p, axis).any(2 - axis).any(0)) for p in range(positions)]
+        # Positions and pixels along this axis alone.
+        along = np.asarray(np.any(np.moveaxis(met, axis, 0), axis=(1, 3 - axis)))
+        spans = [np.flatnonzero(along[p]) for p in range(positions)]
         starts = [p * window.stride[axis] - window.before[axis] for p in range(positions)]
         before = [pixels[0] - start for pixels, start in zip(spans, starts, strict=True)]
         after = [start + window.kernel[axis] - 1 - pixels[-1] for pixels, start in zip(spans, starts, strict=True)]
@@ -136,6 +140,8 @@ LAYERS: list[Layer] = [
     Softmax(),
     Residual((Conv(2, (3, 3), pad="same"), Conv(2, (3, 3), dilation=(2, 2), pad=(2, 2)))),
     Residual((Conv(2, (3, 3), pad="same"), GroupNorm(2))),
+    Gate((Conv(2, (3, 3), pad="same"), Sigmoid())),
+    Gate((GlobalAvgPool(), Dense(2))),
     Residual((Conv(3, (3, 3), (2, 2), pad=(1, 1)),)),
     Concat(((), (Conv(1, (5, 1), pad=(2, 0)),), (MaxPool((3, 3), (1, 1), (1, 1)),))),
     Concat(((Conv(1, (3, 3), (2, 2), (1, 1)),), (MaxPool((2, 2), ceil=True),))),

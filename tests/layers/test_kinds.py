@@ -110,7 +110,7 @@ def test_counts_are_the_modules(word: str, data: st.DataObject) -> None:
     assert layer.parameters(shape) == sum(part.numel() for part in peer.parameters())
 
 
-COUNTED = ("adaptivemaxpool", "avgpool", "concat", "conv", "dense", "maxpool", "relu", "residual", "softmax")
+COUNTED = ("adaptivemaxpool", "avgpool", "concat", "conv", "dense", "gate", "maxpool", "relu", "residual", "softmax")
 
 
 @pytest.mark.parametrize("word", COUNTED)

@@ -11,8 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from striate.layers import Block, Layer, kinds, sequence
+from striate.layers.adaptivepool import AdaptiveAvgPool
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
+from striate.layers.gate import Gate
+from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.layer import Array, Parameters
 from striate.layers.pool import AvgPool, MaxPool
 from striate.layers.residual import Residual
@@ -151,6 +154,16 @@ def test_a_dense_layer_on_maps_names_the_pixel_of_each_product() -> None:
 
 def test_infinite_inputs_do_not_hide_a_maximum() -> None:
     assert MaxPool((1, 2)).terms(np.array([[[[-np.inf, 3.0]]]]), {}, (0, 0, 0)).value == 3
+
+
+def test_a_gate_names_both_factors_and_where_they_stand() -> None:
+    x = np.arange(8.0).reshape(1, 2, 2, 2)
+    theta = {"body.dense1.weight": np.eye(2) * 0.5, "body.dense1.bias": np.zeros(2)}
+    terms = Gate((GlobalAvgPool(), Dense(2))).terms(x, theta, (1, 0, 1))
+    assert terms.sources == (Source((1, 0, 1), 5, 5, "identity"), Source((1,), 2.75, 2.75, "body"))
+    assert terms.value == 13.75
+    pooled = Gate((AdaptiveAvgPool((1, 1)),)).terms(x, {}, (1, 0, 1))
+    assert pooled.sources[1] == Source((1, 0, 0), 5.5, 5.5, "body")
 
 
 def test_a_residual_names_both_summands() -> None:

@@ -1,6 +1,6 @@
-"""The two modules that PyTorch lacks: a sum of branches and a concatenation of branches.
+"""The modules that PyTorch lacks: a sum of branches, a concatenation of branches, and a gate.
 
-This file imports torch, so it is imported only when a module is built. Both are plain modules of children and one
+This file imports torch, so it is imported only when a module is built. All are plain modules of children and one
 line of arithmetic: they trace, copy, save and export as any other.
 """
 
@@ -29,6 +29,25 @@ class ResidualSum(nn.Module):
     def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """The sum, of shape (batch, channels, rows, columns) or (batch, features)."""
         return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
+
+
+@final
+class Gated(nn.Module):
+    """x · body(x).
+
+    Arguments:
+        body: gives factors in the shape of x, (batch, channels, 1, 1), or where `flat` (batch, channels).
+    """
+
+    def __init__(self, body: nn.Module, flat: bool) -> None:
+        super().__init__()
+        self.body = body
+        self.flat = flat
+
+    def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """The product, of the shape of x."""
+        s = self.body(x)
+        return x * (s[:, :, None, None] if self.flat else s)
 
 
 @final
