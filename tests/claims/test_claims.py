@@ -12,18 +12,18 @@ import pytest
 
 from striate.claims import catalogue, dropout, pooling_kinds, relu_converges
 from striate.claims.claim import Claim, Setting
-from striate.claims.comparison import Comparison, Measured, judged
-from striate.claims.contrasts import Contrast, contrasts
+from striate.claims.comparing.comparison import Comparison, Measured, judged
+from striate.claims.comparing.contrasts import Contrast, contrasts
+from striate.claims.comparing.metrics import ACCURACY, GAP
+from striate.claims.comparing.trials import Trials
+from striate.claims.comparing.tuning import Tuned
+from striate.claims.comparing.variants import Variant
+from striate.claims.comparing.views import View
 from striate.claims.learning import beyond
 from striate.claims.local_connections import areas, fully_connected
-from striate.claims.metrics import ACCURACY, GAP
 from striate.claims.pooling_saves import without_pooling
 from striate.claims.shared_weights import convolutions, unshared
 from striate.claims.shift_equivariance import decide
-from striate.claims.trials import Trials
-from striate.claims.tuning import Tuned
-from striate.claims.variants import Variant
-from striate.claims.views import View
 from striate.errors import NetworkError, UserError
 from striate.network import Network
 from striate.train import Recipe

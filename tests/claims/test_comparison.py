@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from striate.claims import compare, variant, vary
-from striate.claims.comparison import Comparison, Measured, judged
-from striate.claims.figures import table
-from striate.claims.metrics import metric, steps_metric
-from striate.claims.trials import Trials
-from striate.claims.tuning import TUNING_SEEDS, Tuned, tuned
-from striate.claims.variants import Variant, replaced
+from striate.claims.comparing.comparison import Comparison, Measured, judged
+from striate.claims.comparing.figures import table
+from striate.claims.comparing.metrics import metric, steps_metric
+from striate.claims.comparing.trials import Trials
+from striate.claims.comparing.tuning import TUNING_SEEDS, Tuned, tuned
+from striate.claims.comparing.variants import Variant, replaced
 from striate.errors import NetworkError, RecipeError, UserError
 from striate.network import Network
 from striate.train import Recipe

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from striate.claims import catalogue
-from striate.claims.views import View
+from striate.claims.comparing.views import View
 from striate.cli import main
 from striate.report.claims import SYMBOLS, claims_page
 

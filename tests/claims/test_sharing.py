@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from torch._C._distributed_c10d import HashStore
 
-from striate.claims import trial as trials_of_one
-from striate.claims.sharing import Ranks
-from striate.claims.trial import Trial
-from striate.claims.trials import Trials
+from striate.claims.comparing import trial as trials_of_one
+from striate.claims.comparing.sharing import Ranks
+from striate.claims.comparing.trial import Trial
+from striate.claims.comparing.trials import Trials
 from striate.cli import main
 from striate.errors import Failure, UserError
 from striate.train import Recipe

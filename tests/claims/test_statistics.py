@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from striate.claims import statistics, words
-from striate.claims.contrasts import contrasts
-from striate.claims.metrics import ACCURACY
-from striate.claims.statistics import compared, verdict
+from striate.claims.comparing import statistics, words
+from striate.claims.comparing.contrasts import contrasts
+from striate.claims.comparing.metrics import ACCURACY
+from striate.claims.comparing.statistics import compared, verdict
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Differences of Student's own paired sample (1908, the two soporifics): t = 4.0621, p = 0.00283."""

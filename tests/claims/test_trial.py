@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from striate import train
-from striate.claims import trial as trials_of_one
-from striate.claims.metrics import reached, steps_to
-from striate.claims.probes import half_way
-from striate.claims.trial import Trial, conduct, engine, points
-from striate.claims.trials import Trials
-from striate.claims.views import View
+from striate.claims.comparing import trial as trials_of_one
+from striate.claims.comparing.metrics import reached, steps_to
+from striate.claims.comparing.probes import half_way
+from striate.claims.comparing.trial import Trial, conduct, engine, points
+from striate.claims.comparing.trials import Trials
+from striate.claims.comparing.views import View
 from striate.errors import Failure
 from striate.network import Network
 from striate.train import Recipe

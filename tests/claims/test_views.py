@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from striate.claims.views import View, without_test
+from striate.claims.comparing.views import View, without_test
 
 from .stripes import stripes
 

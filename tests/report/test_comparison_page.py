@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from striate.claims.comparison import Comparison, Measured, judged
-from striate.claims.figures import differences, pair_table
-from striate.claims.metrics import ACCURACY, Metric, steps_metric
-from striate.claims.tuning import Tuned
-from striate.claims.variants import variant
+from striate.claims.comparing.comparison import Comparison, Measured, judged
+from striate.claims.comparing.figures import differences, pair_table
+from striate.claims.comparing.metrics import ACCURACY, Metric, steps_metric
+from striate.claims.comparing.tuning import Tuned
+from striate.claims.comparing.variants import variant
 from striate.data import load
 from striate.report.comparison import comparison_page
 from striate.train import Recipe

@@ -1,8 +1,8 @@
 """The claims of a first lecture on convolutional networks, each put to the test, and the comparison they share.
 
-`statistics.py` is what paired values say; `comparison.py` trains variants with paired seeds and asks it. Every claim of
-the lecture is one file: a declaration, written before anything runs, of what is varied, what is held, what is
-measured and what would refute the sentence. Nothing here draws or prints.
+Every claim of the lecture is one file: a declaration, written before anything runs, of what is varied, what is held,
+what is measured and what would refute the sentence; `claim.py` says what a claim is, `catalogue.py` runs them. The
+experiments they are made of are in `comparing/`. Nothing here draws or prints.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from striate.claims.catalogue import all, find, run  # noqa: A004
     from striate.claims.claim import Claim, Outcome
-    from striate.claims.comparison import Comparison, compare
-    from striate.claims.metrics import Metric
-    from striate.claims.sharing import Ranks
-    from striate.claims.variants import Variant, variant, vary
-    from striate.claims.views import View
+    from striate.claims.comparing.comparison import Comparison, compare
+    from striate.claims.comparing.metrics import Metric
+    from striate.claims.comparing.sharing import Ranks
+    from striate.claims.comparing.variants import Variant, variant, vary
+    from striate.claims.comparing.views import View
 
 _HOMES = {
     "catalogue": ("all", "find", "run"),
     "claim": ("Claim", "Outcome"),
-    "comparison": ("Comparison", "compare"),
-    "metrics": ("Metric",),
-    "sharing": ("Ranks",),
-    "variants": ("Variant", "variant", "vary"),
-    "views": ("View",),
+    "comparing.comparison": ("Comparison", "compare"),
+    "comparing.metrics": ("Metric",),
+    "comparing.sharing": ("Ranks",),
+    "comparing.variants": ("Variant", "variant", "vary"),
+    "comparing.views": ("View",),
 }
 
 __all__ = [

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
-from striate.claims.contrasts import Contrast, contrasts
-from striate.claims.figures import Figure, learning_curves
+from striate.claims.comparing.contrasts import Contrast, contrasts
+from striate.claims.comparing.figures import Figure, learning_curves
+from striate.claims.comparing.metrics import Record, reached, steps_metric
 from striate.claims.learning import Word
-from striate.claims.metrics import Record, reached, steps_metric
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison, Measured
+    from striate.claims.comparing.comparison import Comparison, Measured
 
 PLAIN, NORMALIZED = "sigmoid", "batch norm, sigmoid"
 

@@ -24,9 +24,9 @@ from striate.claims import (
     spatial_structure,
 )
 from striate.claims.claim import Claim, Outcome, Scale, Setting, not_applicable
+from striate.claims.comparing.trials import Trials, Watch, finite
+from striate.claims.comparing.views import View
 from striate.claims.learning import too_few
-from striate.claims.trials import Trials, Watch, finite
-from striate.claims.views import View
 from striate.errors import NetworkError, UserError
 from striate.notation import nearest
 

@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from striate.claims.contrasts import Contrast, contrast_json
-from striate.claims.figures import Figure, contrast_figures, differences, table
+from striate.claims.comparing.contrasts import Contrast, contrast_json
+from striate.claims.comparing.figures import Figure, contrast_figures, differences, table
+from striate.claims.comparing.metrics import VALIDATION, Metric
+from striate.claims.comparing.variants import Variant, fitted
+from striate.claims.comparing.views import View
 from striate.claims.learning import Word, taught
-from striate.claims.metrics import VALIDATION, Metric
-from striate.claims.variants import Variant, fitted
-from striate.claims.views import View
 from striate.train.recipe import Recipe
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison
-    from striate.claims.trials import Trials
+    from striate.claims.comparing.comparison import Comparison
+    from striate.claims.comparing.trials import Trials
     from striate.data import DataSet
     from striate.network import Network
 
@@ -99,7 +99,7 @@ class Setting:
         probes: tuple[str, ...] = (),
     ) -> Comparison:
         """`comparison.paired` on the setting's trials, with so many of its seeds."""
-        from striate.claims.comparison import paired
+        from striate.claims.comparing.comparison import paired
 
         own = self.seeds(seeds)
         return paired(variants, self.trials, seeds=own, metric=metric, rates=rates, tune_by=tune_by, probes=probes)

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from striate.claims import words
 from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
-from striate.claims.figures import learning_curves, value_bars
+from striate.claims.comparing import words
+from striate.claims.comparing.figures import learning_curves, value_bars
+from striate.claims.comparing.metrics import ACCURACY
 from striate.claims.learning import Word
-from striate.claims.metrics import ACCURACY
 from striate.data.augment import Augmentation
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
-    from striate.claims.comparison import Comparison
-    from striate.claims.variants import Variant
+    from striate.claims.comparing.comparison import Comparison
+    from striate.claims.comparing.variants import Variant
 
 DENSE, ONE, TWO = "fully connected", "one convolution", "two convolutions"
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.claims.claim import Claim, Outcome, Setting, recipe, ruled
-from striate.claims.contrasts import Contrast, contrast_json, contrasts
-from striate.claims.figures import Figure, contrast_figures
+from striate.claims.comparing.contrasts import Contrast, contrast_json, contrasts
+from striate.claims.comparing.figures import Figure, contrast_figures
+from striate.claims.comparing.metrics import ACCURACY, steps_metric
+from striate.claims.comparing.statistics import t_interval
 from striate.claims.learning import Word, taught
-from striate.claims.metrics import ACCURACY, steps_metric
-from striate.claims.statistics import t_interval
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Measured
+    from striate.claims.comparing.comparison import Measured
 
 SEEDS = 6
 
@@ -42,7 +42,7 @@ CONVERGED = "steps to half of the way of the last convolution's weights against 
 
 def study(setting: Setting) -> Outcome:
     """Trains one network and follows its layers."""
-    from striate.claims.comparison import measure
+    from striate.claims.comparing.comparison import measure
 
     quick = setting.scale == "quick"
     plain = recipe(epochs=10 if quick else 30)

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.claims import words
 from striate.claims.claim import Claim, Outcome, Setting, recipe, ruled
-from striate.claims.contrasts import Contrast, contrast_json, contrasts
-from striate.claims.figures import Figure, contrast_figures
+from striate.claims.comparing import words
+from striate.claims.comparing.contrasts import Contrast, contrast_json, contrasts
+from striate.claims.comparing.figures import Figure, contrast_figures
+from striate.claims.comparing.metrics import ACCURACY, GAP
+from striate.claims.comparing.statistics import t_interval
+from striate.claims.comparing.views import View
 from striate.claims.learning import Word, taught
-from striate.claims.metrics import ACCURACY, GAP
-from striate.claims.statistics import t_interval
-from striate.claims.views import View
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison
+    from striate.claims.comparing.comparison import Comparison
 
 PLAIN, DROPOUT = "plain", "dropout"
 

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from striate.claims.comparison import Measured
+    from striate.claims.comparing.comparison import Measured
     from striate.data import DataSet
 
 Word = Literal["supported", "contradicted", "inconclusive", "not applicable"]

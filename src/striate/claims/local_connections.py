@@ -7,9 +7,9 @@ import math
 from typing import TYPE_CHECKING
 
 from striate.claims.claim import Claim, Outcome, Setting, not_applicable
-from striate.claims.figures import Figure
+from striate.claims.comparing.figures import Figure
+from striate.claims.comparing.words import count
 from striate.claims.shared_weights import convolutions
-from striate.claims.words import count
 
 if TYPE_CHECKING:
     from striate.network import Network

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
-from striate.claims.figures import learning_curves, value_bars
+from striate.claims.comparing.figures import learning_curves, value_bars
+from striate.claims.comparing.metrics import ACCURACY
 from striate.claims.learning import Word
-from striate.claims.metrics import ACCURACY
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison
+    from striate.claims.comparing.comparison import Comparison
 
 MAX, AVERAGE, STRIDE, OVERLAP = "max", "average", "stride", "max, overlapping"
 

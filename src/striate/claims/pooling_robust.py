@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
-from striate.claims.contrasts import Contrast, contrasts
-from striate.claims.figures import Figure
+from striate.claims.comparing.contrasts import Contrast, contrasts
+from striate.claims.comparing.figures import Figure
+from striate.claims.comparing.metrics import ACCURACY, POINT, Record
+from striate.claims.comparing.statistics import t_interval
 from striate.claims.learning import Word
-from striate.claims.metrics import ACCURACY, POINT, Record
 from striate.claims.pooling_kinds import FULL, MAX, QUICK, STRIDE, network, unequal
-from striate.claims.statistics import t_interval
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison, Measured
+    from striate.claims.comparing.comparison import Comparison, Measured
 
 DROP = replace(ACCURACY, name="loss of accuracy", higher=False, smallest=POINT)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from striate.claims.claim import Claim, Outcome, Setting, not_applicable
-from striate.claims.figures import Figure
-from striate.claims.words import count
+from striate.claims.comparing.figures import Figure
+from striate.claims.comparing.words import count
 from striate.errors import NetworkError
 from striate.layers.pool import AvgPool, MaxPool
 from striate.network import Network

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
-from striate.claims.figures import learning_curves, value_bars
+from striate.claims.comparing.figures import learning_curves, value_bars
+from striate.claims.comparing.metrics import reached, steps_metric
 from striate.claims.learning import Word
-from striate.claims.metrics import reached, steps_metric
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison
+    from striate.claims.comparing.comparison import Comparison
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
-from striate.claims.contrasts import Contrast, contrasts
-from striate.claims.figures import learning_curves, value_bars
+from striate.claims.comparing.contrasts import Contrast, contrasts
+from striate.claims.comparing.figures import learning_curves, value_bars
+from striate.claims.comparing.metrics import ERROR
 from striate.claims.learning import Word
-from striate.claims.metrics import ERROR
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison
+    from striate.claims.comparing.comparison import Comparison
 
 WHOLE, NO_CONV, NO_DENSE, NEITHER = "whole", "without conv 3, 4", "without dense 1, 2", "without both"
 

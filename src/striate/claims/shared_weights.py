@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from striate.claims.claim import Claim, Outcome, Setting, not_applicable
-from striate.claims.figures import Figure
-from striate.claims.words import count
+from striate.claims.comparing.figures import Figure
+from striate.claims.comparing.words import count
 
 if TYPE_CHECKING:
     from striate.network import Network

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.claims.claim import Claim, Outcome, Setting, not_applicable
-from striate.claims.figures import Figure
+from striate.claims.comparing.figures import Figure
 from striate.claims.learning import Word
 from striate.layers.conv import Conv
 

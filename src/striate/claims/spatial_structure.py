@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
-from striate.claims.contrasts import Contrast, contrasts
-from striate.claims.figures import learning_curves, value_bars
+from striate.claims.comparing.contrasts import Contrast, contrasts
+from striate.claims.comparing.figures import learning_curves, value_bars
+from striate.claims.comparing.metrics import ACCURACY, POINT
 from striate.claims.learning import Word
-from striate.claims.metrics import ACCURACY, POINT
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison
+    from striate.claims.comparing.comparison import Comparison
 
 CNN, ANN, CNN_SHUFFLED, ANN_SHUFFLED = "CNN", "ANN", "CNN, shuffled pixels", "ANN, shuffled pixels"
 
@@ -44,7 +44,7 @@ def _compared(setting: Setting) -> Comparison:
     A permutation of the pixels is one of its first layer's weights, so it is the same learner, and a rate chosen anew
     would only add the luck of the choice. The CNN is another learner there, and is tuned anew.
     """
-    from striate.claims.comparison import Comparison, judged, measure
+    from striate.claims.comparing.comparison import Comparison, judged, measure
 
     quick = setting.scale == "quick"
     plain = recipe(epochs=8 if quick else 30)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from striate.claims.claim import Claim, Scale
-    from striate.claims.trials import Trials
+    from striate.claims.comparing.trials import Trials
 
 QUICK_SIDE = 32  # pixels: photographs are brought to it at the quick scale, where nothing else is asked for
 
@@ -87,16 +87,16 @@ def run(
     see one folder share them: torchrun ... -m striate claims run ...; results are the same.
     """
     from striate.claims import catalogue, results
-    from striate.claims.trials import Trials, cores
+    from striate.claims.comparing.trials import Trials, cores
     from striate.report.claims import claims_page
 
     began = time.perf_counter()
     chosen = catalogue.CLAIMS if name == "all" else (catalogue.find(name),)
-    if scale == "full":
-        _warn_of(sum(one.hours for one in chosen), workers or cores())
     told: list[dict[str, Any]] = []
     folders: list[Path] = []
     with together() as ranks:
+        if scale == "full" and ranks.first:
+            _warn_of(sum(one.hours for one in chosen), workers or cores())
         for source, group in _by_data(chosen, named, scale).items():
             asked = _sized(Source(source, size(image_size), None, fit, data_root), scale)
             loaded = asked.load()

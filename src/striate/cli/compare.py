@@ -82,14 +82,14 @@ def compare(
     Examples: striate compare vanilla lenet5 | striate compare vanilla --vary relu=tanh --metric steps-25 --seeds 8
     """
     from striate import claims
-    from striate.claims.metrics import metric as named_metric
-    from striate.claims.trials import cores
+    from striate.claims.comparing.metrics import metric as named_metric
+    from striate.claims.comparing.trials import cores
     from striate.report.comparison import comparison_page
 
-    measured = named_metric(metric)
-    measured = measured if smallest is None else measured.mattering(smallest)
     began = time.perf_counter()
     with together() as ranks, Bar() as bar:
+        measured = named_metric(metric)
+        measured = measured if smallest is None else measured.mattering(smallest)
         loaded = Source(named, size(image_size), None, fit, data_root).load()
         chosen = _variants(variants, vary or [], loaded, _recipe(recipe, epochs), net)
         found = claims.compare(
@@ -131,7 +131,7 @@ def _written(folder: Path, names: list[str], result: dict[str, Any]) -> Path:
 
 def _variants(named: list[str], changes: list[str], loaded: DataSet, recipe: Recipe, net: str | None) -> list[Variant]:
     from striate import claims
-    from striate.claims.variants import fitted
+    from striate.claims.comparing.variants import fitted
 
     network = fitted(net, loaded) if net is not None else None
     read = [claims.variant(text, loaded, recipe, network=network) for text in named]
@@ -158,7 +158,7 @@ def _rates(text: str | None) -> list[float] | None:
 
 
 def _print(found: Comparison) -> None:
-    from striate.claims.figures import pair_table, table
+    from striate.claims.comparing.figures import pair_table, table
 
     headings, rows = table(found)
     console.table(headings, rows, left=1, spare=(3, 5))

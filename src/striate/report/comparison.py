@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from striate.claims import Comparison
-    from striate.claims.comparison import Measured
-    from striate.claims.figures import Figure
+    from striate.claims.comparing.comparison import Measured
+    from striate.claims.comparing.figures import Figure
     from striate.data import DataSet
     from striate.report.plots import Plot
 
@@ -34,7 +34,7 @@ def comparison_page(found: Comparison, data: DataSet, path: Path | str, *, comma
 
     Returns: the path.
     """
-    from striate.claims.figures import differences, learning_curves, pair_table, table, value_bars
+    from striate.claims.comparing.figures import differences, learning_curves, pair_table, table, value_bars
 
     place = Path(path)
     name = found.metric.name

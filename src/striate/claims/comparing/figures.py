@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from striate.claims import words
-from striate.claims.metrics import POINT
-from striate.claims.statistics import t_interval
+from striate.claims.comparing import words
+from striate.claims.comparing.metrics import POINT
+from striate.claims.comparing.statistics import t_interval
 
 if TYPE_CHECKING:
-    from striate.claims.comparison import Comparison
-    from striate.claims.contrasts import Contrast
-    from striate.claims.metrics import Metric, Record
-    from striate.claims.statistics import Paired
+    from striate.claims.comparing.comparison import Comparison
+    from striate.claims.comparing.contrasts import Contrast
+    from striate.claims.comparing.metrics import Metric, Record
+    from striate.claims.comparing.statistics import Paired
 
 
 MOST_PAIRS = 10

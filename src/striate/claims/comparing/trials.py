@@ -22,12 +22,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
 from striate import files
-from striate.claims.sharing import Ranks
+from striate.claims.comparing.sharing import Ranks
 from striate.errors import Failure
 from striate.train.interrupts import deferred
 
 if TYPE_CHECKING:
-    from striate.claims.trial import Trial
+    from striate.claims.comparing.trial import Trial
     from striate.data import DataSet
 
 Watch = Callable[[str, int, int], None]
@@ -100,7 +100,7 @@ class Trials:
         return [self._there(trial.key) for trial in trials]
 
     def _conducted(self, missing: Sequence[Trial]) -> Any:
-        from striate.claims.trial import conduct
+        from striate.claims.comparing.trial import conduct
 
         if self.workers < 2 or len(missing) < 2:
             for trial in missing:
@@ -148,7 +148,7 @@ class Trials:
 def cores() -> int:
     """How many workers suit: one per core this process may use, shared with those torchrun began beside it; one where
     a GPU does the work."""
-    from striate.claims.trial import engine
+    from striate.claims.comparing.trial import engine
 
     if engine().device != "cpu":
         return 1
@@ -184,6 +184,6 @@ def _end_with_parent() -> None:
 
 
 def _work(trial: Trial) -> dict[str, Any]:
-    from striate.claims.trial import conduct
+    from striate.claims.comparing.trial import conduct
 
     return conduct(trial, _held["data"])

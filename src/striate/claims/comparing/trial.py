@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import torch
 
-from striate.claims.probes import look
-from striate.claims.views import View, without_test
+from striate.claims.comparing.probes import look
+from striate.claims.comparing.views import View, without_test
 from striate.data.batches import batches, resident
 from striate.model import Model
 from striate.network import Network
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from striate.claims.variants import Variant
+    from striate.claims.comparing.variants import Variant
     from striate.data import DataSet, Split
 
 VERSION = 1

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
-from striate.claims.metrics import Metric, Record
-from striate.claims.trial import Trial
+from striate.claims.comparing.metrics import Metric, Record
+from striate.claims.comparing.trial import Trial
 
 if TYPE_CHECKING:
-    from striate.claims.trials import Trials
-    from striate.claims.variants import Variant
+    from striate.claims.comparing.trials import Trials
+    from striate.claims.comparing.variants import Variant
 
 TUNING_SEEDS = (1_000_000_007, 1_000_000_009)
 """Of all tuning; no comparison's own seeds, so that choosing and measuring share no luck. Two, as the choice by one

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from striate.claims import words
-from striate.claims.statistics import Paired, Verdict, compared, verdict
+from striate.claims.comparing import words
+from striate.claims.comparing.statistics import Paired, Verdict, compared, verdict
 
 if TYPE_CHECKING:
-    from striate.claims.metrics import Metric
+    from striate.claims.comparing.metrics import Metric
 
 
 @final

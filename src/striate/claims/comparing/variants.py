@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from striate import presets
-from striate.claims.views import View
+from striate.claims.comparing.views import View
 from striate.errors import NetworkError, RecipeError, UserError
 from striate.network import Network
 from striate.train.recipe import Recipe

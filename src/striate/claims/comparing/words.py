@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from striate.claims.metrics import Metric
-    from striate.claims.statistics import Interval, Paired, Verdict
+    from striate.claims.comparing.metrics import Metric
+    from striate.claims.comparing.statistics import Interval, Paired, Verdict
 
 
 LEAST_P = 0.001
