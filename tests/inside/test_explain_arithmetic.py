@@ -131,7 +131,8 @@ def test_a_module_that_normalizes_its_own_input_ends_in_the_pixels() -> None:
     steps = [found]
     while isinstance(steps[-1].below[0].found, Explanation):
         steps.append(steps[-1].below[0].found)
-    constants = [each.as_json()["terms"]["known"]["c"] for each in steps]
+    known = [each.as_json()["terms"]["known"] for each in steps]
+    constants = [each.get("c", each.get("k")) for each in known]
     assert constants == pytest.approx([1, 2, 0.3, 0.5], rel=1e-6)
     end = steps[-1].below[0].found
     assert end == Pixel(1, (2, 3), float(image[1, 2, 3]))

@@ -1,10 +1,10 @@
 """Arithmetic that stands between layers where a network is written by hand: what one number of it is made of.
 
-    y = a + α · b,   y = a − α · b,   y = a · b,   y = a / b,   y = a^b,   y = −a,   y = √a
+    y = a + α · b,   y = a − α · b,   y = a / b,   y = a^b,   y = −a,   y = √a
 
 An operand is a number of the network, which comes from a layer or from the image, or a constant, which the network
-holds: the mean and the deviation by which a module normalizes its own input, the scale of a layer (Touvron et al.
-2021, CaiT, eq. 3), a bias added by hand.
+holds: the mean and the deviation by which a module normalizes its own input, a bias added by hand. Products are those
+of `gate.py`, and the plain sum of two numbers that of `residual.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Literal, final
 
 import numpy as np
 
-from striate.layers.terms import Formula, Source, Spot, Step
+from striate.layers.terms import Formula, Source, Spot, Step, single
 
-Sign = Literal["+", "−", "·", "/", "^"]
+Sign = Literal["+", "−", "/", "^"]
 
 
 @final
@@ -28,7 +28,7 @@ class Operand:
 
     Attributes:
         value: the number.
-        branch: the name of what gave it; None where it is a constant.
+        branch: the name of what gave it, "" where that goes without saying; None where it is a constant.
     """
 
     value: float
@@ -66,27 +66,24 @@ def combined(sign: Sign, left: Operand, right: Operand, at: Spot, factor: float 
     )
 
 
-def negative(x: Operand, at: Spot) -> Formula:
+def negative(x: float, at: Spot) -> Formula:
     """The terms of y = −x.
 
     Example:
-        >>> negative(Operand(2.0, "conv1"), (0,)).value
+        >>> negative(2.0, (0,)).value
         -2.0
     """
-    source = Source(at, x.value, -x.value, x.branch or "")
-    return Formula("y = −x", {"x": x.value}, (Step("y", "−x", -x.value),), (source,))
+    return single("y = −x", {"x": x}, at, Step("y", "−x", -x))
 
 
-def root(x: Operand, at: Spot) -> Formula:
+def root(x: float, at: Spot) -> Formula:
     """The terms of y = √x.
 
     Example:
-        >>> root(Operand(9.0, "conv1"), (0,)).value
+        >>> root(9.0, (0,)).value
         3.0
     """
-    y = math.sqrt(x.value) if x.value >= 0 else math.nan
-    source = Source(at, x.value, x.value, x.branch or "")
-    return Formula("y = √x", {"x": x.value}, (Step("y", "√(x)", y),), (source,))
+    return single("y = √x", {"x": x}, at, Step("y", "√(x)", math.sqrt(x) if x >= 0 else math.nan))
 
 
 def _letters(left: Operand, right: Operand) -> tuple[str, str]:
@@ -99,9 +96,7 @@ def _worked(sign: Sign, a: float, b: float) -> float:
     """With infinities and numbers that are none where the arithmetic of computers has them."""
     x, y = np.float64(a), np.float64(b)
     with np.errstate(all="ignore"):
-        worked = {
-            "+": lambda: x + y, "−": lambda: x - y, "·": lambda: x * y, "/": lambda: x / y, "^": lambda: x**y
-        }  # fmt: skip
+        worked = {"+": lambda: x + y, "−": lambda: x - y, "/": lambda: x / y, "^": lambda: x**y}
         return float(worked[sign]())
 
 

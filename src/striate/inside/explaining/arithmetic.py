@@ -17,7 +17,8 @@ from striate.inside.explaining.joints import ways
 from striate.inside.explaining.ledger import Ledger
 from striate.inside.explaining.origins import FIRST, LAST, Origin, Step, made, numbers
 from striate.inside.explaining.steps import Reached
-from striate.layers.arithmetic import Operand, Sign, combined, negative, root
+from striate.layers.arithmetic import Operand, combined, negative, root
+from striate.layers.gate import multiplied, scaled
 from striate.layers.layer import Array, Shape
 from striate.layers.residual import added
 from striate.layers.terms import Spot, Terms
@@ -34,12 +35,12 @@ class Combination:
     """A call that is arithmetic.
 
     Attributes:
-        sign: what is done; "neg" and "root" have one operand.
+        sign: what is done: + − · / ^, or "neg" or "root" of one operand.
         operands: what reached it where that is followed, else the constant.
         factor: α, by which the right operand of a sum or a difference is multiplied first.
     """
 
-    sign: Sign | str
+    sign: str
     operands: Sequence[Reached | Array]
     factor: float = 1.0
 
@@ -48,7 +49,8 @@ class Combination:
         followed = [each for each in self.operands if isinstance(each, Reached)]
         last = any(each.origin.channels_last and each.x.shape == output.shape for each in followed)
         y = np.moveaxis(output, -1, 0) if last else output
-        spread = {name: origin.spread(output.shape) for name, origin in ways([x.origin for x in followed]).items()}
+        whole = [each.origin.spread(output.shape) for each in followed]
+        spread = {"": whole[0]} if len(followed) == 1 else ways(whole)
         named = {name: origin.transposed(*FIRST) if last else origin for name, origin in spread.items()}
         names = iter(named)
         repeated = [(_repeated(each, output.shape), isinstance(each, Reached)) for each in self.operands]
@@ -76,11 +78,21 @@ class Combination:
         if self._adds_two:
             return added({str(each.branch): each.value for each in operands}, at)
         if self.sign == "neg":
-            return negative(*operands, at=at)
+            return negative(operands[0].value, at)
         if self.sign == "root":
-            return root(*operands, at=at)
+            return root(operands[0].value, at)
+        if self.sign == "·":
+            return _product(operands, at)
         left, right = operands
         return combined(self.sign, left, right, at, self.factor)  # pyright: ignore[reportArgumentType]
+
+
+def _product(operands: Sequence[Operand], at: Spot) -> Terms:
+    followed = {each.branch: each.value for each in operands if each.branch is not None}
+    if len(followed) == len(operands):
+        return multiplied(followed, dict.fromkeys(followed, at))
+    (k,) = (each.value for each in operands if each.branch is None)
+    return scaled(followed[""], k, at)
 
 
 def _repeated(operand: Reached | Array, shape: Shape) -> Array:
@@ -125,7 +137,7 @@ def _operand(value: object, ledger: Ledger) -> Reached | Array:
     raise Untranslatable("a tensor that the module does not hold")
 
 
-_SIGNS: dict[str, Sign] = {
+_SIGNS: dict[str, str] = {
     **dict.fromkeys(("add", "iadd", "radd"), "+"),
     **dict.fromkeys(("sub", "subtract", "isub", "rsub"), "−"),
     **dict.fromkeys(("mul", "multiply", "imul", "rmul"), "·"),
@@ -137,7 +149,7 @@ _SIGNS: dict[str, Sign] = {
 _REVERSED = frozenset({"rsub", "rdiv", "rtruediv", "rpow", "reciprocal"})
 """Functions whose second operand stands first."""
 
-_OF_ONE: dict[str, tuple[Sign | str, float | None]] = {
+_OF_ONE: dict[str, tuple[str, float | None]] = {
     "neg": ("neg", None),
     "negative": ("neg", None),
     "sqrt": ("root", None),

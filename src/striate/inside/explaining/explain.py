@@ -55,7 +55,7 @@ def explain(
             uint8, before preprocessing.
         layer: name of a submodule; `name@k` for the k-th call of one that is called several times; `conv2d@k` for the
             k-th of all convolutions, as an atlas names those that no submodule stands for.
-        unit: number of the feature map, or of the feature of a vector.
+        unit: number of the feature map, also where a layer has its channels last, or of the feature of a vector.
         position: row and column on the feature map; None for its maximum, the first in reading order among equals.
         depth: how many layers down the largest terms are followed; `input`: to the pixels.
         follow: how many terms of each number are followed; below the first 60 numbers or so, where the way down would
@@ -88,7 +88,7 @@ def explain(
         named_layer(module, layer)
     with undisturbed(module) as still:
         passed = _passed(still, images, training, seed)
-    origin = passed.of(layer)
+    origin = passed.of(layer).with_channels_first
     step, at = origin.step, origin.place(_place(origin, layer, unit, position))
     if step is None or at is None:
         raise ModelError(f"this number of {layer} is a 0 that was put around maps: no layer makes it")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,8 +68,8 @@ def moved(
     """Where the numbers of the call's results come from, given where those of its first argument do."""
     if origin.reason or name in _KEPT or name == "add":
         return (origin,)
-    # From 1, since what `pad` puts in is 0; float64 holds every whole number up to 2^53.
-    places = torch.from_numpy(origin.places - BORDER).to(args[0].device, torch.float64)
+    # From 1, since what `pad` puts in is 0; float64 holds every whole number up to 2^53. In one piece, for `view`.
+    places = torch.from_numpy(np.ascontiguousarray(origin.places - BORDER)).to(args[0].device, torch.float64)
     result = func(places, *args[1:], **kwargs)
     results: Sequence[Tensor] = result if isinstance(result, list | tuple) else (result,)
     return tuple(replace(origin, index=each.long().cpu().numpy() + BORDER) for each in results)

@@ -87,6 +87,11 @@ class Origin:
         plain = np.arange(self.values.size).reshape(1, *self.values.shape)
         return np.array_equal(self.index, plain.transpose(LAST))
 
+    @property
+    def with_channels_first(self) -> Origin:
+        """The same maps as (channels, rows, columns), where they stand with the channels last."""
+        return replace(self, index=None) if self.channels_last else self
+
     def transposed(self, *axes: int) -> Origin:
         """The tensor with its axes in another order, that of the batch counted."""
         return self if self.reason else replace(self, index=self.places.transpose(axes))

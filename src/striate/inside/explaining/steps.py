@@ -57,7 +57,7 @@ class Reached:
     @property
     def channels_first(self) -> Reached:
         """The same maps as (channels, rows, columns), where they came with the channels last."""
-        return Reached(np.moveaxis(self.x, -1, 0), Origin(self.origin.values, self.origin.step, self.origin.reason))
+        return Reached(np.moveaxis(self.x, -1, 0), self.origin.with_channels_first)
 
 
 @final
