@@ -49,6 +49,58 @@ def check(module: nn.Module, how: str = "traced", sides: tuple[int, int] = SIDES
     assert any(field.how == how for field in fields.values())
 
 
+def met(module: nn.Module, layers: list[str], input: tuple[int, int, int]) -> dict[str, Tensor]:
+    """As `lit`, for what subtracts or divides: each pixel in turn is NaN, and what becomes NaN has seen it."""
+    sides = input[1:]
+    images = torch.zeros(sides[0] * sides[1], *input, dtype=torch.float64)
+    images.flatten(2)[torch.arange(len(images)), :, torch.arange(len(images))] = torch.nan
+    with torch.no_grad(), watch(module.double().eval(), layers) as seen:
+        module(images)
+    outputs = {name: output if output.dim() == 4 else output[:, :, None, None] for name, output in seen.layers()}
+    return {name: o.isnan().any(1).view(*sides, *o.shape[2:]) for name, o in outputs.items()}
+
+
+KINDS = [
+    "conv 4 3x3 pad=1, layernorm, relu6, conv 4 3x3 stride=2, silu, maxpool 2x2, elu",
+    "conv 4 3x3, adaptiveavgpool 5x4, conv 2 2x2, hardswish, adaptivemaxpool 2x3",
+    "conv 4 3x3, adaptivemaxpool 3x3, hardsigmoid, conv 2 2x2",
+    "conv 4 3x3, groupnorm 2, conv 2 3x3, maxpool 2x2",
+    "conv 4 3x3, gate(globalavgpool, dense 2, relu, dense 4, sigmoid), conv 2 3x3",
+    "conv 4 3x3, gate(conv 1 1x1, conv 4 3x3 pad=1, sigmoid), conv 2 3x3",
+    "conv 4 3x3, gate(adaptiveavgpool 1x1, conv 4 1x1), adaptiveavgpool 4x3, dense 3",
+    "conv 4 3x3, residual(conv 4 3x3 pad=1, layernorm, gelu), groupnorm 1, globalavgpool, layernorm, dense 2",
+]
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_what_networks_say_of_themselves_is_traced_and_is_what_perturbation_says(text: str) -> None:
+    network = Network.parse(f"input 2x13x12, {text}")
+    module = network.build(1)
+    fields = receptive_fields(module, (2, 13, 12))
+    described = {row.name: row.field for row in network.describe().rows}
+    for name, seen in met(module, list(fields), (2, 13, 12)).items():
+        field = fields[name]
+        assert field.how == "traced"
+        for axis, spans in enumerate((field.rows, field.columns)):
+            expected = [hull(seen.select(2 + axis, p).any(2).any(1 - axis)) for p in range(len(spans))]
+            assert list(spans) == expected, name
+            stated = described.get(name)
+            if stated is None:  # a module of which the text knows nothing, such as the branch as a whole
+                continue
+            for p, (first, last) in enumerate(spans):
+                start = stated.start[axis] + p * stated.stride[axis]
+                assert start <= first
+                assert last < start + stated.size[axis]
+            if field.regular:
+                assert (field.size[axis], field.start[axis]) == (stated.size[axis], stated.start[axis]), name
+
+
+@pytest.mark.parametrize("text", KINDS[:1] + KINDS[3:])
+def test_fields_that_move_in_equal_steps_are_stated_for_all_positions(text: str) -> None:
+    fields = receptive_fields(Network.parse(f"input 2x13x12, {text}"))
+    assert all(field.regular for field in fields.values())
+
+
 def hull(line: Tensor) -> tuple[int, int]:
     places = torch.nonzero(line).flatten().tolist()
     return (places[0], places[-1]) if places else (0, -1)

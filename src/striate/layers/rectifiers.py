@@ -89,7 +89,7 @@ class LeakyRelu(Activation):
 @final
 @dataclass(frozen=True)
 class Relu6(Activation):
-    """`relu6`: min(6, max(0, x)).
+    """`relu6`: min(6, max(0, x)). It is named relu1, relu2, ...: relu61 would be the sixty-first relu.
 
     Example:
         >>> Relu6().f(np.array([-2.0, 3.0, 8.0]))
@@ -97,7 +97,7 @@ class Relu6(Activation):
     """
 
     word: ClassVar[str] = "relu6"
-    label: ClassVar[str] = "relu6"
+    label: ClassVar[str] = "relu"
 
     def module(self, input: Shape) -> nn.Module:
         from torch import nn

@@ -176,7 +176,7 @@ def _sides(image: Tensor) -> Pair:
 
 def _of_trace(trace: Trace, image: Pair) -> ReceptiveField:
     rows, columns = _spans(trace.quad, 0), _spans(trace.quad, 1)
-    if trace.field is None:
+    if trace.field is None or trace.channels_last:
         return _of_spans(rows, columns, image, how="traced")
     field = _at_one_position(trace.field, rows, columns)
     return ReceptiveField(field.size, field.stride, field.start, rows, columns, image, "traced", regular=True)

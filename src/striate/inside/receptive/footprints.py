@@ -302,6 +302,7 @@ _RULES = {
     **_names(_copied, "clone _to_copy contiguous lift_fresh"),
     **_names(_written, "copy"),
     **_names(_erased, "fill zero"),
+    **_names(_pointwise, "hardswish prelu"),  # PyTorch does not mark these two as what they are
     **_names(_kept, "native_dropout dropout"),
     **_names(_convolved, "convolution"),
     **_names(_pooled, "max_pool2d_with_indices max_pool2d avg_pool2d avg_pool3d max_pool3d_with_indices"),

@@ -45,8 +45,8 @@ def _window(call: Call, x: Tensor, kernel: Sequence[int]) -> Window:
 def field_after(call: Call, before: Sequence[tuple[Tensor, Field | None]]) -> Field | None:
     """The receptive field of what came out, given those of what went in; None where positions do not share one."""
     joined = _hull([field for _, field in before], _most_places([tensor for tensor, _ in before]))
-    if joined is None:
-        return None
+    if joined is None or joined.stride == (0, 0):  # where all see the same, whatever is made of it sees that too
+        return joined
     x, y = before[0][0], call.results[0]
     window = window_of(call)
     if window is not None:
@@ -54,10 +54,35 @@ def field_after(call: Call, before: Sequence[tuple[Tensor, Field | None]]) -> Fi
         return joined.over(_places(x)) if whole else joined.through(window)
     if _looks_at_whole_maps(call):
         return joined.over(_places(x)) if x.dim() == 4 else None
+    if _is_one_position(x) and _is_one_position(y) and x.dim() != y.dim():
+        return joined
     if y.dim() <= 2 or (x.dim() == 4 and y.dim() == 4 and tuple(y.shape[2:]) == (1, 1)):
         return joined.over(_places(x))
-    keeps = call.name not in _TURNING and x.shape[-2:] == y.shape[-2:]
+    reached = zip(*(tensor.shape[-2:] for tensor, _ in before), strict=False)
+    keeps = call.name not in _TURNING and tuple(map(max, reached)) == tuple(y.shape[-2:])
     return joined if keeps else None
+
+
+def field_beside_channels(call: Call, before: Sequence[tuple[Tensor, Field | None, bool]]) -> tuple[Field | None, bool]:
+    """As `field_after`, where channels may have been moved to the end; and whether they are there then.
+
+    Arguments:
+        before: of each tensor that went in also whether its channels are the last dimension, behind rows and columns.
+    """
+    (x, field, last), *others = before
+    if call.name == "permute" and x.dim() == 4:
+        order = [dim % 4 for dim in call.given["dims"]]
+        turned = {(0, 2, 3, 1): not last, (0, 3, 1, 2): last}.get(tuple(order), False)
+        return (field, not last) if turned else (None, False)
+    if not last and not any(other_last for *_, other_last in others):
+        return field_after(call, [(tensor, of_it) for tensor, of_it, _ in before]), False
+    alone = call.name == "native_layer_norm" and len(call.given["normalized_shape"]) == 1
+    return (field, True) if alone or call.name in ("clone", "_to_copy", "contiguous") else (None, False)
+
+
+def _is_one_position(x: Tensor) -> bool:
+    """Whether a tensor has one position alone: a vector, or maps of one row and one column."""
+    return x.dim() > 1 and all(side == 1 for side in x.shape[2:])
 
 
 def _looks_at_whole_maps(call: Call) -> bool:

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.inside.receptive import footprints
 from striate.inside.receptive.footprints import Call, Quad, Untraceable
-from striate.inside.receptive.operations import field_after
+from striate.inside.receptive.operations import field_beside_channels
 from striate.layers.window import Field
 
 
@@ -30,10 +30,12 @@ class Trace:
     Attributes:
         quad: its footprints, as `footprints` holds them.
         field: the receptive field of its positions where that is the same everywhere, not clipped; otherwise None.
+        channels_last: whether its rows and columns are dimensions 1 and 2, and not 2 and 3.
     """
 
     quad: Quad
     field: Field | None
+    channels_last: bool = False
 
 
 @final
@@ -84,10 +86,10 @@ class Tracer(TorchDispatchMode):
         if call.overwrites and self._shares(call.results[0]):
             self._write(call.results[0], found[0])
             return
-        field = field_after(call, [(tensor, trace.field) for tensor, trace in traces])
+        field, last = field_beside_channels(call, [(tensor, t.field, t.channels_last) for tensor, t in traces])
         for tensor, quad in zip(call.results, found, strict=True):
             apart = self._apart(quad) if call.makes_new else quad
-            self._known[_key(tensor)] = Trace(apart, field)
+            self._known[_key(tensor)] = Trace(apart, field, last)
 
     def _shares(self, tensor: Tensor) -> bool:
         """Whether other tensors look at the same memory, so that writing here changes what they hold."""
