@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -9,8 +10,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from striate import files
+from striate.layers import Layer, kinds, layer
+from striate.layers.layer import text_fields
 
 DOCS = Path(__file__).parent
 
@@ -27,6 +31,28 @@ def commands_page() -> str:
 
 def _section(command: str) -> str:
     return f"## {command}\n\n```text\n{_help(command)}\n```"
+
+
+def layers_page() -> str:
+    """docs/layers.md: what every kind of layer says of itself, in the order of the files that they live in."""
+    files_of_kinds = {kind.__module__: sys.modules[kind.__module__] for kind in kinds().values()}
+    opening = "Made by `make docs` from what each kind of layer says of itself: equation, text form, bounds."
+    legend = (inspect.getdoc(layer) or "").rpartition("\n\n")[2]
+    sections = [_layers_of(files_of_kinds[name]) for name in sorted(files_of_kinds)]
+    return "\n\n".join(["# Layers", opening, legend, *sections]) + "\n"
+
+
+def _layers_of(module: ModuleType) -> str:
+    own = [kind for kind in kinds().values() if kind.__module__ == module.__name__]
+    words = ", ".join(kind.word for kind in own)
+    return f"## {words}\n\n```text\n{inspect.getdoc(module)}\n```\n\n" + "\n".join(map(_kind, own))
+
+
+def _kind(kind: type[Layer]) -> str:
+    """What it is, in its docstring's first paragraph, and what may stand in its text form."""
+    what = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split())
+    bounds = [f"\n  - `{name}` is {value.allowed}" for name, value in text_fields(kind).items()]
+    return f"- {what}{''.join(bounds)}"
 
 
 def lecture_page() -> str:
@@ -67,6 +93,7 @@ if __name__ == "__main__":
     from lecture.studies import Study
 
     files.write_text(DOCS / "commands.md", commands_page())
+    files.write_text(DOCS / "layers.md", layers_page())
     files.write_text(DOCS / "lecture.md", lecture_page())
     with tempfile.TemporaryDirectory() as place:
         catalogue.draw(DOCS / "lecture", Study.made(Path(place)))

@@ -70,6 +70,10 @@ def test_the_commands_page_is_fresh() -> None:
     assert (ROOT / "docs" / "commands.md").read_text() == generate.commands_page(), "run `make docs`"
 
 
+def test_the_layers_page_is_fresh() -> None:
+    assert (ROOT / "docs" / "layers.md").read_text() == generate.layers_page(), "run `make docs`"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):

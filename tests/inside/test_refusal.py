@@ -14,6 +14,8 @@ from torch.utils.checkpoint import checkpoint
 
 from striate.errors import ModelError
 from striate.inside.projections.projection import project
+from striate.layers import kinds
+from striate.network import Network
 
 
 def halves(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,6 +120,31 @@ REFUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "exponential": ("exp", lambda x: x.exp()),
 }
 """How to spell it -> what it is called when it is refused, and the function."""
+
+
+OURS = {
+    **dict.fromkeys(("elu", "gelu", "silu", "sigmoid", "tanh", "hardsigmoid", "hardswish", "leakyrelu", "softmax")),
+    **dict.fromkeys(("adaptiveavgpool 3x4", "adaptivemaxpool 3x4", "avgpool 2x2", "maxpool 2x2", "globalavgpool"), ""),
+    **dict.fromkeys(("batchnorm", "layernorm", "groupnorm 2", "lrn 3", "dropout 0.5", "relu", "relu6", "flatten"), ""),
+    **dict.fromkeys(("conv 3 3x3", "dense 3", "residual(conv 6 1x1)", "concat( | relu)"), ""),
+    "gate(conv 6 1x1)": "a product of two values",
+}
+"""Every kind of layer of ours -> what it is called when it is refused: by its own word if None, not at all if empty."""
+
+
+def test_every_kind_of_ours_is_either_followed_back_or_refused() -> None:
+    assert {text.split("(")[0].split()[0] for text in OURS} == kinds().keys()
+
+
+@pytest.mark.parametrize("text", OURS)
+def test_our_kinds_are_followed_back_or_refused_by_name(text: str) -> None:
+    net = awake(Network.parse(f"input 2x9x9, conv 6 3x3, {text}, dense 2").build(1))
+    image, last = picture(side=9)[0], "dense1" if "dense" not in text else "dense2"
+    said = text if OURS[text] is None else OURS[text]
+    if said:
+        with pytest.raises(ModelError, match=f"{said}.* has no deconvnet rule"):
+            project(net, image, last, 1)
+    assert project(net, image, last, 1, others="gradient" if said else None).abs().max() > 0
 
 
 @pytest.mark.parametrize("name", REFUSED)

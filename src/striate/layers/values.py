@@ -127,7 +127,7 @@ class Real:
     @property
     def allowed(self) -> str:
         left = "above" if self.open_least else "from"
-        right = "below" if self.open_most else "to"
+        right = "below" if self.open_most else "up to" if self.open_least else "to"
         joint = " and " if self.open_least or self.open_most else " "
         return f"a number {left} {self.least:g}{joint}{right} {self.most:g}"
 
