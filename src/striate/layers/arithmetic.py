@@ -111,6 +111,6 @@ def _sources(sign: Sign, left: Operand, right: Operand, at: Spot, factor: float)
 def _remark(operands: Mapping[str, Operand]) -> str:
     """Where the numbers come from."""
     if any(operand.branch is None for operand in operands.values()):
-        return "c is a constant, which the network holds."
+        return "c is a constant: it does not come from the image."
     (a, left), (b, right) = operands.items()
     return f"{a} is what {left.branch} gives here, {b} what {right.branch} gives."

@@ -129,7 +129,8 @@ def scaled(x: float, k: float, at: Spot) -> Formula:
         >>> scaled(4.0, 0.5, (3, 1, 1)).value
         2.0
     """
-    return single("y = k · x", {"x": x, "k": k}, at, Step("y", "k · x", k * x))
+    remark = "k is a constant: it does not come from the image."
+    return single("y = k · x", {"x": x, "k": k}, at, Step("y", "k · x", k * x), remark=remark)
 
 
 def _beside(s: Array, x: Array) -> Array:

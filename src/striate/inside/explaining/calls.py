@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from striate.inside.explaining import arithmetic, joints, moves
+from striate.inside.explaining import arithmetic, joints, moves, statistics
 from striate.inside.explaining.arguments import input_of, require
 from striate.inside.explaining.ledger import Ledger, of_one_image
 from striate.inside.explaining.origins import FIRST, LAST, Origin, made
@@ -82,7 +82,14 @@ class Call:
             shape = () if x is None else tuple(x.shape)
             require(not is_translated(name), f"an input of shape {shape}; explained is a batch of one image")
             return None
-        reached = ledger.reached(x)
+        return self._computed(x, ledger.reached(x))
+
+    def _computed(self, x: Tensor, reached: Reached) -> Finish | None:
+        """What a layer, or a statistic, makes of x."""
+        name = self.name
+        taken = statistics.read(name, self.args, self.kwargs, reached)
+        if taken is not None:
+            return lambda results: [Entry(taken.origin(one_image(results[0])))]
         last = reached.origin.channels_last and is_at_each_position(name)
         shape = reached.channels_first.x.shape if last else tuple(x.shape[1:])
         found = translated(self.func, name, self.args, self.kwargs, shape, channels_last=last)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from striate.layers.layer import Array, Shape, shape_text
-from striate.layers.terms import Products, Step, Terms
+from striate.layers.terms import Formula, Products, Source, Step, Summed, Terms
 from striate.layers.values import Pair
 
 MINUS = "−"
@@ -68,20 +68,22 @@ def signed_sum(parts: Sequence[float]) -> str:
 
 
 def letters_replaced(formula: str, letters: Mapping[str, float]) -> str:
-    """A formula with the numbers in place of its letters, negative ones in parentheses where they do not stand alone.
+    """A formula with the numbers in place of its letters, negative ones in parentheses but where they stand first.
 
     Example:
         >>> letters_replaced("γ · x̂ + β", {"γ": 2.0, "x̂": -0.5, "β": 1.0})
         '2 · (−0.5) + 1'
         >>> letters_replaced("max(0, x)", {"x": -0.5})
         'max(0, −0.5)'
+        >>> letters_replaced("x^c", {"x": -0.5, "c": 2.0}), letters_replaced("x − c", {"x": -0.5, "c": -2.0})
+        ('(−0.5)^2', '−0.5 − (−2)')
     """
     names = "|".join(re.escape(letter) for letter in sorted(letters, key=len, reverse=True))
 
     def number(found: re.Match[str]) -> str:
         text = figure(letters[found[0]])
         before, after = formula[: found.start()].rstrip()[-1:], formula[found.end() :].lstrip()[:1]
-        alone = before in ("", "(", ",") and after in ("", ")", ",")
+        alone = before in ("", "(", ",") and after != "^"
         return f"({text})" if text.startswith(MINUS) and not alone else text
 
     # Not within a word such as max, and not the x of x̂ or of x_d.
@@ -113,6 +115,25 @@ def difference(value: float, relative: float, terms: Terms) -> str:
     return f"differs by {figure(value, 2)}, relative{beside} {figure(relative, 2)}"
 
 
+def letters(terms: Terms, sources: Sequence[Source]) -> list[str]:
+    """What the formula calls each source: x, F or S; x_d for one of those that a sum in it runs over.
+
+    Example:
+        >>> from striate.layers.residual import added
+        >>> terms = added({"body": 2.0, "shortcut": 0.5}, (0,))
+        >>> letters(terms, terms.sources)
+        ['F', 'S']
+    """
+    known = terms.known if isinstance(terms, Formula) else {}
+    left = [letter for letter in ("x", "F", "S", "s") if letter in known]
+    found: list[str] = []
+    for source in sources:
+        same = [letter for letter in left if known[letter] == source.x]
+        found.append(same[0] if same else "x_d" if isinstance(terms, Formula) and terms.summed else "x")
+        left = [letter for letter in left if letter not in same[:1]]
+    return found
+
+
 def place(unit: int, position: Pair | None, word: str = "unit") -> str:
     """Where a number stands, in words.
 
@@ -121,6 +142,31 @@ def place(unit: int, position: Pair | None, word: str = "unit") -> str:
         ('unit 3 at row 4, column 5', 'input 7')
     """
     return f"{word} {unit}" + (f" at row {position[0]}, column {position[1]}" if position else "")
+
+
+def source_of(terms: Products, k: int) -> str:
+    """Which number the k-th of products comes from, in words: an input of a dense layer, or a channel."""
+    if terms.x.ndim > 1:
+        return f"channel {int(terms.places[k, 0, 0, 0])}"
+    spot = terms.places[k].tolist()
+    return place(spot[0], (spot[1], spot[2]) if len(spot) == 3 else None, "input")
+
+
+def whereabouts(summed: Summed) -> list[str]:
+    """Where each number of a sum stands, in words; the position only where they have more than one.
+
+    Example:
+        >>> x = np.array([3.0, 4.0])
+        >>> whereabouts(Summed("x_d^2", x, x**2, np.array([[0, 5, 5], [1, 5, 5]])))
+        ['unit 0', 'unit 1']
+        >>> whereabouts(Summed("x_d^2", x, x**2, np.array([[0, 5, 5], [0, 5, 6]])))
+        ['unit 0 at row 5, column 5', 'unit 0 at row 5, column 6']
+    """
+    positions = {tuple(spot[1:]) for spot in summed.places.tolist()}
+    alike = len(positions) == 1
+    return [
+        place(spot[0], (spot[1], spot[2]) if len(spot) == 3 and not alike else None) for spot in summed.places.tolist()
+    ]
 
 
 def span(numbers: Sequence[int]) -> str:

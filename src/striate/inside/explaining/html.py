@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from striate.inside.explaining.ends import Pixel, Stop
-from striate.inside.explaining.figures import aligned, difference, figure, patch, place, signed_sum, worked
+from striate.inside.explaining.figures import (
+    aligned,
+    difference,
+    figure,
+    letters,
+    patch,
+    place,
+    signed_sum,
+    source_of,
+    whereabouts,
+    worked,
+)
 from striate.layers.layer import shape_text
 from striate.layers.terms import Formula, Pooled, Products, Summed
 
@@ -71,13 +82,14 @@ def _parts(explanation: Explanation) -> Iterator[str]:
     words = f"module {figure(explanation.module_value)}, {differs}"
     agrees = ": the same but for rounding" if explanation.agrees else ": more than rounding explains"
     yield _line(words + agrees, "num good" if explanation.agrees else "num bad")
-    yield from map(_below, explanation.below)
+    below = explanation.below
+    yield from map(_below, below, letters(terms, [each.source for each in below]))
 
 
 def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
     order = np.argsort(-np.abs(terms.sums), kind="stable")[:CHANNELS]
     rest = [c for c in range(len(terms.sums)) if c not in set(order.tolist())]
-    if terms.x.ndim > 1:
+    if terms.x[0].size > 1:
         order = np.sort(order)
         yield _line(patch(terms, explanation.input))
         x, W, xW = (aligned(part[order], 4) for part in (terms.x, terms.W, terms.products))
@@ -86,9 +98,9 @@ def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
             products = _table("products", xW[k], total=f"Σ = {figure(float(terms.sums[c]))}")
             yield _row([window, _sign("·"), _table("filter", W[k]), _sign("="), products])
     else:
-        spots = [terms.places[k].tolist() for k in order.tolist()]
-        where = [place(spot[0], (spot[1], spot[2]) if len(spot) == 3 else None, "input") for spot in spots]
-        columns = [aligned(part[order], 4).tolist() for part in (terms.W, terms.x, terms.products)]
+        where = [source_of(terms, k) for k in order.tolist()]
+        flat = [part.reshape(len(terms.x))[order] for part in (terms.W, terms.x, terms.products)]
+        columns = [aligned(part, 4).tolist() for part in flat]
         rows = [(w, "·", x, "=", xw, at) for w, x, xw, at in zip(*columns, where, strict=True)]
         yield _rows("largest products W · x", rows)
     parts = [*terms.sums[order].tolist(), *([float(terms.sums[rest].sum())] if rest else [])]
@@ -128,21 +140,20 @@ def _summed(summed: Summed) -> Iterator[str]:
     """The largest of what a formula adds up, and the sum."""
     order = np.argsort(-np.abs(summed.added), kind="stable")[:CHANNELS].tolist()
     columns = aligned(summed.x[order], 4), aligned(summed.added[order], 4)
-    rows = [
-        (f"unit {summed.places[k][0]}", "x_d =", x, "adds", adds) for k, x, adds in zip(order, *columns, strict=True)
-    ]
+    where = whereabouts(summed)
+    rows = [(where[k], "x_d =", x, "adds", adds) for k, x, adds in zip(order, *columns, strict=True)]
     yield _rows(f"largest of {len(summed.x)}, each adds {summed.formula}", rows)
     yield _line(f"Σ = {figure(summed.total)}", "num")
 
 
-def _below(below: Below) -> str:
-    x, found = figure(below.source.x), below.found
+def _below(below: Below, letter: str) -> str:
+    x, found = f"{letter} = {figure(below.source.x)}", below.found
     if isinstance(found, Stop):
-        return _line(f"x = {x}: {found.reason}", "muted")
+        return _line(f"{x}: {found.reason}", "muted")
     if isinstance(found, Pixel):
         raw = "" if found.raw is None else f", pixel value {found.raw} of 255"
-        return _line(f"x = {x} is the image at {place(found.unit, found.position, 'channel')}{raw}")
-    return f"<details><summary>where its x = {x} comes from</summary>{''.join(_parts(found))}</details>"
+        return _line(f"{x} is the image at {place(found.unit, found.position, 'channel')}{raw}")
+    return f"<details><summary>where its {x} comes from</summary>{''.join(_parts(found))}</details>"
 
 
 def _line(text: str, kind: str = "") -> str:

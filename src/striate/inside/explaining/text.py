@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from striate.inside.explaining.blocks import (
-    GAP,
     Block,
     Line,
     Role,
     Span,
     across,
-    beside,
     grid,
     length,
-    padded,
-    sum_below,
-    with_signs,
     wrapped,
 )
 from striate.inside.explaining.ends import TOLERANCE, Pixel, Stop
-from striate.inside.explaining.figures import aligned, difference, figure, patch, place, signed_sum, span, worked
+from striate.inside.explaining.figures import (
+    aligned,
+    difference,
+    figure,
+    letters,
+    place,
+    span,
+    whereabouts,
+    worked,
+)
+from striate.inside.explaining.products import products
 from striate.layers.layer import Array, shape_text
 from striate.layers.terms import Formula, Pooled, Products
 
@@ -49,16 +54,17 @@ def _all(explanation: Explanation, number: str, width: int, most: int) -> Iterat
     yield from _heading(explanation, width)
     terms = explanation.terms
     if isinstance(terms, Products):
-        yield from (_window if terms.x.ndim > 1 else _vector)(terms, explanation, width, most)
+        yield from products(terms, explanation.input, width, most)
     elif isinstance(terms, Pooled):
         yield from _pooled(terms, width)
     else:
         yield from _formula(terms, width, most)
     yield from _agreement(explanation, width)
-    for k, below in enumerate(explanation.below, 1):
+    called = letters(terms, [below.source for below in explanation.below])
+    for k, (below, letter) in enumerate(zip(explanation.below, called, strict=True), 1):
         own = f"{number}.{k}" if number else str(k)
         yield ()
-        yield from _below(below, own, width, most)
+        yield from _below(below, letter, own, width, most)
 
 
 def _heading(explanation: Explanation, width: int) -> Iterator[Line]:
@@ -78,98 +84,19 @@ def _agreement(explanation: Explanation, width: int) -> Iterator[Line]:
         yield from wrapped(f"{words}: more than rounding in float32, {figure(TOLERANCE)}", width, "bad", indent=9)
 
 
-def _below(below: Below, number: str, width: int, most: int) -> Iterator[Line]:
-    x, found = figure(below.source.x), below.found
+def _below(below: Below, letter: str, number: str, width: int, most: int) -> Iterator[Line]:
+    x, found = f"{letter} = {figure(below.source.x)}", below.found
     if isinstance(found, Stop):
-        yield from wrapped(f"{number}  x = {x}: {found.reason}", width)
+        yield from wrapped(f"{number}  {x}: {found.reason}", width)
     elif isinstance(found, Pixel):
-        yield from wrapped(f"{number}  x = {x} is the image at {place(found.unit, found.position, 'channel')}", width)
+        yield from wrapped(f"{number}  {x} is the image at {place(found.unit, found.position, 'channel')}", width)
         if found.raw is not None:
             steps = f"(pixel / 255 − mean) / std = ({found.raw} / 255 − {found.mean:.6g}) / {found.std:.6g}"
             yield from wrapped(f"   {steps} = {figure(found.value)}", width)
     else:
         adds = "" if below.source.adds == below.source.x else f", which adds {figure(below.source.adds)},"
-        yield from wrapped(f"{number}  where x = {x}{adds} comes from", width, "title")
+        yield from wrapped(f"{number}  where {x}{adds} comes from", width, "title")
         yield from _all(found, number, width, most)
-
-
-# --- sums of products ------------------------------------------------------------------------------------------
-
-
-def _window(terms: Products, explanation: Explanation, width: int, most: int) -> Iterator[Line]:
-    """A convolution: patch, filter and products of each input channel, then their sums, the bias, the value."""
-    yield from _where(terms, explanation, width)
-    channels = terms.places[:, 0, 0, 0].tolist()
-    order = sorted(range(len(channels)), key=lambda c: -abs(float(terms.sums[c])))[:most]
-    shown = sorted(order)
-    blocks = _blocks(terms, shown, channels, width)
-    whole = sum(map(across, blocks)) + GAP * (len(blocks) - 1)
-    for row in [blocks] if whole <= width else [[block] for block in blocks]:
-        yield from beside(row)
-        yield ()
-    yield from _total(terms, shown, width)
-
-
-def _where(terms: Products, explanation: Explanation, width: int) -> Iterator[Line]:
-    """Which rows and columns of the input the patch is."""
-    yield from wrapped(patch(terms, explanation.input), width)
-    yield ()
-
-
-def _blocks(terms: Products, shown: Sequence[int], channels: Sequence[int], width: int) -> list[Block]:
-    """For each channel shown: patch · filter = products and their sum; one below the other where that is too wide."""
-    products = terms.products
-    for figures in (4, 3, 2):
-        x, W = aligned(terms.x[shown], figures), aligned(terms.W[shown], figures)
-        xW = aligned(products[shown], figures)
-        grids = [
-            (
-                grid(f"channel {channels[c]}", x[k], ~terms.inside[c]),
-                grid("filter", W[k]),
-                sum_below(grid("products", xW[k], ~terms.inside[c]), figure(float(terms.sums[c]))),
-            )
-            for k, c in enumerate(shown)
-        ]
-        rows = [with_signs(patch, weights, result) for patch, weights, result in grids]
-        if max(map(across, rows)) <= width:
-            return rows
-        stacked = [[*patch, *weights, *result] for patch, weights, result in grids]
-        if max(map(across, stacked)) <= width or figures == 2:
-            return [padded(block) for block in stacked]
-    raise AssertionError("two figures are always taken")
-
-
-def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
-    """The sums of the channels, the rest of them together, the bias, the value."""
-    rest = [c for c in range(len(terms.sums)) if c not in set(shown)]
-    parts = [float(terms.sums[c]) for c in shown]
-    what = "sum" if terms.x.ndim > 1 else "products"
-    if rest:
-        kind = ("channel" if terms.x.ndim > 1 else "term") + "s" * (len(rest) > 1)
-        parts.append(float(terms.sums[rest].sum()))
-        yield from wrapped(f"rest     {figure(parts[-1])}, the other {len(rest)} {kind} together", width)
-    whole = float(terms.sums.sum())
-    written = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
-    yield from wrapped(f"{what:<8} {written}{figure(whole)}", width, indent=9)
-    if terms.b is not None:
-        yield from wrapped(f"bias     {figure(terms.b)}", width)
-        yield from wrapped(f"value    {signed_sum([whole, terms.b])} = {figure(terms.value)}", width, "strong")
-    else:
-        yield from wrapped(f"value    {figure(terms.value)} (no bias)", width, "strong")
-
-
-def _vector(terms: Products, explanation: Explanation, width: int, most: int) -> Iterator[Line]:
-    """A dense layer: the largest products, the rest summed and counted."""
-    order = np.argsort(-np.abs(terms.products), kind="stable")[:most].tolist()
-    yield from wrapped(f"largest {len(order)} of {len(terms.x)} products W · x:", width)
-    columns = [aligned(part[order], 4) for part in (terms.W, terms.x, terms.products)]
-    for k, (weight, x, product) in zip(order, zip(*columns, strict=True), strict=True):
-        spot = terms.places[k].tolist()
-        where = place(spot[0], (spot[1], spot[2]) if len(spot) == 3 else None, "input")
-        line = (Span(f"  {weight} · {x} = "), Span(product, "strong"), Span(f"   {where}", "muted"))
-        yield line if length(line) <= width else line[:2]
-    yield ()
-    yield from _total(terms, order, width)
 
 
 # --- pooling and formulas --------------------------------------------------------------------------------------
@@ -209,10 +136,11 @@ def _formula(terms: Formula, width: int, most: int) -> Iterator[Line]:
     if terms.summed:
         summed = terms.summed
         order = np.argsort(-np.abs(summed.added), kind="stable")[:most].tolist()
-        yield from wrapped(f"Σ adds {summed.formula} of {len(summed.x)} units; largest {len(order)}:", width)
-        columns = aligned(summed.x[order], 4), aligned(summed.added[order], 4)
+        yield from wrapped(f"Σ adds {summed.formula} of {len(summed.x)} numbers; largest {len(order)}:", width)
+        columns, where = (aligned(summed.x[order], 4), aligned(summed.added[order], 4)), whereabouts(summed)
         for k, x, adds in zip(order, *columns, strict=True):
-            yield (Span(f"  x_d = {x}  adds {adds}"), Span(f"   unit {int(summed.places[k][0])}", "muted"))
+            line = (Span(f"  x_d = {x}  adds {adds}"), Span(f"   {where[k]}", "muted"))
+            yield line if length(line) <= width else line[:1]
         if rest := len(summed.x) - len(order):
             left = summed.total - float(summed.added[order].sum())
             yield from wrapped(f"  the other {rest} together add {figure(left)}", width)

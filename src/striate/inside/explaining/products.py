@@ -1,0 +1,110 @@
+"""Sums of products as lines of text: a window channel by channel, a vector's largest terms; what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from striate.inside.explaining.blocks import (
+    GAP,
+    Block,
+    Line,
+    Span,
+    across,
+    beside,
+    grid,
+    length,
+    padded,
+    sum_below,
+    with_signs,
+    wrapped,
+)
+from striate.inside.explaining.figures import aligned, figure, patch, signed_sum, source_of
+from striate.layers.layer import Shape, shape_text
+from striate.layers.terms import Products
+
+
+def products(terms: Products, input: Shape, width: int, most: int) -> Iterator[Line]:
+    """The lines between the heading and what the module gave, of an input of this shape."""
+    yield from (_window if terms.x[0].size > 1 else _vector)(terms, input, width, most)
+
+
+def _window(terms: Products, input: Shape, width: int, most: int) -> Iterator[Line]:
+    """A convolution: patch, filter and products of each input channel, then their sums, the bias, the value."""
+    yield from _where(terms, input, width)
+    channels = terms.places[:, 0, 0, 0].tolist()
+    order = sorted(range(len(channels)), key=lambda c: -abs(float(terms.sums[c])))[:most]
+    shown = sorted(order)
+    blocks = _blocks(terms, shown, channels, width)
+    whole = sum(map(across, blocks)) + GAP * (len(blocks) - 1)
+    for row in [blocks] if whole <= width else [[block] for block in blocks]:
+        yield from beside(row)
+        yield ()
+    yield from _total(terms, shown, width)
+
+
+def _where(terms: Products, input: Shape, width: int) -> Iterator[Line]:
+    """Which rows and columns of the input the patch is."""
+    yield from wrapped(patch(terms, input), width)
+    yield ()
+
+
+def _blocks(terms: Products, shown: Sequence[int], channels: Sequence[int], width: int) -> list[Block]:
+    """For each channel shown: patch · filter = products and their sum; one below the other where that is too wide."""
+    products = terms.products
+    for figures in (4, 3, 2):
+        x, W = aligned(terms.x[shown], figures), aligned(terms.W[shown], figures)
+        xW = aligned(products[shown], figures)
+        grids = [
+            (
+                grid(f"channel {channels[c]}", x[k], ~terms.inside[c]),
+                grid("filter", W[k]),
+                sum_below(grid("products", xW[k], ~terms.inside[c]), figure(float(terms.sums[c]))),
+            )
+            for k, c in enumerate(shown)
+        ]
+        rows = [with_signs(patch, weights, result) for patch, weights, result in grids]
+        if max(map(across, rows)) <= width:
+            return rows
+        stacked = [[*patch, *weights, *result] for patch, weights, result in grids]
+        if max(map(across, stacked)) <= width or figures == 2:
+            return [padded(block) for block in stacked]
+    raise AssertionError("two figures are always taken")
+
+
+def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
+    """The sums of the channels, the rest of them together, the bias, the value."""
+    rest = [c for c in range(len(terms.sums)) if c not in set(shown)]
+    parts = [float(terms.sums[c]) for c in shown]
+    window = terms.x[0].size > 1
+    what = "sum" if window else "products"
+    if rest:
+        kind = ("channel" if window else "term") + "s" * (len(rest) > 1)
+        parts.append(float(terms.sums[rest].sum()))
+        yield from wrapped(f"rest     {figure(parts[-1])}, the other {len(rest)} {kind} together", width)
+    whole = float(terms.sums.sum())
+    written = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
+    yield from wrapped(f"{what:<8} {written}{figure(whole)}", width, indent=9)
+    if terms.b is not None:
+        yield from wrapped(f"bias     {figure(terms.b)}", width)
+        yield from wrapped(f"value    {signed_sum([whole, terms.b])} = {figure(terms.value)}", width, "strong")
+    else:
+        yield from wrapped(f"value    {figure(terms.value)} (no bias)", width, "strong")
+
+
+def _vector(terms: Products, input: Shape, width: int, most: int) -> Iterator[Line]:
+    """A dense layer, or a window of one pixel: the largest products, the rest summed and counted."""
+    if terms.x.ndim > 1:
+        _, row, column = terms.places[0, 0, 0].tolist()
+        yield from wrapped(f"pixel: row {row} and column {column} of {shape_text(input[1:])}", width)
+        yield ()
+    order = np.argsort(-np.abs(terms.sums), kind="stable")[:most].tolist()
+    yield from wrapped(f"largest {len(order)} of {len(terms.x)} products W · x:", width)
+    columns = [aligned(part.reshape(len(terms.x))[order], 4) for part in (terms.W, terms.x, terms.products)]
+    for k, (weight, x, product) in zip(order, zip(*columns, strict=True), strict=True):
+        where = source_of(terms, k)
+        line = (Span(f"  {weight} · {x} = "), Span(product, "strong"), Span(f"   {where}", "muted"))
+        yield line if length(line) <= width else line[:2]
+    yield ()
+    yield from _total(terms, order, width)

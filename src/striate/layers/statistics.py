@@ -1,0 +1,64 @@
+"""Statistics of several numbers of one image, as networks written by hand take them: what such a number is made of.
+
+    sum:       y = Σ_d x_d                         mean:       y = 1/n · Σ_d x_d
+    variance:  y = 1/(n − k) · Σ_d (x_d − μ)²      deviation:  y = √variance
+    length:    y = √(Σ_d x_d²)
+
+d runs over the n numbers that are taken together, μ is their mean, and k is 1 where the variance of what they were
+drawn from is estimated, else 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from striate.layers.terms import Formula, Source, Step, Summed
+
+Statistic = Literal["sum", "mean", "variance", "deviation", "length"]
+
+
+def taken(
+    kind: Statistic, x: Float[np.ndarray, " n"], places: Int[np.ndarray, "n axes"], correction: float = 0.0
+) -> Formula:
+    """The terms of a statistic.
+
+    Arguments:
+        kind: which one.
+        x: the numbers.
+        places: where each stands.
+        correction: k, of a variance or a deviation.
+
+    Example:
+        >>> taken("length", np.array([3.0, 4.0]), np.array([[0], [1]])).value
+        5.0
+    """
+    known = {"n": float(len(x))}
+    if kind in ("variance", "deviation"):
+        known |= {"μ": float(x.mean()), "k": correction}
+    added = {"variance": (x - x.mean()) ** 2, "deviation": (x - x.mean()) ** 2, "length": x**2}.get(kind, x)
+    summed = Summed(_ADDED.get(kind, "x_d"), x, added, places)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of one number, n − 1 is 0
+        share = float(np.float64(summed.total) / (len(x) - correction))
+    value = {"sum": summed.total, "length": summed.total**0.5, "deviation": share**0.5}.get(kind, share)
+    equation, formula = _WORKED[kind]
+    shares = added / len(x) if kind == "mean" else added
+    numbers = zip(map(tuple, places.tolist()), x.tolist(), shares.tolist(), strict=True)
+    sources = sorted((Source(*number) for number in numbers), key=lambda source: -abs(source.adds))
+    size = float(np.abs(added).sum()) / (len(x) if kind == "mean" else 1) if kind in ("sum", "mean") else 0.0
+    return Formula(equation, known, (Step("y", formula, value),), tuple(sources), summed, size=size)
+
+
+_ADDED = {"variance": "(x_d − μ)^2", "deviation": "(x_d − μ)^2", "length": "x_d^2"}
+"""What is done to each number before it is added."""
+
+_WORKED: dict[Statistic, tuple[str, str]] = {
+    "sum": ("y = Σ_d x_d", "Σ"),
+    "mean": ("y = 1/n · Σ_d x_d", "Σ / n"),
+    "variance": ("y = 1/(n − k) · Σ_d (x_d − μ)²", "Σ / (n − k)"),
+    "deviation": ("y = √(1/(n − k) · Σ_d (x_d − μ)²)", "√(Σ / (n − k))"),
+    "length": ("y = √(Σ_d x_d²)", "√(Σ)"),
+}
+"""The equation of each, and its last step."""
