@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from striate.layers import kinds
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -72,6 +74,8 @@ def test_the_commands_page_is_fresh() -> None:
 
 def test_the_layers_page_is_fresh() -> None:
     assert (ROOT / "docs" / "layers.md").read_text() == generate.layers_page(), "run `make docs`"
+    for page in ("README.md", "CHANGELOG.md"):
+        assert re.findall(r"(\d+) kinds of\s+layers", (ROOT / page).read_text()) == [str(len(kinds()))], page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
