@@ -115,6 +115,19 @@ def test_a_product_of_two_names_both_and_follows_both() -> None:
     }
 
 
+def test_a_gate_that_is_shut_is_followed_too() -> None:
+    """Why the product is 0 is told, though a 0 adds nothing."""
+    module = Held(lambda m, x: F.relu(m.gate(x.mean((2, 3), keepdim=True)) - 99) * x)
+    found = explain(module, noise(3, 4, 5), "", 2, (3, 1), depth=2)
+    assert (found.value, found.kind, found.input) == (0, "product", (3, 4, 5))
+    assert {below.source.branch: below.source.x for below in found.below}["relu"] == 0
+    assert len(found.below) == 2
+    shown = " ".join(found.text().split())
+    assert "y = x · s = 0 · " in shown
+    assert "where x = 0 comes from relu, unit 2 at row 0, column 0: 0" in shown
+    assert "where s = " in shown
+
+
 def test_a_module_that_normalizes_its_own_input_ends_in_the_pixels() -> None:
     class Normalize(nn.Module):
         def __init__(self) -> None:

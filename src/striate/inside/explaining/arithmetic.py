@@ -59,7 +59,9 @@ class Combination:
         def terms(at: Spot) -> Terms:
             return self._terms([Operand(float(x[at]), branch) for x, branch in held], at)
 
-        step = Step(_NOUNS[self.sign], self._text, followed[0].x.shape, y, named, terms, function=True)
+        largest = max((each.x for each in followed), key=lambda x: x.size)
+        shape = y.shape if largest.shape == output.shape else largest.shape
+        step = Step(_NOUNS[self.sign], self._text, shape, y, named, terms, function=True)
         return made(step).transposed(*LAST) if last else made(step)
 
     @property

@@ -22,7 +22,7 @@ from striate.inside.explaining.explanation import Below, Explanation
 from striate.inside.explaining.origins import Origin, Step, spot
 from striate.inside.explaining.passage import CONVOLUTIONS, Passage, passage
 from striate.inside.watching.watch import as_input, named_layer, opened, undisturbed
-from striate.layers.terms import Source, Spot, Terms
+from striate.layers.terms import Formula, Source, Spot, Terms
 from striate.layers.values import Pair
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ class _Descent:
 
 
 def _adding(terms: Terms) -> Iterator[Source]:
-    """The sources to follow: those that add something, or the first."""
+    """The sources to follow: those that add something, or the first; of a formula of one or two, each."""
+    each = isinstance(terms, Formula) and terms.summed is None
     for number, source in enumerate(terms.sources):
-        if source.adds != 0 or number == 0:
+        if each or source.adds != 0 or number == 0:
             yield source
