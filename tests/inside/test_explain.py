@@ -79,6 +79,7 @@ FOREIGN: list[tuple[nn.Module, tuple[int, ...], str]] = [
     (nn.Conv2d(2, 4, 2, padding="valid"), (2, 6, 6), "conv 4 2x2"),
     (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 8, 8), "maxpool 3x3 stride=2x2 pad=1x1 ceil=yes"),
     (nn.AvgPool2d(3, 2, 1), (2, 8, 8), "avgpool 3x3 stride=2x2 after a border of 1x1 zeros"),
+    (nn.AvgPool2d(3, 1, 1), (2, 1, 2), "avgpool 3x3 stride=1x1 after a border of 1x1 zeros"),
     (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (2, 8, 8), "ceil=yes after a border"),
     (nn.AvgPool2d(3, 2, 1, count_include_pad=False), (2, 8, 8), "avgpool 3x3 stride=2x2 pad=1x1"),
     (nn.AvgPool2d(2), (2, 8, 8), "avgpool 2x2"),

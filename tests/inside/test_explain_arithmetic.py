@@ -84,6 +84,9 @@ CALLS: dict[str, tuple[Call, str]] = {
     "a gate per place": (lambda m, x: x * torch.sigmoid(m.gate(x)[:, 1:2]), ""),
     "swish by hand": (lambda m, x: x * torch.sigmoid(x), ""),
     "quotient": (lambda m, x: x / m.gate(x), "quotient"),
+    "a product added": (lambda m, x: torch.addcmul(m.gamma[:, None, None], x, m.map, value=-2), "sum with a product"),
+    "a product of two added": (lambda m, x: torch.addcmul(x, x, m.gate(x)), "sum with a product"),
+    "cast": (lambda m, x: x.float() * 2, "product with a constant"),
     "itself": (lambda m, x: x * x, ""),
 }
 
@@ -102,6 +105,23 @@ def test_arithmetic_is_worked_out_and_followed(call: Call, kind: str) -> None:
         pixels = walked(found)
         assert pixels
         assert all(pixel.value == float(image[(pixel.unit, *(pixel.position or ()))]) for pixel in pixels)
+
+
+def test_a_gate_of_neighbouring_channels() -> None:
+    """Efficient channel attention (Wang et al. 2020): a convolution along the channels' means."""
+    line = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+
+    def gated(m: Held, x: Tensor) -> Tensor:
+        return x * line(x.mean((2, 3)).view(1, 1, -1)).sigmoid().view(1, -1, 1, 1)
+
+    module, image = Held(gated), noise(3, 4, 5)
+    with torch.no_grad():
+        truth = module(image[None])[0]
+    found = explain(module, image, "", 1, (2, 2), depth="input")
+    assert found.value == pytest.approx(float(truth[1, 2, 2]), rel=1e-5)
+    assert walked(found)
+    assert "conv 1 1x3 pad=0x1 bias=no of an input of 1x1x3" in found.text()
+    assert "conv, unit 0 at row 0, column 1: " in found.text()
 
 
 def test_a_product_of_two_names_both_and_follows_both() -> None:
@@ -168,7 +188,7 @@ REFUSED: list[tuple[Call, str]] = [
     (lambda m, x: x % 2, "the function remainder, which"),
     (lambda m, x: torch.rsub(x, 1, alpha=2), "rsub with alpha=2; explained is 1"),
     (lambda m, x: x + unseen(x), "add with a tensor that the module does not hold"),
-    (lambda m, x: torch.addcmul(x, x, x), "the function addcmul, which"),
+    (lambda m, x: torch.addcdiv(x, x, x), "the function addcdiv, which"),
 ]
 
 

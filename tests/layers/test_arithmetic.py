@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from striate.layers.arithmetic import Operand, Sign, combined, negative, root
+from striate.layers.arithmetic import Operand, Sign, combined, negative, product_added, root
 from striate.layers.gate import multiplied, scaled
 from striate.layers.statistics import Statistic, taken
 from striate.layers.terms import Source, Spot
@@ -34,6 +34,15 @@ def test_two_numbers_combined(sign: Sign, factor: float, branches: tuple[str | N
             share = constant if branches[0] is None else constant * factor * (1 if sign == "+" else -1)
             assert share + sum(source.adds for source in found.sources) == pytest.approx(by, rel=1e-12)
             assert [abs(s.adds) for s in found.sources] == sorted((abs(s.adds) for s in found.sources), reverse=True)
+
+
+@pytest.mark.parametrize("factor", [1.0, -0.5])
+def test_a_product_added(factor: float) -> None:
+    a, b, c = Operand(1.5, "one"), Operand(-2.0), Operand(4.0, "other")
+    found = product_added(a, b, c, AT, factor)
+    assert found.value == worked_out(found) == 1.5 - 8 * factor
+    assert found.sources == (Source(AT, 4.0, -8 * factor, "other"), Source(AT, 1.5, 1.5, "one"))
+    assert found.remark.endswith("c is what other gives here; b: constant, not from the image.")
 
 
 def test_what_has_no_number_is_none() -> None:

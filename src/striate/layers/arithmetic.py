@@ -1,6 +1,6 @@
 """Arithmetic that stands between layers where a network is written by hand: what one number of it is made of.
 
-    y = a + α · b,   y = a − α · b,   y = a / b,   y = a^b,   y = −a,   y = √a
+    y = a + α · b,   y = a − α · b,   y = a / b,   y = a^b,   y = −a,   y = √a,   y = a + α · b · c
 
 An operand is a number of the network, which comes from a layer or from the image, or a constant, which the network
 holds: the mean and the deviation by which a module normalizes its own input, a bias added by hand. Products are those
@@ -63,6 +63,32 @@ def combined(sign: Sign, left: Operand, right: Operand, at: Spot, factor: float 
         _sources(sign, left, right, at, factor),
         remark=_remark({a: left, b: right}),
         size=max(abs(left.value), abs(factor * right.value)) if added else 0.0,
+    )
+
+
+def product_added(a: Operand, b: Operand, c: Operand, at: Spot, factor: float = 1.0) -> Formula:
+    """The terms of y = a + α · b · c, of which at least one comes from the image.
+
+    Example:
+        >>> product_added(Operand(1.0), Operand(2.0, "norm"), Operand(3.0), (0,)).value
+        7.0
+    """
+    operands = {"a": a, "b": b, "c": c}
+    product = factor * b.value * c.value
+    formula = "a + b · c" if factor == 1 else "a + α · b · c"
+    known = {letter: each.value for letter, each in operands.items()} | ({"α": factor} if factor != 1 else {})
+    shares = {"a": a.value, "b": product, "c": product}
+    found = [Source(at, each.value, shares[x], each.branch) for x, each in operands.items() if each.branch is not None]
+    given = [f"{letter} is what {each.branch} gives here" for letter, each in operands.items() if each.branch]
+    held = [letter for letter, each in operands.items() if each.branch is None]
+    constants = [f"{' and '.join(held)}: constant, not from the image"] if held else []
+    return Formula(
+        f"y = {formula}",
+        known,
+        (Step("y", formula, a.value + product),),
+        tuple(sorted(found, key=lambda source: -abs(source.adds))),
+        remark=f"{'; '.join([*given, *constants])}.",
+        size=max(abs(a.value), abs(product)),
     )
 
 

@@ -17,7 +17,7 @@ from striate.inside.explaining.joints import ways
 from striate.inside.explaining.ledger import Ledger
 from striate.inside.explaining.origins import FIRST, LAST, Origin, Step, made, numbers
 from striate.inside.explaining.steps import Reached
-from striate.layers.arithmetic import Operand, combined, negative, root
+from striate.layers.arithmetic import Operand, combined, negative, product_added, root
 from striate.layers.gate import multiplied, scaled
 from striate.layers.layer import Array, Shape
 from striate.layers.residual import added
@@ -26,7 +26,7 @@ from striate.layers.terms import Spot, Terms
 
 def combines(name: str) -> bool:
     """Whether a function of this name is arithmetic."""
-    return name in _SIGNS or name in _OF_ONE
+    return name in _SIGNS or name in _OF_ONE or name == "addcmul"
 
 
 @final
@@ -35,7 +35,7 @@ class Combination:
     """A call that is arithmetic.
 
     Attributes:
-        sign: what is done: + − · / ^, or "neg" or "root" of one operand.
+        sign: what is done: + − · / ^, +· for a product added to a third, or "neg" or "root" of one operand.
         operands: what reached it where that is followed, else the constant.
         factor: α, by which the right operand of a sum or a difference is multiplied first.
     """
@@ -85,6 +85,8 @@ class Combination:
             return root(operands[0].value, at)
         if self.sign == "·":
             return _product(operands, at)
+        if self.sign == "+·":
+            return product_added(*operands, at=at, factor=self.factor)
         left, right = operands
         return combined(self.sign, left, right, at, self.factor)  # pyright: ignore[reportArgumentType]
 
@@ -111,6 +113,8 @@ def read(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], ledger: Ledg
     """
     given = dict(zip(("input", "other"), args, strict=False)) | dict(kwargs)
     left = given.get("input", given.get("self"))
+    if name == "addcmul":
+        return _product_added(args, kwargs, ledger)
     if name in _OF_ONE:
         sign, right = _OF_ONE[name]
     else:
@@ -123,6 +127,14 @@ def read(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], ledger: Ledg
     require(any(isinstance(each, Reached) for each in found), "nothing that comes from the image")
     require(name not in _REVERSED or factor == 1, f"alpha={factor}; explained is 1")
     return Combination(sign, found, float(factor))
+
+
+def _product_added(args: Sequence[Any], kwargs: Mapping[str, Any], ledger: Ledger) -> Combination:
+    """`torch.addcmul`."""
+    given = dict(zip(("input", "tensor1", "tensor2"), args, strict=False)) | dict(kwargs)
+    operands = [_operand(given.get(name), ledger) for name in ("input", "tensor1", "tensor2")]
+    require(any(isinstance(each, Reached) for each in operands), "nothing that comes from the image")
+    return Combination("+·", operands, float(given.get("value", 1)))
 
 
 def _operand(value: object, ledger: Ledger) -> Reached | Array:
@@ -162,7 +174,14 @@ _OF_ONE: dict[str, tuple[str, float | None]] = {
 """Functions of one operand: what they do, and the constant beside it where they have one."""
 
 _NOUNS: dict[str, str] = {
-    "+": "sum", "−": "difference", "·": "product", "/": "quotient", "^": "power", "neg": "negative", "root": "root"
-}  # fmt: skip
+    "+": "sum",
+    "+·": "sum with a product",
+    "−": "difference",
+    "·": "product",
+    "/": "quotient",
+    "^": "power",
+    "neg": "negative",
+    "root": "root",
+}
 
-_WITH: dict[str, str] = {"−": "from"} | dict.fromkeys(("+", "·", "/", "^"), "with")
+_WITH: dict[str, str] = {"−": "from"} | dict.fromkeys(("+", "·", "/", "^"), "with") | {"+·": "and"}

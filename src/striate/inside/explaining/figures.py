@@ -125,7 +125,7 @@ def letters(terms: Terms, sources: Sequence[Source]) -> list[str]:
         ['F', 'S']
     """
     known = terms.known if isinstance(terms, Formula) else {}
-    left = [letter for letter in ("x", "F", "S", "s") if letter in known]
+    left = [letter for letter in ("x", "F", "S", "s", "a", "b", "c") if letter in known]
     found: list[str] = []
     for source in sources:
         same = [letter for letter in left if known[letter] == source.x]
@@ -184,5 +184,7 @@ def span(numbers: Sequence[int]) -> str:
 def patch(terms: Products, input: Shape) -> str:
     """Which rows and columns of its input, of this shape, a convolution's window covers, in words."""
     rows, columns = terms.places[0, :, 0, 1].tolist(), terms.places[0, 0, :, 2].tolist()
+    if len(rows) == len(columns) == 1:
+        return f"pixel: row {figure(rows[0])} and column {figure(columns[0])} of {shape_text(input[1:])}"
     outside = "" if terms.inside.all() else "; what lies outside is padding, 0"
     return f"patch: rows {span(rows)} and columns {span(columns)} of {shape_text(input[1:])}{outside}"

@@ -89,9 +89,10 @@ def _parts(explanation: Explanation) -> Iterator[str]:
 def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
     order = np.argsort(-np.abs(terms.sums), kind="stable")[:CHANNELS]
     rest = [c for c in range(len(terms.sums)) if c not in set(order.tolist())]
+    if terms.x.ndim > 1:
+        yield _line(patch(terms, explanation.input))
     if terms.x[0].size > 1:
         order = np.sort(order)
-        yield _line(patch(terms, explanation.input))
         x, W, xW = (aligned(part[order], 4) for part in (terms.x, terms.W, terms.products))
         for k, c in enumerate(order.tolist()):
             window = _table(f"channel {terms.places[c, 0, 0, 0]}", x[k])

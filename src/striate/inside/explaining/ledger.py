@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from striate.inside.explaining.origins import CONSTANT, Origin, unknown
 from striate.inside.explaining.steps import Padding, Reached, one_image
 
-_LEAVING = frozenset({"item", "tolist", "numpy", "array", "float"})
+_LEAVING = frozenset({"item", "tolist", "numpy", "__array__", "__float__"})
 """Calls by which numbers leave the tensors, after which a plain number may be one of the image."""
 
 _SHAPED = frozenset(
@@ -85,10 +85,11 @@ class Ledger:
         given = [*(args[1:] if name in _SHAPED else args), *kwargs.values()]
         return not self.left and all(map(self.constant, _tensors(given)))
 
-    def note(self, name: str, args: Sequence[Any]) -> None:
+    def note(self, func: Callable[..., Any], args: Sequence[Any]) -> None:
         """Remembers that numbers have left the tensors, where this call takes them out."""
+        name = getattr(func, "__name__", "")
         if name in _LEAVING and any(map(self.seen, args)):
-            self.left = name
+            self.left = name.strip("_")
 
 
 def of_one_image(tensor: Tensor) -> bool:

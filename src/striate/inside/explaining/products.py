@@ -21,7 +21,7 @@ from striate.inside.explaining.blocks import (
     wrapped,
 )
 from striate.inside.explaining.figures import aligned, figure, patch, signed_sum, source_of
-from striate.layers.layer import Shape, shape_text
+from striate.layers.layer import Shape
 from striate.layers.terms import Products
 
 
@@ -96,9 +96,7 @@ def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
 def _vector(terms: Products, input: Shape, width: int, most: int) -> Iterator[Line]:
     """A dense layer, or a window of one pixel: the largest products, the rest summed and counted."""
     if terms.x.ndim > 1:
-        _, row, column = terms.places[0, 0, 0].tolist()
-        yield from wrapped(f"pixel: row {row} and column {column} of {shape_text(input[1:])}", width)
-        yield ()
+        yield from _where(terms, input, width)
     order = np.argsort(-np.abs(terms.sums), kind="stable")[:most].tolist()
     yield from wrapped(f"largest {len(order)} of {len(terms.x)} products W · x:", width)
     columns = [aligned(part.reshape(len(terms.x))[order], 4) for part in (terms.W, terms.x, terms.products)]

@@ -122,7 +122,7 @@ class Recorder(TorchFunctionMode):
                 self.ledger.put(each, unknown(f"it is made by the function {call.name}{reason or _OTHER}"))
         if call.name == "setitem" and not self.ledger.seen(call.args[0]):
             self.ledger.put(call.args[0], unknown("it was put together number by number, by assignment"))
-        self.ledger.note(call.name, call.args)
+        self.ledger.note(call.func, call.args)
         return result
 
 

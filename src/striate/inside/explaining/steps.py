@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from striate.inside.explaining.moves import Sides
-from striate.inside.explaining.origins import Origin, Step, made, numbers, spot
+from striate.inside.explaining.origins import Origin, Step, made, numbers
 from striate.layers.conv import Conv
 from striate.layers.layer import Array, Layer, Parameters, Shape
 from striate.layers.terms import Spot, Terms
@@ -38,6 +38,12 @@ class Translated:
     training: bool = False
     shape: Shape = ()
     at_each_position: bool = False
+
+    def taken(self, input: Shape) -> Shape:
+        """The shape in which the equation takes an input of this shape."""
+        top, left = self.border
+        channels, *sides = self.shape or input
+        return (channels, sides[0] + 2 * top, sides[1] + 2 * left) if any(self.border) else (channels, *sides)
 
     @cached_property
     def theta(self) -> Parameters:
@@ -78,12 +84,12 @@ def made_by(name: str, found: Translated, reached: Reached, output: Tensor, *, f
         return None
 
     def terms(at: Spot) -> Terms:
-        there = at if y.shape == inside else spot(int(np.ravel_multi_index(at, y.shape)), inside)
-        return found.layer.terms(reached.x[None], found.theta, there, training=found.training)
+        return found.layer.terms(reached.x[None], found.theta, at, training=found.training)
 
     top, left = found.border
     text = str(found.layer) + (f" after a border of {top}x{left} zeros that count" if any(found.border) else "")
-    return made(Step(name, text, reached.x.shape, y, {"": reached.origin}, terms, function))
+    origin = made(Step(name, text, reached.x.shape, y.reshape(inside), {"": reached.origin}, terms, function))
+    return origin if y.shape == inside else origin.shaped(y.shape)
 
 
 def _shaped(found: Translated, reached: Reached) -> Reached:

@@ -86,7 +86,7 @@ def translated(
     try:
         given = {**function.arguments, **positional, **kwargs, "channels_last": channels_last}
         found = replace(function.translate(given, input), at_each_position=name in _AT_EACH_POSITION)
-        found.layer.output(found.shape or input)
+        found.layer.output(found.taken(input))
     except Untranslatable:
         raise
     except ValueError as fault:
@@ -111,12 +111,22 @@ def translated_module(part: nn.Module, input: Shape) -> Translated | None:
 def _convolution(given: Given, input: Shape) -> Translated:
     require(not given.get("transposed"), "transposed=True; explained is a plain convolution")
     weight, padding = given["weight"], given["padding"]
-    require(weight.dim() == 4, f"a window of {weight.dim() - 2} dimensions; explained are 2")
+    require(weight.dim() == 4, f"a window of {weight.dim() - 2} dimensions; explained are 1 and 2")
     tensors = held(weight=weight, bias=given["bias"])
     pad = padding if padding == "same" else (0, 0) if padding == "valid" else pair(padding)
     stride, dilation = pair(given["stride"]), pair(given["dilation"])
     channels, *kernel = (int(side) for side in (weight.shape[0], *weight.shape[2:]))
     return Translated(Conv(channels, pair(kernel), stride, pad, dilation, given["groups"], "bias" in tensors), tensors)
+
+
+def _line(given: Given, input: Shape) -> Translated:
+    """A convolution along one axis: one of maps of one row."""
+    require(len(input) == 2, f"an input of {len(input)} dimensions; explained are 2")
+    sides = {name: given[name] for name in ("stride", "padding", "dilation")}
+    across = {"stride": 1, "padding": 0, "dilation": 1}
+    wide = {name: side if isinstance(side, str) else (across[name], pair(side)[0]) for name, side in sides.items()}
+    found = _convolution({**given, **wide, "weight": given["weight"][:, :, None]}, (input[0], 1, input[1]))
+    return replace(found, shape=(input[0], 1, input[1]))
 
 
 def _dense(given: Given, input: Shape) -> Translated:
@@ -150,6 +160,7 @@ _DROP = _Function(_dropout, {"p": 0.5, "training": True})
 
 _FUNCTIONS: dict[str, _Function] = {
     "conv2d": _Function(_convolution, {"weight": None, "bias": None, **_PLACED, "groups": 1}),
+    "conv1d": _Function(_line, {"weight": None, "bias": None, **_PLACED, "groups": 1}),
     "convolution": _Function(
         _convolution,
         {"weight": None, "bias": None, **_PLACED, "transposed": False, "output_padding": 0, "groups": 1},
