@@ -151,6 +151,24 @@ class ConvNeXtBlock(nn.Module):
         return shortcut + x.permute(0, 3, 1, 2)
 
 
+class GatedBlock(nn.Module):
+    """timm's, of MambaOut: all with the channels last; some of them are gates, some are convolved, some pass."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm, self.fc1, self.act = nn.LayerNorm(dim, eps=1e-6), nn.Linear(dim, 4 * dim), nn.GELU()
+        self.conv = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.fc2 = nn.Linear(2 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        dim = x.shape[1]
+        shortcut = x = x.permute(0, 2, 3, 1)
+        gate, passed, c = torch.split(self.fc1(self.norm(x)), [2 * dim, dim, dim], dim=-1)
+        c = self.conv(c.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = self.fc2(self.act(gate) * torch.cat((passed, c), dim=-1))
+        return (x + shortcut).permute(0, 3, 1, 2)
+
+
 class StdConv2d(nn.Conv2d):
     """timm's: the weights are standardized by the batch norm of a batch of one."""
 
@@ -205,10 +223,16 @@ def drawn(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
     return module
 
 
+def mamba_out() -> nn.Module:
+    head = nn.Sequential(nn.AdaptiveMaxPool2d((2, 3)), nn.Flatten(), nn.Linear(24, 3))
+    return nn.Sequential(nn.Conv2d(3, 4, 3, 2), GatedBlock(4), GatedBlock(4), head)
+
+
 MODERN: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "mobilenet_v3": (mobilenet_v3, (3, 17, 17)),
     "efficientnet": (efficientnet, (3, 12, 12)),
     "convnext": (convnext, (3, 16, 16)),
+    "mamba_out": (mamba_out, (3, 11, 9)),
     "se_resnet": (SEResNet, (3, 11, 11)),
 }
 """Name -> what builds it, and the shape of an image."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,7 +18,11 @@ from zoo import ZOO
 from striate.inside.explaining.explain import explain
 from striate.inside.explaining.explanation import Explanation
 
-LAST = {"convnext": r"[13]\.block\.[1-5]", "se_resnet": r"block2\.(norm|pwconv1|act|pwconv2)"}
+LAST = {
+    "convnext": r"[13]\.block\.[1-5]",
+    "mamba_out": r"[12]\.(norm|fc1|act|fc2)",
+    "se_resnet": r"block2\.(norm|pwconv1|act|pwconv2)",
+}
 """Layers that give maps with the channels last."""
 
 
@@ -54,6 +59,18 @@ def test_every_layer_is_taken_apart_to_the_pixels(name: str) -> None:
         pixels = walked(found)
         assert pixels, layer
         assert all(pixel.value == float(image[(pixel.unit, *(pixel.position or ()))]) for pixel in pixels)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("name", MODERN)
+def test_a_traced_network_is_explained_as_the_one_it_was_made_from(name: str) -> None:
+    module, image = drawn(MODERN[name][0]), 50 * noise(*MODERN[name][1])
+    traced = cast("nn.Module", torch.jit.trace(module, image[None]))
+    expected, found = (explain(each, image, "", 2, depth="input", follow=2) for each in (module, traced))
+    pixels = walked(found)
+    assert pixels
+    assert pixels == walked(expected)
+    assert found.value == pytest.approx(expected.value, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in ZOO if name not in ("lenet", "unet")])

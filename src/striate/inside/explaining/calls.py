@@ -142,8 +142,13 @@ def _joined(parts: object, dim: object, ledger: Ledger) -> Finish | None:
         return None
     if not all(ledger.follows([part]) or (ledger.constant(part) and of_one_image(part)) for part in parts):
         return None
-    require(dim % parts[0].dim() == 1, f"dim={dim}; explained is dim=1, by unit")
-    reached = [ledger.reached(part) for part in parts]
+    reached, axis = [ledger.reached(part) for part in parts], dim % parts[0].dim()
+    if axis == 3 and all(each.origin.channels_last for each in reached):
+        first = [each.channels_first for each in reached]
+        return lambda results: [
+            Entry(made(joints.concatenation(first, one_image(results[0].permute(*FIRST)))).transposed(*LAST))
+        ]
+    require(axis == 1, f"dim={dim}; explained is dim=1, by unit")
     return lambda results: [Entry(made(joints.concatenation(reached, one_image(results[0]))))]
 
 

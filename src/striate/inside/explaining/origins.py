@@ -81,16 +81,20 @@ class Origin:
 
     @property
     def channels_last(self) -> bool:
-        """Whether the tensor holds the step's maps as (rows, columns, channels), as some libraries move them."""
-        if self.index is None or self.values.ndim != 3:
+        """Whether the tensor holds the step's maps, or some of them, as (rows, columns, channels), as some libraries
+        move them."""
+        rows, columns = self.values.shape[1:] if self.values.ndim == 3 else (0, 0)
+        if self.index is None or self.index.shape[:-1] != (1, rows, columns):
             return False
-        plain = np.arange(self.values.size).reshape(1, *self.values.shape)
-        return np.array_equal(self.index, plain.transpose(LAST))
+        maps = self.index.transpose(FIRST)[0].reshape(-1, rows * columns)
+        return bool(np.array_equal(maps - maps[:, :1], np.broadcast_to(np.arange(rows * columns), maps.shape))) and (
+            not np.any(maps[:, 0] % (rows * columns))
+        )
 
     @property
     def with_channels_first(self) -> Origin:
         """The same maps as (channels, rows, columns), where they stand with the channels last."""
-        return replace(self, index=None) if self.channels_last else self
+        return self.transposed(*FIRST) if self.channels_last else self
 
     def transposed(self, *axes: int) -> Origin:
         """The tensor with its axes in another order, that of the batch counted."""

@@ -154,7 +154,7 @@ def _softmax(given: Given, input: Shape) -> Translated:
 
 _PLACED = {"stride": 1, "padding": 0, "dilation": 1}
 _MAXIMUM = _Function(pools.maximum, {"kernel_size": 1, "stride": None, "padding": 0, "dilation": 1, "ceil_mode": False})
-_NORM = {"weight": None, "bias": None, "running_mean": None, "running_var": None, "training": False}
+_NORM = {"weight": None, "bias": None, "running_mean": None, "running_var": None}
 _SCALE = {"momentum": 0.1, "eps": 1e-5}
 _DROP = _Function(_dropout, {"p": 0.5, "training": True})
 
@@ -183,7 +183,7 @@ _FUNCTIONS: dict[str, _Function] = {
     "adaptive_max_pool2d": _Function(pools.adaptive(AdaptiveMaxPool), {"output_size": 1}),
     "mean": _Function(pools.over_positions(AvgPool), {"dim": None, "keepdim": False}),
     "amax": _Function(pools.over_positions(MaxPool), {"dim": None, "keepdim": False}),
-    "batch_norm": _Function(norms.batch, {**_NORM, **_SCALE}),
+    "batch_norm": _Function(norms.batch, {**_NORM, "training": False, **_SCALE}),
     "F.batch_norm": _Function(
         norms.batch,
         {"running_mean": None, "running_var": None, "weight": None, "bias": None, "training": False, **_SCALE},
