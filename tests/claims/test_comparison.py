@@ -60,9 +60,9 @@ def test_a_comparison_is_the_same_twice_and_tells_all(tmp_path: Path) -> None:
     assert "n = 3" in told["pairs"][0]["sentence"]
 
 
-def _reaching(name: str, steps: list[int | None]) -> Measured:
-    """A variant that comes down to an error of 0 at the given step of 100, or never."""
-    lines = [[(0, 1.0), (100, 1.0)] if at is None else [(0, 1.0), (at, 0.0), (100, 0.0)] for at in steps]
+def _reaching(name: str, steps: list[int | None], last: int = 100) -> Measured:
+    """A variant that comes down to an error of 0 at the given step of `last`, or never."""
+    lines = [[(0, 1.0), (last, 1.0)] if at is None else [(0, 1.0), (at, 0.0), (last, 0.0)] for at in steps]
     records = tuple({"curve": [{"step": s, "training_error": e} for s, e in line]} for line in lines)
     values = tuple(metric("steps").of(record) for record in records)
     how = Tuned((0.1,), (None,), 0.1, at_edge=False)
@@ -83,6 +83,15 @@ def test_lower_bounds_never_pass_for_equality_nor_hide_a_difference() -> None:
     (late_never,) = judged((late, never), metric("steps"))  # 100 steps each, but the second might have taken any number
     assert late.values == pytest.approx(never.values, abs=0.01)
     assert "lower bounds with 5 of 5 seeds" in late_never.sentence
+
+
+def test_a_training_that_ends_early_is_not_the_faster_one() -> None:
+    """Diverged, or of fewer epochs: it never came down, and its few steps are a lower bound."""
+    slow, short = _reaching("slow", [80, 90, 85, 95, 88]), _reaching("short", [None] * 5, last=20)
+    assert max(short.values) < min(slow.values)
+    for pair in judged((slow, short), metric("steps")) + judged((short, slow), metric("steps")):
+        assert pair.verdict.word == "inconclusive"
+        assert "lower bounds with 5 of 5 seeds" in pair.sentence
 
 
 def test_tuning_uses_its_own_seed_and_no_test_images(tmp_path: Path) -> None:

@@ -203,19 +203,24 @@ def judged(measured: Sequence[Measured], metric: Metric) -> tuple[Pair, ...]:
         said = verdict(one, smallest=metric.smallest, higher=metric.higher)
         names = a.variant.name, b.variant.name
         sentence = words.sentence(*names, one, said, metric)
-        hidden = _hidden(a, b, said, metric)
+        hidden = _hidden(a, b, one.mean, said, metric)
         if hidden:
             said, sentence = Verdict("inconclusive"), words.hidden(*names, hidden, one.n, metric)
         found.append(Pair(*names, one, said, sentence))
     return tuple(found)
 
 
-def _hidden(a: Measured, b: Measured, said: Verdict, metric: Metric) -> int:
-    """With how many seeds lower bounds hide what is said. A bound on one side only makes its difference too small, so
-    that a difference stands and its absence does not; bounds on both sides hide the difference itself."""
+def _hidden(a: Measured, b: Measured, difference: float, said: Verdict, metric: Metric) -> int:
+    """With how many seeds lower bounds hide what is said: 0 where they hide nothing.
+
+    Bounds on both sides hide the difference itself. A bound on the larger side alone makes the difference too small,
+    so that it stands, and its absence does not. A bound on the smaller side, as of a training that ended early, hides
+    whether it is the smaller one at all.
+    """
     bounds = [(metric.bound(x), metric.bound(y)) for x, y in zip(a.records, b.records, strict=True)]
     both = sum(x and y for x, y in bounds)
-    return both or (sum(x or y for x, y in bounds) if said.none else 0)
+    either, smaller = sum(x or y for x, y in bounds), sum(x if difference > 0 else y for x, y in bounds)
+    return both or (either if said.none else smaller)
 
 
 def bands(name: str, records: Sequence[Record], part: str, x: str, y: str) -> dict[str, Any]:

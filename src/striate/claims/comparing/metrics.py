@@ -76,8 +76,8 @@ class Metric:
 def steps_to(record: Record, target: float = TARGET, which: str = "training_error") -> float:
     """Steps until an error first is `target` or less, linear between the curve's points.
 
-    Where it is never reached the number of steps the training took: a lower bound, so that a difference from a
-    variant that did reach it comes out too small, never too large.
+    Where it is never reached the number of steps the training took: a lower bound. A difference from a training that
+    did reach it in fewer steps comes out too small, never too large; one from a training that took more says nothing.
     """
     curve = record["curve"]
     before = curve[0]
