@@ -216,3 +216,13 @@ def test_a_contrast_says_what_it_needs_at_the_end_of_its_sentence() -> None:
         f"; to tell a difference of 0.50 points it needs about {unclear.verdict.more_seeds} more seeds"
     )
     assert sure.sentence.endswith("corrected for 2 comparisons)")
+
+
+def test_differences_that_are_equal_but_for_rounding_are_equal() -> None:
+    (found,) = statistics.compared([[0.92 - 0.9, 0.93 - 0.91, 0.94 - 0.92]])
+    assert len(set(found.differences)) > 1, "as floats they are not"
+    assert found.effect is None
+    assert found.deviation == 0
+    assert found.bootstrap.low == found.bootstrap.high
+    said = statistics.verdict(found, smallest=0.005, higher=True)
+    assert (said.word, said.more_seeds) == ("inconclusive", 3), "2 / 2^6 is below 5%"

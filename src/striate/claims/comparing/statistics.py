@@ -29,6 +29,9 @@ RESAMPLES = 9999
 MOST_SEEDS = 1000
 """Beyond this many the advice is "more than 1000"."""
 
+ROUNDING = 1e-12
+"""Differences that differ by less than this share of the largest are equal."""
+
 Word = Literal["better", "worse", "no difference larger than", "inconclusive"]
 
 
@@ -137,7 +140,7 @@ def _paired(differences: Sequence[float], p: float, corrected: float, m: int) ->
     return Paired(
         differences=tuple(map(float, d)),
         mean=float(d.mean()),
-        deviation=float(d.std(ddof=1)),
+        deviation=0.0 if _equal(d) else float(d.std(ddof=1)),
         t=t_interval(d),
         bootstrap=bootstrap_interval(d),
         effect=hedges(d),
@@ -195,7 +198,7 @@ def bootstrap_interval(differences: Sequence[float] | np.ndarray, level: float =
     from scipy import stats
 
     d = np.asarray(differences, float)
-    if len(d) < 2 or np.ptp(d) == 0:
+    if len(d) < 2 or _equal(d):
         return Interval(float(d.mean()), float(d.mean()))
     found = stats.bootstrap(
         (d,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method="BCa", rng=np.random.default_rng(seed)
@@ -209,7 +212,7 @@ def hedges(differences: Sequence[float] | np.ndarray) -> float | None:
     None where the differences do not vary, or n < 3, where the correction is 0.
     """
     d = np.asarray(differences, float)
-    if len(d) < 3 or d.std(ddof=1) == 0:
+    if len(d) < 3 or _equal(d):
         return None
     v = len(d) - 1
     correction = math.exp(math.lgamma(v / 2) - math.lgamma((v - 1) / 2)) / math.sqrt(v / 2)
@@ -227,10 +230,15 @@ def p_value(differences: Sequence[float] | np.ndarray) -> float:
     d = np.asarray(differences, float)
     if len(d) < 2:
         return 1.0
-    if np.ptp(d) <= 1e-12 * np.abs(d).max():
+    if _equal(d):
         return 1.0 if not d.any() else 2.0 ** (1 - len(d))
     t = d.mean() / (d.std(ddof=1) / math.sqrt(len(d)))
     return float(2 * stats.t.sf(abs(t), len(d) - 1))
+
+
+def _equal(d: np.ndarray) -> bool:
+    """Whether differences are equal but for rounding, as 0.92 - 0.90 and 0.93 - 0.91 are."""
+    return bool(np.ptp(d) <= ROUNDING * np.abs(d).max())
 
 
 def holm(p: Sequence[float]) -> list[float]:
