@@ -99,17 +99,19 @@ def of_one_image(tensor: Tensor) -> bool:
 
 def _held(module: nn.Module) -> Iterator[Tensor]:
     """The tensors that a module has: parameters, buffers, other attributes, and those that its file has by a name."""
-    for part in module.modules():
-        own = type(part)
-        yield from _tensors([vars(part), *vars(own).values(), *vars(sys.modules.get(own.__module__, own)).values()])
+    kinds = {type(part) for part in module.modules()}
+    files = {kind.__module__ for kind in kinds} & sys.modules.keys()
+    yield from _tensors([vars(part) for part in module.modules()])
+    for named in (*kinds, *(sys.modules[file] for file in files)):
+        yield from _tensors(vars(named).values(), depth=1)
 
 
-def _tensors(given: Iterable[Any]) -> Iterator[Tensor]:
-    """The tensors among these, also those in lists and dictionaries."""
+def _tensors(given: Iterable[Any], depth: int = 3) -> Iterator[Tensor]:
+    """The tensors among these, also those in lists and dictionaries, so many levels down: some hold themselves."""
     for each in given:
         if isinstance(each, Tensor):
             yield each
-        elif isinstance(each, list | tuple):
-            yield from _tensors(each)
-        elif type(each) is dict:
-            yield from _tensors(each.values())
+        elif depth and isinstance(each, list | tuple):
+            yield from _tensors(each, depth - 1)
+        elif depth and type(each) is dict:
+            yield from _tensors(list(each.values()), depth - 1)

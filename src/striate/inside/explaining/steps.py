@@ -109,6 +109,8 @@ def _with_padding(found: Translated, reached: Reached) -> tuple[Translated, Reac
     if padding is None or not isinstance(layer, Conv) or layer.pad != (0, 0):
         return found, reached
     left, right, top, bottom = padding.sides
+    if not np.array_equal(np.pad(padding.reached.x, ((0, 0), (top, bottom), (left, right))), reached.x, equal_nan=True):
+        return found, reached  # it was written over since
     for pad in ("same", (top, left)):
         whole = replace(layer, pad=pad)
         window = whole.window(padding.reached.x.shape)
