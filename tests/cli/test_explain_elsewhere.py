@@ -23,6 +23,24 @@ import torch
 from torch import nn
 from own_models import Net
 
+MEAN = torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1)
+
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 4, 3, stride=2), nn.LayerNorm(4)
+        self.squeeze, self.excite = nn.Linear(4, 2), nn.Linear(2, 4)
+
+    def forward(self, x):
+        x = self.stem((x - MEAN) / 0.25)
+        x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        s = self.excite(nn.functional.silu(self.squeeze(x.mean((2, 3))))).sigmoid()
+        return x * s[:, :, None, None]
+
+def gated():
+    torch.manual_seed(5)
+    return Gated()
+
 def make():
     print("made")
     torch.manual_seed(3)
@@ -76,6 +94,28 @@ def test_a_module_of_ones_own_down_to_the_pixels(striate: Command, own: Callable
     shown = striate(*words)
     assert "second, unit 5 at row 1, column 2: " in shown.out
     assert "images go in on the scale" not in shown.err
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("width", ["60", "120"])
+def test_a_gate_and_norms_of_ones_own_down_to_the_pixels(striate: Command, width: str) -> None:
+    model = ("--module", "own_seeded:gated", "--input", "3x16x16")
+    words = ("explain", *model, "flat/2.png", "--layer", "", "--unit", "3", "--at", "2,6", "--depth", "input")
+    held = parsed(striate(*words, "--json"))
+    net = sys.modules["own_seeded"].gated()
+    with torch.no_grad():
+        expected = net(photo(2))[0, 3, 2, 6]
+    assert held["value"] == pytest.approx(float(expected), rel=1e-4, abs=1e-6)
+    raw = (photo(2)[0] * 255).round()
+    ends = pixels(held)
+    assert len(ends) > 6
+    assert all(end["raw"] == raw[(end["unit"], *end["position"])] for end in ends)
+    said = striate(*words, "--width", width).out
+    assert max(map(len, said.splitlines())) <= int(width)
+    for kind in ("product", "layernorm", "sigmoid", "dense 4", "silu", "dense 2", "globalavgpool", "conv 4 3x3"):
+        assert f"\n{kind} " in said
+    assert "quotient with a constant of an input of 3x16x16" in said
+    assert "difference from a constant of an input of 3x16x16" in said
 
 
 @pytest.mark.usefixtures("here")
