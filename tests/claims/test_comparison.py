@@ -10,13 +10,14 @@ import torch
 
 from striate.claims import compare, variant, vary
 from striate.claims.comparing.comparison import Comparison, Measured, judged
-from striate.claims.comparing.figures import table
+from striate.claims.comparing.figures import cautions, differences, learning_curves, pair_table, table
 from striate.claims.comparing.metrics import metric, steps_metric
 from striate.claims.comparing.trials import Trials
 from striate.claims.comparing.tuning import TUNING_SEEDS, Tuned, tuned
 from striate.claims.comparing.variants import Variant, replaced
 from striate.errors import NetworkError, RecipeError, UserError
 from striate.network import Network
+from striate.report.comparison import comparison_page
 from striate.train import Recipe
 
 from .stripes import stripes
@@ -121,6 +122,34 @@ def test_tuning_by_steps_ends_where_its_steps_are_known(tmp_path: Path) -> None:
     assert epochs[1e-6] == [6, 6], "it never arrives"
     assert max(epochs[0.01]) < 6
     assert found.chosen == 0.01
+
+
+def test_variants_that_diverged_are_named_and_drawn(tmp_path: Path) -> None:
+    data, wild = stripes(), RECIPE.changed(optimizer="sgd", schedule="constant", learning_rate=100.0, batch_size=10)
+    base = _base()
+    asked = [base, replace(base, name="wild", recipe=wild)]
+    found = compare(asked, data, seeds=2, rates=(), out=tmp_path)
+    assert [one["diverged"] for one in found.as_json()["variants"]] == [0, 2]
+    assert cautions(found) == [
+        "wild diverged with 2 of 2 seeds: its values are those of its best epoch before, or its first weights"
+    ]
+    assert [line["name"] for line in learning_curves(found).lines] == [TEXT]
+    page = comparison_page(found, data, tmp_path / "page.html").read_text()
+    assert "wild diverged with 2 of 2 seeds" in page
+    hopeless = compare(asked, data, seeds=2, rates=(90.0, 100.0), out=tmp_path)
+    assert "wild diverged at every learning rate that was tried" in cautions(hopeless)
+
+
+def test_differences_from_a_lower_bound_say_that_they_are_more() -> None:
+    fast, never = _reaching("fast", [10, 11, 10, 11, 10]), _reaching("never", [None] * 5)
+    for pair, mark in (((fast, never), "≥ "), ((never, fast), "≤ ")):
+        found = Comparison(metric("steps"), tuple(range(5)), pair, judged(pair, metric("steps")))
+        assert pair_table(found)[1][0][1].startswith(mark + "times ")
+        assert differences(found).lines[0]["said"].startswith(mark + "times ")
+        assert cautions(found) == [
+            "never did not come to it with 5 of 5 seeds: its steps (≥) are a lower bound, and differences from "
+            "it are bounds too"
+        ]
 
 
 def test_text_is_replaced_as_whole_words() -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from striate.claims.comparing.contrasts import Contrast, contrast_json
-from striate.claims.comparing.figures import Figure, contrast_figures, differences, table
+from striate.claims.comparing.figures import Figure, contrast_figures, differences, diverged, table
 from striate.claims.comparing.metrics import VALIDATION, Metric
 from striate.claims.comparing.variants import Variant, fitted
 from striate.claims.comparing.views import View
@@ -181,5 +181,6 @@ def outcome(
     """
     headings, rows = table(found)
     figures = (*figures, differences(found), *contrast_figures(judged or {}))
+    decided = decided[0], (*decided[1], *diverged(found.measured))
     numbers = found.as_json() | ({"contrasts": contrast_json(judged)} if judged else {})
     return Outcome(*taught(found.measured, decided), headings, rows, figures, numbers, found.seeds)

@@ -158,7 +158,7 @@ def _rates(text: str | None) -> list[float] | None:
 
 
 def _print(found: Comparison) -> None:
-    from striate.claims.comparing.figures import pair_table, table
+    from striate.claims.comparing.figures import cautions, pair_table, table
 
     headings, rows = table(found)
     console.table(headings, rows, left=1, spare=(3, 5))
@@ -168,5 +168,7 @@ def _print(found: Comparison) -> None:
     console.show()
     for pair in found.pairs:
         console.show(pair.sentence)
+    for caution in cautions(found):
+        console.show(caution)
     if any(one.tuned.at_edge for one in found.measured):
         console.show("a learning rate at the edge of the grid: a better one may lie beyond it (--rates)")

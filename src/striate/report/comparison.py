@@ -34,7 +34,7 @@ def comparison_page(found: Comparison, data: DataSet, path: Path | str, *, comma
 
     Returns: the path.
     """
-    from striate.claims.comparing.figures import differences, learning_curves, pair_table, table, value_bars
+    from striate.claims.comparing.figures import cautions, differences, learning_curves, pair_table, table, value_bars
 
     place = Path(path)
     name = found.metric.name
@@ -46,6 +46,7 @@ def comparison_page(found: Comparison, data: DataSet, path: Path | str, *, comma
         metric=found.metric,
         seeds=found.seeds,
         verdicts=[(TONES.get(pair.verdict.word, "open"), pair.sentence) for pair in found.pairs],
+        cautions=cautions(found),
         plots=_plots(figures, place),
         pairs=pair_table(found),
         variants=table(found),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from striate.claims.comparing import words
@@ -12,7 +12,7 @@ from striate.claims.comparing.metrics import POINT
 from striate.claims.comparing.statistics import t_interval
 
 if TYPE_CHECKING:
-    from striate.claims.comparing.comparison import Comparison
+    from striate.claims.comparing.comparison import Comparison, Measured, Pair
     from striate.claims.comparing.contrasts import Contrast
     from striate.claims.comparing.metrics import Metric, Record
     from striate.claims.comparing.statistics import Paired
@@ -73,14 +73,44 @@ def _bounded(value: float, record: Record, metric: Metric) -> str:
     return ("≥ " if metric.bound(record) else "") + words.value(value, metric)
 
 
+def cautions(comparison: Comparison) -> list[str]:
+    """What a reader must know of values that are not what they look like: lower bounds, trainings that diverged."""
+    bound, n = comparison.metric.bound, len(comparison.seeds)
+    short = [(one.variant.name, sum(map(bound, one.records))) for one in comparison.measured]
+    said = [
+        f"{name} did not come to it with {count} of {n} seeds: its {comparison.metric.unit} (≥) are a lower bound, "
+        "and differences from it are bounds too"
+        for name, count in short
+        if count
+    ]
+    return said + diverged(comparison.measured)
+
+
+def diverged(measured: Sequence[Measured]) -> list[str]:
+    """Which variants diverged, in sentences."""
+    said: list[str] = []
+    for one in measured:
+        name, count = one.variant.name, sum(bool(record.get("diverged")) for record in one.records)
+        if len(one.tuned.rates) > 1 and all(score is None for score in one.tuned.scores):
+            said.append(f"{name} diverged at every learning rate that was tried")
+        if count:
+            seeds = f"{count} of {len(one.records)} seeds"
+            said.append(
+                f"{name} diverged with {seeds}: its values are those of its best epoch before, or its first weights"
+            )
+    return said
+
+
 def learning_curves(comparison: Comparison) -> Figure:
-    """Training error against steps, or validation accuracy against epochs."""
+    """Training error against steps, or validation accuracy against epochs; no line where the first epoch diverged."""
     n = len(comparison.seeds)
     note = f"Mean of {n} seeds and its 95% interval."
-    if comparison.metric.curve:
-        lines = [_without_first(line) for line in comparison.curves()]  # step 0 has no place on a logarithmic axis
-        return Figure("curves", "Training error", "steps", "classified wrong", lines, percent=True, log="x", note=note)
     lines = comparison.curves()
+    if comparison.metric.curve:
+        lines = [_without_first(line) for line in lines]  # step 0 has no place on a logarithmic axis
+    lines = [line for line in lines if line["x"]]
+    if comparison.metric.curve:
+        return Figure("curves", "Training error", "steps", "classified wrong", lines, percent=True, log="x", note=note)
     return Figure("curves", "Validation accuracy", "epoch", "classified right", lines, percent=True, note=note)
 
 
@@ -109,22 +139,32 @@ def differences(comparison: Comparison) -> Figure:
     metric, order = comparison.metric, [one.variant.name for one in comparison.measured]
     few = len(comparison.pairs) <= MOST_PAIRS
     shown = [pair for pair in comparison.pairs if few or order.index(pair.b) == order.index(pair.a) + 1]
-    named = [(f"{pair.b} against {pair.a}", pair.found) for pair in shown]
-    return _differences(f"Difference in {metric.name}, seed by seed", named, metric)
+    named = [(f"{pair.b} against {pair.a}", pair.found, _sense(comparison, pair)) for pair in shown]
+    drawn = _differences(f"Difference in {metric.name}, seed by seed", named, metric)
+    if few:
+        return drawn
+    left_out = f" Of {len(comparison.pairs)} pairs, neighbours in the order given; the table has all."
+    return replace(drawn, note=drawn.note + left_out)
+
+
+def _sense(comparison: Comparison, pair: Pair) -> str:
+    """Before a difference from a lower bound: that it is at least, or at most, so much."""
+    a, b = (any(map(comparison.metric.bound, comparison.of(name).records)) for name in (pair.a, pair.b))
+    return "" if a == b else "≥ " if b else "≤ "
 
 
 def contrast_figures(judged: Mapping[str, Contrast]) -> tuple[Figure, ...]:
     """The same of contrasts; a figure for each metric that they are judged by."""
-    groups: list[tuple[Metric, list[tuple[str, Paired]]]] = []
+    groups: list[tuple[Metric, list[tuple[str, Paired, str]]]] = []
     for one in judged.values():
         group = next((named for metric, named in groups if metric is one.metric), None)
         if group is None:
             groups.append((one.metric, group := []))
-        group.append((one.name, one.found))
+        group.append((one.name, one.found, ""))
     return tuple(_differences("What the rule asks for, seed by seed", named, metric) for metric, named in groups)
 
 
-def _differences(title: str, named: Sequence[tuple[str, Paired]], metric: Metric) -> Figure:
+def _differences(title: str, named: Sequence[tuple[str, Paired, str]], metric: Metric) -> Figure:
     factor = metric.unit == "steps"
 
     def read(value: float) -> float:
@@ -139,9 +179,9 @@ def _differences(title: str, named: Sequence[tuple[str, Paired]], metric: Metric
             "high": read(found.t.high),
             "none": read(0.0),
             "matters": [read(-metric.smallest), read(metric.smallest)],
-            "said": words.change(found.mean, metric),
+            "said": sense + words.change(found.mean, metric),
         }
-        for name, found in named
+        for name, found, sense in named
     ]
     unit = "factor" if factor else "points" if metric.unit == "share" else "difference"
     note = (
@@ -160,7 +200,7 @@ def pair_table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]
     rows = [
         [
             f"{pair.b} against {pair.a}",
-            words.change(pair.found.mean, metric),
+            _sense(comparison, pair) + words.change(pair.found.mean, metric),
             "  ".join(words.change(value, metric).removesuffix(" points") for value in pair.found.differences),
             words.span(pair.found.t, metric),
             words.span(pair.found.bootstrap, metric),
