@@ -186,6 +186,8 @@ REFUSED: list[tuple[Call, str]] = [
     (lambda m, x: x * x.max().item(), "mul with a float after item took numbers of the image out of their tensors"),
     (lambda m, x: x * torch.tensor(x.amax((2, 3)).tolist()[0]).view(3, 1, 1), "the function mul with"),
     (lambda m, x: torch.div(x, 2, rounding_mode="floor"), "div with rounding_mode='floor'; explained is the quotient"),
+    (lambda m, x: torch.max(x, m.map), "the function max, which"),
+    (lambda m, x: torch.maximum(x, -x), "the function maximum, which"),
     (lambda m, x: x // 2, "the function floordiv, which"),
     (lambda m, x: x % 2, "the function remainder, which"),
     (lambda m, x: torch.rsub(x, 1, alpha=2), "rsub with alpha=2; explained is 1"),

@@ -41,6 +41,9 @@ CALLS: dict[str, tuple[Call, str]] = {
     "deviation": (lambda x: torch.std(x, dim=1, correction=0, keepdim=True), "deviation"),
     "length": (lambda x: cast("Tensor", torch.linalg.vector_norm(x, dim=1, keepdim=True)), "length"),
     "length of maps": (lambda x: cast("Tensor", torch.norm(x, dim=(2, 3))), "length"),
+    "largest channel": (lambda x: x.amax(1, keepdim=True), "largest"),
+    "largest, with its place": (lambda x: x.max(dim=1, keepdim=True)[0], "largest"),
+    "largest of everything": (lambda x: torch.amax(x, (1, 2, 3), keepdim=True), "largest"),
     "channels last": (
         lambda x: cast("Tensor", torch.linalg.vector_norm(x.permute(0, 2, 3, 1), 2, (1, 2), True)),
         "length",
@@ -96,6 +99,24 @@ def test_norms_written_by_hand(by_hand: Callable[[After, Tensor], Tensor]) -> No
         assert walked(found)
 
 
+def test_attention_to_places() -> None:
+    """Of CBAM (Woo et al. 2018, eq. 5): mean and maximum of the channels, convolved, gate every place."""
+    torch.manual_seed(2)
+    conv = nn.Conv2d(2, 1, 3, padding=1)
+
+    def attention(x: Tensor) -> Tensor:
+        both = torch.cat([x.mean(1, keepdim=True), torch.max(x, 1, keepdim=True).values], 1)
+        return x * torch.sigmoid(conv(both))
+
+    module, image = After(attention), noise(3, 6, 5)
+    with torch.no_grad():
+        truth = module(image[None])[0]
+    found = explain(module, image, "", 1, (3, 2), depth="input", follow=4)
+    assert found.value == pytest.approx(float(truth[1, 3, 2]), rel=1e-5)
+    assert walked(found)
+    assert "x is the largest of 4 numbers, that of unit " in found.text()
+
+
 def test_a_norm_by_hand_gives_what_the_layer_norm_gives() -> None:
     torch.manual_seed(2)
     module, image = After(lambda x: layer_norm(module, x)), noise(3, 6, 5)
@@ -113,6 +134,7 @@ def test_a_norm_by_hand_gives_what_the_layer_norm_gives() -> None:
 REFUSED: list[tuple[Call, str]] = [
     (lambda x: x.sum(2), "the function sum with dim=2, which leaves 2 dimensions; explained are maps and vectors"),
     (lambda x: cast("Tensor", torch.norm(x, p=1, dim=1, keepdim=True)), "the function norm with p=1; explained is 2"),
+    (lambda x: x.max(), "the function max with dim=None; explained are dimensions of one image, named"),
     (lambda x: x.sum(0), "the function sum with dim=0; explained are dimensions of one image, named"),
     (lambda x: x.sum(), "the function sum with dim=None; explained are dimensions of one image, named"),
 ]

@@ -2,7 +2,7 @@
 
     sum:       y = Σ_d x_d                         mean:       y = 1/n · Σ_d x_d
     variance:  y = 1/(n − k) · Σ_d (x_d − μ)²      deviation:  y = √variance
-    length:    y = √(Σ_d x_d²)
+    length:    y = √(Σ_d x_d²)                     largest:    y = max over d of x_d
 
 d runs over the n numbers that are taken together, μ is their mean, and k is 1 where the variance of what they were
 drawn from is estimated, else 0.
@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from striate.layers.terms import Formula, Source, Step, Summed
+from striate.layers.terms import Formula, Source, Step, Summed, single
 
 Statistic = Literal["sum", "mean", "variance", "deviation", "length"]
+"""Those that add something up."""
 
 
 def taken(
@@ -49,6 +50,25 @@ def taken(
     sources = sorted((Source(*number) for number in numbers), key=lambda source: -abs(source.adds))
     size = float(np.abs(added).sum()) / (len(x) if kind == "mean" else 1) if kind in ("sum", "mean") else 0.0
     return Formula(equation, known, (Step("y", formula, value),), tuple(sources), summed, size=size)
+
+
+def largest(x: Float[np.ndarray, " n"], places: Int[np.ndarray, "n axes"]) -> Formula:
+    """The terms of the largest of several numbers; of equal ones the first.
+
+    Arguments:
+        x: the numbers.
+        places: where each stands.
+
+    Example:
+        >>> largest(np.array([3.0, 4.0]), np.array([[0], [1]])).remark
+        'x is the largest of 2 numbers, that of unit 1.'
+    """
+    first = int(x.argmax())
+    unit, *position = places[first].tolist()
+    where = f"unit {unit}" + (f" at row {position[0]}, column {position[1]}" if len(position) == 2 else "")
+    remark = f"x is the largest of {len(x)} numbers, that of {where}."
+    value = float(x[first])
+    return single("y = max over d of x_d", {"x": value}, (unit, *position), Step("y", "x", value), remark=remark)
 
 
 _ADDED = {"variance": "(x_d − μ)^2", "deviation": "(x_d − μ)^2", "length": "x_d^2"}

@@ -1,13 +1,13 @@
-"""Calls that take several numbers together, as steps: sums, means, variances and lengths along some axes.
+"""Calls that take several numbers together, as steps: sums, means, variances, lengths and maxima along some axes.
 
-A mean over positions alone is pooling, and stands in `pools.py`.
+A mean or a maximum over positions alone is pooling, and stands in `pools.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from striate.inside.explaining.arguments import require
 from striate.inside.explaining.origins import LAST, Origin, Step, made
 from striate.inside.explaining.steps import Reached
 from striate.layers.layer import Array
-from striate.layers.statistics import Statistic, taken
+from striate.layers.statistics import Statistic, largest, taken
 from striate.layers.terms import Spot, Terms, grid
 
 
@@ -33,7 +33,7 @@ class Taken:
         channels_last: whether the call has its maps with the channels last.
     """
 
-    kind: Statistic
+    kind: Statistic | Literal["largest"]
     reached: Reached
     axes: frozenset[int]
     keep: bool
@@ -47,6 +47,8 @@ class Taken:
 
         def terms(at: Spot) -> Terms:
             places = self._places(at)
+            if self.kind == "largest":
+                return largest(x[tuple(places.T)], places)
             return taken(self.kind, x[tuple(places.T)], places, self.correction)
 
         origin = made(Step(self.kind, self.kind, x.shape, y, {"": self.reached.origin}, terms, function=True))
@@ -73,12 +75,14 @@ def read(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], reached: Rea
     kind, names = _KINDS[name]
     given = dict(zip(names, args[1:], strict=False)) | dict(kwargs)
     dims, last = given.get("dim"), reached.origin.channels_last
+    if name == "max" and not isinstance(dims, int | None):
+        return None  # the larger of two tensors
     order = given.get("p", given.get("ord", 2))
     require(order in (2, "fro", None), f"p={order!r}; explained is 2")
     dims = [dims] if isinstance(dims, int) else dims or []
     axes = frozenset(int(dim) % (reached.x.ndim + 1) - 1 for dim in dims)
     require(bool(axes) and -1 not in axes, f"dim={given.get('dim')}; explained are dimensions of one image, named")
-    if kind == "mean" and not last and axes <= {1, 2} and reached.x.ndim in (2, 3):
+    if name in ("mean", "amax") and not last and axes <= {1, 2} and reached.x.ndim in (2, 3):
         return None
     keep = bool(given.get("keepdim", False))
     left = reached.x.ndim - (0 if keep else len(axes))
@@ -87,7 +91,7 @@ def read(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], reached: Rea
     return Taken(kind, reached.channels_first if last else reached, found, keep, _correction(kind, given), last)
 
 
-def _correction(kind: Statistic, given: Mapping[str, Any]) -> float:
+def _correction(kind: str, given: Mapping[str, Any]) -> float:
     """k: 1 unless something else is said, as in torch."""
     if kind not in ("variance", "deviation"):
         return 0.0
@@ -96,9 +100,11 @@ def _correction(kind: Statistic, given: Mapping[str, Any]) -> float:
 
 _ALONG, _SPREAD = ("dim", "keepdim"), ("dim", "unbiased", "keepdim")
 
-_KINDS: dict[str, tuple[Statistic, Sequence[str]]] = {
+_KINDS: dict[str, tuple[Statistic | Literal["largest"], Sequence[str]]] = {
     "sum": ("sum", _ALONG),
     "mean": ("mean", _ALONG),
+    "amax": ("largest", _ALONG),
+    "max": ("largest", _ALONG),
     "var": ("variance", _SPREAD),
     "std": ("deviation", _SPREAD),
     "norm": ("length", ("p", *_ALONG)),
