@@ -35,6 +35,8 @@ CALLS: dict[str, tuple[Call, str]] = {
     "sum of channels": (lambda x: x.sum(dim=1, keepdim=True), "sum"),
     "sum of positions": (lambda x: x.sum((-1, -2)), "sum"),
     "sum of rows": (lambda x: torch.sum(x, 2, keepdim=True), "sum"),
+    "as NumPy has it": (lambda x: torch.sum(x, axis=1, keepdims=True), "sum"),  # pyright: ignore[reportCallIssue, reportUnknownLambdaType]
+    "mean, as NumPy has it": (lambda x: torch.mean(x, axis=(2, 3)), "globalavgpool"),  # pyright: ignore[reportCallIssue, reportUnknownLambdaType]
     "sum of flat maps": (lambda x: x.flatten(2).sum(-1), "sum"),
     "variance": (lambda x: torch.var(x, 1, unbiased=False, keepdim=True), "variance"),
     "variance, estimated": (lambda x: torch.var(x, (2, 3), keepdim=True), "variance"),

@@ -86,13 +86,13 @@ class Call:
 
     def _computed(self, x: Tensor, reached: Reached) -> Finish | None:
         """What a layer, or a statistic, makes of x."""
-        name = self.name
-        taken = statistics.read(name, self.args, self.kwargs, reached)
+        name, kwargs = self.name, {_NUMPYS.get(key, key): value for key, value in self.kwargs.items()}
+        taken = statistics.read(name, self.args, kwargs, reached)
         if taken is not None:
             return lambda results: [Entry(taken.origin(one_image(results[0])))]
         last = reached.origin.channels_last and is_at_each_position(name)
         shape = reached.channels_first.x.shape if last else tuple(x.shape[1:])
-        found = translated(self.func, name, self.args, self.kwargs, shape, channels_last=last)
+        found = translated(self.func, name, self.args, kwargs, shape, channels_last=last)
         if found is not None and found.training and isinstance(found.layer, Dropout):
             drawn = self._drawn(x)
             found = replace(found, held={"mask": drawn.permute(*FIRST) if last else drawn})
@@ -157,6 +157,9 @@ def _parts(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[object, object]
     given = dict(zip(("tensors", "dim"), args, strict=False)) | kwargs
     return given.get("tensors"), given.get("dim", given.get("axis", 0))
 
+
+_NUMPYS = {"axis": "dim", "keepdims": "keepdim"}
+"""Names of arguments that PyTorch takes as NumPy has them."""
 
 _DISPATCHED: dict[Callable[..., Any], str] = {
     function: name
