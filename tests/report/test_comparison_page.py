@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +48,14 @@ def _comparison(metric: Metric = ACCURACY) -> Comparison:
     return Comparison(metric, (3, 4, 5, 6), named, judged(named, metric))
 
 
+def _named(*names: str) -> Comparison:
+    """The comparison, of variants with these names."""
+    first = _comparison()
+    ones = [first.measured[at % 3] for at in range(len(names))]
+    named = tuple(replace(one, variant=replace(one.variant, name=name)) for one, name in zip(ones, names, strict=True))
+    return Comparison(first.metric, first.seeds, named, judged(named, first.metric))
+
+
 def _record(value: float) -> dict[str, Any]:
     epochs = [{"epoch": k, "accuracy": value - 0.1 / k} for k in (1, 2, 3)]
     curve = [{"step": k, "training_error": 1 / (k + 1)} for k in range(6)]
@@ -66,6 +76,25 @@ def test_the_page_holds_every_pair_and_repeats_itself(tmp_path: Path) -> None:
     assert [len(line["values"]) for line in kept["lines"]] == [4, 4, 4]
     for other in ("values", "curves"):
         assert (tmp_path / "plots" / f"out-{other}.svg").exists()
+
+
+def test_names_as_long_as_a_network_leave_room_for_the_plots(tmp_path: Path) -> None:
+    text = "conv 20 5x5 pad=2, {}, maxpool 2x2, conv 40 5x5 pad=2, {}, maxpool 2x2, dense 100, {}, dropout 0.5, dense 3"
+    names = [text.format(f, f, f) for f in ("relu", "tanh")]
+    comparison_page(_named(*names), load("digits"), tmp_path / "out.html")  # a layout that fails warns
+    for plot in ("values", "curves"):
+        svg = (tmp_path / "plots" / f"out-{plot}.svg").read_text()
+        words = " ".join(re.findall(r">([^<>]+)</text>", svg))
+        assert all(name in words for name in names), "folded, not cut"
+
+
+def test_each_of_six_lines_has_a_look_of_its_own(tmp_path: Path) -> None:
+    page = comparison_page(_named(*"abcdef"), load("digits"), tmp_path / "out.html").read_text()
+    svg = (tmp_path / "plots" / "out-curves.svg").read_text()
+    legend = svg[svg.index("legend_1") :]
+    looks = re.findall(r'style="(fill: none; stroke[^"]*)"', legend)
+    assert len(looks) == len(set(looks)) == 6
+    assert "Of 15 pairs, neighbours in the order given; the table has all." in page
 
 
 def test_rows_are_what_scipy_says_of_the_differences() -> None:

@@ -32,7 +32,19 @@ LINE_OF_NAME = 0.34
 """What a further line of a name takes, in rows."""
 
 MOST_NAMED = 4
-"""Lines up to which each has its name at its end; beyond, a legend."""
+"""Lines up to which each has its name at its end, and a colour; beyond, a legend, and lines that are broken."""
+
+NAME_ASIDE = 22
+"""Characters of a name that stand beside a line's end, or beside a dot; longer ones are folded, or in a legend."""
+
+NAME_BELOW = 46
+"""Characters of a name in a legend, before it is folded."""
+
+HEIGHT_OF_NAME = 0.17
+"""Inches that a line of a name takes."""
+
+STROKES = "-", "--", ":"
+"""Of the first `MOST_NAMED` lines, the next, and so on."""
 
 
 def drawn(name: str, figure: Mapping[str, Any]) -> Plot:
@@ -55,17 +67,21 @@ def _curves(name: str, figure: Mapping[str, Any]) -> Plot:
     axes.set_ylabel(figure["y"])
     for direction in figure["log"]:
         (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
-    for line in figure["lines"]:
-        _line(axes, line)
+    for at, line in enumerate(figure["lines"]):
+        _line(axes, line, STROKES[at // MOST_NAMED % len(STROKES)])
     _ticks(axes, figure)
-    _name_lines(axes, figure["lines"])
+    names = [line["name"] for line in figure["lines"]]
+    if len(names) > MOST_NAMED or (len(names) > 1 and max(map(len, names)) > NAME_ASIDE):
+        _legend(canvas, axes, names)
+    else:
+        _name_lines(axes, figure["lines"])
     ends = "; ".join(f"{line['name']} ends at {_value(_last(line), figure)}" for line in figure["lines"])
     return _finished(name, canvas, figure, f"{figure['title']}. {ends}.")
 
 
-def _line(axes: Axes, line: Mapping[str, Any]) -> None:
+def _line(axes: Axes, line: Mapping[str, Any], stroke: str) -> None:
     y = _numbers(line["y"])
-    (shown,) = axes.plot(line["x"], y, marker="o" if len(y) < 25 else "")
+    (shown,) = axes.plot(line["x"], y, stroke, marker="o" if len(y) < 25 else "")
     if line.get("low"):
         low, high = _numbers(line["low"]), _numbers(line["high"])
         axes.fill_between(line["x"], low, high, color=shown.get_color(), alpha=0.15, linewidth=0)
@@ -84,11 +100,15 @@ def _ticks(axes: Axes, figure: Mapping[str, Any]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
 
 
+def _legend(canvas: Figure, axes: Axes, names: Sequence[str]) -> None:
+    """Names under the plot, which grows by what they take."""
+    folded = ["\n".join(textwrap.wrap(name, NAME_BELOW)) for name in names]
+    canvas.set_figheight(canvas.get_figheight() + HEIGHT_OF_NAME * sum(name.count("\n") + 1 for name in folded))
+    canvas.legend(axes.get_lines(), folded, loc="outside lower left", handlelength=3)
+
+
 def _name_lines(axes: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
     if len(lines) < 2:
-        return
-    if len(lines) > MOST_NAMED:
-        axes.legend([line["name"] for line in lines])
         return
     to_axes = axes.transData + axes.transAxes.inverted()
     axes.get_figure().draw_without_rendering()  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
@@ -112,7 +132,9 @@ def _name_lines(axes: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
 def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
     """A dot and a line per variant. The axis need not begin at zero: places are compared, not lengths."""
     rows: Sequence[Mapping[str, Any]] = figure["lines"]
-    canvas = Figure(figsize=(WIDTH, 0.9 + 0.3 * len(rows)))
+    names = [textwrap.wrap(row["name"], NAME_ASIDE) for row in rows]
+    apart = max(0.3, HEIGHT_OF_NAME * max(map(len, names)))
+    canvas = Figure(figsize=(WIDTH, 0.9 + apart * len(rows)))
     axes = canvas.add_subplot()
     places = np.arange(len(rows))
     values = _numbers([row["value"] for row in rows])
@@ -122,7 +144,7 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
     axes.scatter(values, places, s=36, zorder=3, edgecolors=PAPER, linewidths=0.75)
     for place, value in zip(places, values, strict=True):
         axes.annotate(_label(value, figure), (value, place), (0, 6), textcoords="offset points", ha="center", color=INK)
-    axes.set_yticks(places, [row["name"] for row in rows])
+    axes.set_yticks(places, ["\n".join(lines) for lines in names])
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.grid(visible=False)
     axes.margins(x=0.15)
