@@ -14,6 +14,7 @@ from striate.claims import catalogue
 from striate.claims.comparing.views import View
 from striate.cli import main
 from striate.report.claims import SYMBOLS, claims_page
+from striate.train import Recipe
 
 from .stripes import stripes
 
@@ -157,3 +158,24 @@ def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.Captu
     assert _striate([*words, "--smallest", "0"]) == 2
     assert "must be points above 0, found 0" in capsys.readouterr().err
     assert _striate([*words, "--rates", "fast"]) == 2
+
+
+def test_recipes_are_compared_and_no_option_passes_unheeded(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / "short.toml", tmp_path / "plain.toml"]
+    Recipe(batch_size=30).write(files[0])
+    Recipe(batch_size=60).write(files[1])
+    ends = ["--data", str(saved), "--seeds", "2", "--rates", "0.01", "--workers", "1", "--out", str(tmp_path / "out")]
+    recipes = ["compare", *map(str, files), *ends]
+    assert _striate([*recipes, "--net", "dense 3", "--epochs", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["recipe"]["epochs"] for one in told["variants"]] == [1, 1]
+    assert [one["recipe"]["batch_size"] for one in told["variants"]] == [30, 60]
+    assert _striate([*recipes, "--net", "dense 3", "--recipe", str(files[0])]) == 2
+    assert "--recipe is of networks" in capsys.readouterr().err
+    assert _striate(["compare", "dense 3", "conv 4 3x3, dense 3", "--net", "lenet5", *ends]) == 2
+    assert "--net is of recipes" in capsys.readouterr().err
+    for change in ("seed=3", "learning_rate=0.3"):
+        assert _striate(["compare", "dense 3", "--vary", change, *ends]) == 2
+        assert "decided by the comparison itself" in capsys.readouterr().err

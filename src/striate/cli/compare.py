@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,8 +91,9 @@ def compare(
     with together() as ranks, Bar() as bar:
         measured = named_metric(metric)
         measured = measured if smallest is None else measured.mattering(smallest)
+        _heeded(variants, vary or [], recipe, net)
         loaded = Source(named, size(image_size), None, fit, data_root).load()
-        chosen = _variants(variants, vary or [], loaded, _recipe(recipe, epochs), net)
+        chosen = _variants(variants, vary or [], loaded, _recipe(recipe), net, epochs)
         found = claims.compare(
             chosen,
             loaded,
@@ -129,20 +131,35 @@ def _written(folder: Path, names: list[str], result: dict[str, Any]) -> Path:
     return path
 
 
-def _variants(named: list[str], changes: list[str], loaded: DataSet, recipe: Recipe, net: str | None) -> list[Variant]:
+def _heeded(named: list[str], changes: list[str], recipe: Path | None, net: str | None) -> None:
+    """Refuses what would change nothing."""
+    recipes = [text.endswith(".toml") for text in named]
+    if net is not None and not any(recipes):
+        raise UserError("--net is of recipes (.toml files) that are compared; here networks are")
+    if recipe is not None and all(recipes):
+        raise UserError("--recipe is of networks that are compared; here recipes are")
+    for setting, instead in (("learning_rate", "--rates"), ("seed", "--seed")):
+        if any(change.partition("=")[0].strip() == setting for change in changes):
+            raise UserError(f"{setting} cannot be varied: it is decided by the comparison itself, see {instead}")
+
+
+def _variants(
+    named: list[str], changes: list[str], loaded: DataSet, recipe: Recipe, net: str | None, epochs: int | None
+) -> list[Variant]:
     from striate import claims
     from striate.claims.comparing.variants import fitted
 
     network = fitted(net, loaded) if net is not None else None
     read = [claims.variant(text, loaded, recipe, network=network) for text in named]
+    if epochs is not None:
+        read = [replace(one, recipe=one.recipe.changed(epochs=epochs)) for one in read]
     return [*read, *(claims.vary(read[0], change) for change in changes)]
 
 
-def _recipe(path: Path | None, epochs: int | None) -> Recipe:
+def _recipe(path: Path | None) -> Recipe:
     from striate.train.recipe import Recipe
 
-    start = Recipe.read(path) if path is not None else Recipe()
-    return start if epochs is None else start.changed(epochs=epochs)
+    return Recipe.read(path) if path is not None else Recipe()
 
 
 def _rates(text: str | None) -> list[float] | None:
