@@ -16,6 +16,7 @@ from striate.errors import ModelError
 from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.explain import explain
 from striate.inside.explaining.explanation import Explanation
+from striate.layers.terms import Formula
 
 AROUND: list[object] = []
 AROUND.append(AROUND)  # a list that holds itself, in the file that is looked through for constants
@@ -135,6 +136,27 @@ def test_a_product_of_two_names_both_and_follows_both() -> None:
         ("conv", 2, (3, 1)),
         ("sigmoid", 2, (0, 0)),
     }
+
+
+NAMED: list[tuple[Call, str]] = [
+    (lambda m, x: x * m.gamma.view(-1, 1, 1), "k is the constant gamma of the network."),
+    (lambda m, x: x + m.gamma[1], "c is the constant gamma of the network."),
+    (lambda m, x: x / cast("Tensor", m.std), "c is the constant std of the network."),
+    (lambda m, x: x * 3, "k is a constant, not from the image."),
+    (lambda m, x: x * torch.exp(m.gamma)[:, None, None], "k is a constant, not from the image."),
+    (
+        lambda m, x: x - np.float32(0.5),  # pyright: ignore[reportOperatorIssue, reportUnknownLambdaType]
+        "c is a constant, not from the image.",
+    ),
+    (lambda m, x: x - x.relu(), "F is what conv gives here; S is what relu gives here."),
+]
+
+
+@pytest.mark.parametrize(("call", "remark"), NAMED)
+def test_constants_have_the_names_that_the_module_has_for_them(call: Call, remark: str) -> None:
+    terms = explain(Held(call), noise(3, 4, 5), "", 2, (3, 1)).terms
+    assert isinstance(terms, Formula)
+    assert terms.remark == remark
 
 
 def test_a_gate_that_is_shut_is_followed_too() -> None:

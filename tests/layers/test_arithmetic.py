@@ -38,11 +38,11 @@ def test_two_numbers_combined(sign: Sign, factor: float, branches: tuple[str | N
 
 @pytest.mark.parametrize("factor", [1.0, -0.5])
 def test_a_product_added(factor: float) -> None:
-    a, b, c = Operand(1.5, "one"), Operand(-2.0), Operand(4.0, "other")
+    a, b, c = Operand(1.5, "one"), Operand(-2.0, name="β"), Operand(4.0, "other")
     found = product_added(a, b, c, AT, factor)
     assert found.value == worked_out(found) == 1.5 - 8 * factor
     assert found.sources == (Source(AT, 4.0, -8 * factor, "other"), Source(AT, 1.5, 1.5, "one"))
-    assert found.remark.endswith("c is what other gives here; b: constant, not from the image.")
+    assert found.remark == "a is what one gives here; b is the constant β of the network; c is what other gives here."
 
 
 def test_what_has_no_number_is_none() -> None:

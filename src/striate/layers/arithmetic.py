@@ -16,6 +16,7 @@ from typing import Literal, final
 
 import numpy as np
 
+from striate.layers.gate import constant
 from striate.layers.terms import Formula, Source, Spot, Step, single
 
 Sign = Literal["+", "−", "/", "^"]
@@ -29,10 +30,12 @@ class Operand:
     Attributes:
         value: the number.
         branch: the name of what gave it, "" where that goes without saying; None where it is a constant.
+        name: of a constant, what the network calls it; "" where it has no name.
     """
 
     value: float
     branch: str | None = None
+    name: str = ""
 
 
 def combined(sign: Sign, left: Operand, right: Operand, at: Spot, factor: float = 1.0) -> Formula:
@@ -79,15 +82,12 @@ def product_added(a: Operand, b: Operand, c: Operand, at: Spot, factor: float = 
     known = {letter: each.value for letter, each in operands.items()} | ({"α": factor} if factor != 1 else {})
     shares = {"a": a.value, "b": product, "c": product}
     found = [Source(at, each.value, shares[x], each.branch) for x, each in operands.items() if each.branch is not None]
-    given = [f"{letter} is what {each.branch} gives here" for letter, each in operands.items() if each.branch]
-    held = [letter for letter, each in operands.items() if each.branch is None]
-    constants = [f"{' and '.join(held)}: constant, not from the image"] if held else []
     return Formula(
         f"y = {formula}",
         known,
         (Step("y", formula, a.value + product),),
         tuple(sorted(found, key=lambda source: -abs(source.adds))),
-        remark=f"{'; '.join([*given, *constants])}.",
+        remark=_remark(operands),
         size=max(abs(a.value), abs(product)),
     )
 
@@ -135,8 +135,10 @@ def _sources(sign: Sign, left: Operand, right: Operand, at: Spot, factor: float)
 
 
 def _remark(operands: Mapping[str, Operand]) -> str:
-    """Where the numbers come from."""
-    if any(operand.branch is None for operand in operands.values()):
-        return "c is a constant: it does not come from the image."
-    (a, left), (b, right) = operands.items()
-    return f"{a} is what {left.branch} gives here, {b} what {right.branch} gives."
+    """Where the numbers come from, but for one that goes without saying."""
+    said = [
+        constant(letter, each.name) if each.branch is None else f"{letter} is what {each.branch} gives here"
+        for letter, each in operands.items()
+        if each.branch != ""
+    ]
+    return f"{'; '.join(said)}."

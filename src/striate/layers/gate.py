@@ -122,15 +122,26 @@ def multiplied(values: Mapping[str, float], at: Mapping[str, Spot]) -> Formula:
     return Formula("y = x · s", {"x": x, "s": s}, (Step("y", "x · s", x * s),), sources, remark=remark)
 
 
-def scaled(x: float, k: float, at: Spot) -> Formula:
+def scaled(x: float, k: float, at: Spot, name: str = "") -> Formula:
     """The terms of a number times a factor that does not depend on the image: a constant, or one that is learned.
+
+    `name`: what the network calls the factor.
 
     Example:
         >>> scaled(4.0, 0.5, (3, 1, 1)).value
         2.0
     """
-    remark = "k is a constant: it does not come from the image."
-    return single("y = k · x", {"x": x, "k": k}, at, Step("y", "k · x", k * x), remark=remark)
+    return single("y = k · x", {"x": x, "k": k}, at, Step("y", "k · x", k * x), remark=f"{constant('k', name)}.")
+
+
+def constant(letter: str, name: str) -> str:
+    """What a letter stands for that no number of the image is behind, in words.
+
+    Example:
+        >>> constant("k", "layer_scale"), constant("k", "")
+        ('k is the constant layer_scale of the network', 'k is a constant, not from the image')
+    """
+    return f"{letter} is the constant {name} of the network" if name else f"{letter} is a constant, not from the image"
 
 
 def _beside(s: Array, x: Array) -> Array:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from striate.inside.explaining.arguments import Untranslatable, require
 from striate.inside.explaining.joints import ways
-from striate.inside.explaining.ledger import Ledger
-from striate.inside.explaining.origins import FIRST, LAST, Origin, Step, made, numbers
+from striate.inside.explaining.ledger import Constant, Ledger
+from striate.inside.explaining.origins import FIRST, LAST, Origin, Step, made
 from striate.inside.explaining.steps import Reached
 from striate.layers.arithmetic import Operand, combined, negative, product_added, root
 from striate.layers.gate import multiplied, scaled
@@ -41,7 +41,7 @@ class Combination:
     """
 
     sign: str
-    operands: Sequence[Reached | Array]
+    operands: Sequence[Reached | Constant]
     factor: float = 1.0
 
     def origin(self, output: Array) -> Origin:
@@ -52,12 +52,13 @@ class Combination:
         whole = [each.origin.spread(output.shape) for each in followed]
         spread = {"": whole[0]} if len(followed) == 1 else ways(whole)
         named = {name: origin.transposed(*FIRST) if last else origin for name, origin in spread.items()}
-        names = iter(named)
-        repeated = [(_repeated(each, output.shape), isinstance(each, Reached)) for each in self.operands]
-        held = [(np.moveaxis(x, -1, 0) if last else x, next(names) if comes else None) for x, comes in repeated]
+        branches = iter(named)
+        repeated = [_repeated(each, output.shape) for each in self.operands]
+        held = [np.moveaxis(x, -1, 0) if last else x for x in repeated]
+        called = [(None, each.name) if isinstance(each, Constant) else (next(branches), "") for each in self.operands]
 
         def terms(at: Spot) -> Terms:
-            return self._terms([Operand(float(x[at]), branch) for x, branch in held], at)
+            return self._terms([Operand(float(x[at]), *names) for x, names in zip(held, called, strict=True)], at)
 
         largest = max((each.x for each in followed), key=lambda x: x.size)
         shape = y.shape if largest.shape == output.shape else largest.shape
@@ -95,13 +96,13 @@ def _product(operands: Sequence[Operand], at: Spot) -> Terms:
     followed = {each.branch: each.value for each in operands if each.branch is not None}
     if len(followed) == len(operands):
         return multiplied(followed, dict.fromkeys(followed, at))
-    (k,) = (each.value for each in operands if each.branch is None)
-    return scaled(followed[""], k, at)
+    (k,) = (each for each in operands if each.branch is None)
+    return scaled(followed[""], k.value, at, k.name)
 
 
-def _repeated(operand: Reached | Array, shape: Shape) -> Array:
+def _repeated(operand: Reached | Constant, shape: Shape) -> Array:
     """An operand as large as what it makes: numbers that stand for several places are repeated."""
-    (x,) = np.broadcast_to(operand.x if isinstance(operand, Reached) else operand, (1, *shape))
+    (x,) = np.broadcast_to(operand.x if isinstance(operand, Reached) else operand.values, (1, *shape))
     return x
 
 
@@ -137,12 +138,12 @@ def _product_added(args: Sequence[Any], kwargs: Mapping[str, Any], ledger: Ledge
     return Combination("+·", operands, float(given.get("value", 1)))
 
 
-def _operand(value: object, ledger: Ledger) -> Reached | Array:
+def _operand(value: object, ledger: Ledger) -> Reached | Constant:
     if ledger.follows([value]):
         assert isinstance(value, Tensor)
         return ledger.reached(value)
     if ledger.constant(value):
-        return numbers(value) if isinstance(value, Tensor) else np.asarray(value, dtype=np.float64)
+        return ledger.held(value)  # pyright: ignore[reportArgumentType] - a number or a tensor, as `constant` says
     if not isinstance(value, Tensor):
         taken = f" after {ledger.left} took numbers of the image out of their tensors" if ledger.left else ""
         raise Untranslatable(f"a {type(value).__name__}{taken}")

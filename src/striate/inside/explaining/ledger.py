@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
 from torch import Tensor, nn
 
-from striate.inside.explaining.origins import CONSTANT, Origin, unknown
+from striate.inside.explaining.origins import CONSTANT, Origin, numbers, unknown
 from striate.inside.explaining.steps import Padding, Reached, one_image
+from striate.layers.layer import Array
 
 _LEAVING = frozenset({"item", "tolist", "numpy", "__array__", "__float__"})
 """Calls by which numbers leave the tensors, after which a plain number may be one of the image."""
@@ -21,6 +24,15 @@ _SHAPED = frozenset(
     }
 )  # fmt: skip
 """Calls that take no number of their first argument, only its shape and its kind."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """Numbers that do not depend on the image; `name`: what the module calls them, "" where it has no name for them."""
+
+    values: Array
+    name: str
 
 
 @final
@@ -40,6 +52,8 @@ class Ledger:
         self._paddings: dict[int, Padding] = {}
         self._kept = held
         self._constants = set(map(id, held))
+        named = [*module.named_parameters(), *module.named_buffers()]
+        self._names = {_memory(tensor): name for name, tensor in reversed(named)} | {0: ""}
         self.left = ""
 
     def put(self, tensor: Tensor, origin: Origin, padding: Padding | None = None) -> None:
@@ -78,7 +92,14 @@ class Ledger:
         """Whether a number or a tensor is one that does not depend on the image."""
         if isinstance(value, Tensor):
             return id(value) in self._constants and not self.seen(value)
-        return isinstance(value, int | float) and not isinstance(value, bool) and not self.left
+        plain = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        return plain and not self.left
+
+    def held(self, value: float | Tensor) -> Constant:
+        """A constant; what is a part or a view of a parameter or a buffer has its name."""
+        if not isinstance(value, Tensor):
+            return Constant(np.asarray(value, dtype=np.float64), "")
+        return Constant(numbers(value), self._names.get(_memory(value), ""))
 
     def made_of_constants(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether a call is given nothing of the image, and so makes constants."""
@@ -90,6 +111,14 @@ class Ledger:
         name = getattr(func, "__name__", "")
         if name in _LEAVING and any(map(self.seen, args)):
             self.left = name.strip("_")
+
+
+def _memory(tensor: Tensor) -> int:
+    """Where a tensor and its views keep their numbers; 0 where it cannot be told, as of a sparse one."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return 0
 
 
 def of_one_image(tensor: Tensor) -> bool:
