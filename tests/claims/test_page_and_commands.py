@@ -13,6 +13,8 @@ import pytest
 from striate.claims import catalogue
 from striate.claims.comparing.views import View
 from striate.cli import main
+from striate.data import load
+from striate.errors import UserError
 from striate.report.claims import SYMBOLS, claims_page
 from striate.train import Recipe
 
@@ -114,10 +116,21 @@ def test_no_result_takes_anothers_place(saved: Path, tmp_path: Path, capsys: pyt
     asked = [*words, "--data", str(saved), "--seed", "70"]
     assert _striate(asked) == 0
     first = (tmp_path / "shift-equivariance.json").read_bytes()
-    for others in (["--data", "digits", "--seed", "70"], ["--data", str(saved)]):
+    for others, why in (
+        (["--data", "digits", "--seed", "70"], "of other images (stripes.npz, 108 of 1x16x16), where"),
+        (
+            ["--data", str(saved), "--seed", "70", "--size", "20"],
+            "of other images (stripes.npz, 108 of 1x16x16), where",
+        ),
+        (["--data", str(saved)], "of seeds from 70, where"),
+        (["--data", str(saved), "--seed", "70", "--net", "conv 8 3x3, relu, dense 3"], "of another network, where"),
+    ):
         assert _striate([*words, *others]) == 2
-        assert "seeds from 70, which one on" in capsys.readouterr().err
+        assert why in " ".join(capsys.readouterr().err.split())
         assert (tmp_path / "shift-equivariance.json").read_bytes() == first
+    control = View(shuffled_pixels=True)
+    with pytest.raises(UserError, match="of the data seen otherwise, where"):
+        catalogue.run("3", load(str(saved)), out=tmp_path, network=words[4], seed=70, view=control)
     assert _striate(asked) == 0, "the same may be asked again"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,13 +100,14 @@ def run(
         watch: told of progress.
 
     Returns, ready for JSON:
-        claim: the declaration; data: name, fingerprint, images per split, shape, classes; scale;
+        claim: the declaration; data: name, fingerprint, images per split, shape, classes; scale; network: the one
+        counted; view: null for the data as they are;
         verdict, because, headings, rows, figures, numbers, seeds, n: what was found;
         seconds, trainings: what it took now (trainings kept from before cost nothing).
 
     Raises:
         UserError: there is no such claim, the data does not suit it, or the folder holds its result on other data,
-            at another scale or from other seeds, which this one would replace.
+            at another scale, from other seeds, of another network or view, which this one would replace.
         Failure: interrupted; finished trainings are kept.
     """
     found = find(name)
@@ -134,13 +136,17 @@ def conducted(
     if not data.classes or len(data.shape) != 3:
         raise UserError(f"the claims need labelled images; {data.name} has none")
     setting, path = Setting(data, scale, trials, network, view or View(), seed), trials.folder / f"{found.name}.json"
-    results.keep_others(path, data, scale, seed)
-    outcome = _studied(found, setting)
-    result = {
+    asked = {
         "claim": found.as_json(),
         "data": results.described(data),
         "scale": scale,
         "network": None if found.learns else _text(setting),
+        "view": None if setting.view == View() else asdict(setting.view),
+    }
+    results.keep_others(path, asked, seed)
+    outcome = _studied(found, setting)
+    result = {
+        **asked,
         "source": dict(source) if source else None,
         **outcome.as_json(),
         "seconds": time.perf_counter() - began,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from striate.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from striate.data import DataSet
 
 
@@ -36,11 +38,12 @@ def described(data: DataSet) -> dict[str, Any]:
     }
 
 
-def keep_others(path: Path, data: DataSet, scale: str, seed: int) -> None:
-    """Makes sure that a claim's new result takes no other's place: one of other images, another scale, other seeds.
+def keep_others(path: Path, asked: Mapping[str, Any], seed: int) -> None:
+    """Makes sure that a claim's new result takes no other's place: one of other images, scale, seeds, network, view.
 
     Arguments:
         path: where the new result will be written.
+        asked: what it will say of its data, scale, network and view.
 
     Raises:
         UserError: there is such a result.
@@ -48,12 +51,21 @@ def keep_others(path: Path, data: DataSet, scale: str, seed: int) -> None:
     held = _held(path)
     if held is None:
         return
-    seeds = held.get("seeds") or [seed]
-    mine, there = (data.fingerprint, scale, seed), (held["data"]["fingerprint"], held["scale"], seeds[0])
-    if mine != there:
+    data, same = held["data"], held["data"]["fingerprint"] == asked["data"]["fingerprint"]
+    size = "x".join(map(str, data["shape"]))
+    first = (held.get("seeds") or [seed])[0]  # a counted claim has none
+    of = {
+        f"of other images ({data['name']}, {data['images']['train']} of {size})": not same,
+        f"of the {held['scale']} scale": held["scale"] != asked["scale"],
+        f"of seeds from {first}": first != seed,
+        "of another network": same and held.get("network") != asked["network"],
+        "of the data seen otherwise": held.get("view") != asked["view"],
+    }
+    others = [what for what, differs in of.items() if differs]
+    if others:
         raise UserError(
-            f"{path} holds the result on {held['data']['name']}, {held['scale']} scale, seeds from {seeds[0]}, which "
-            f"one on {data.name}, {scale} scale, seeds from {seed} would replace: name another folder"
+            f"{path} holds a result {', '.join(others)}, where this one would be written: name another folder, or "
+            "remove that one"
         )
 
 
@@ -63,5 +75,9 @@ def _held(path: Path) -> dict[str, Any] | None:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    sound = isinstance(held, dict) and "scale" in held and "fingerprint" in held.get("data", {})
+    sound = (
+        isinstance(held, dict)
+        and "scale" in held
+        and {"name", "fingerprint", "shape", "images"} <= {*held.get("data", {})}
+    )
     return held if sound else None
