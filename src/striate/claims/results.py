@@ -54,11 +54,12 @@ def keep_others(path: Path, asked: Mapping[str, Any], seed: int) -> None:
     data, same = held["data"], held["data"]["fingerprint"] == asked["data"]["fingerprint"]
     size = "x".join(map(str, data["shape"]))
     first = (held.get("seeds") or [seed])[0]  # a counted claim has none
+    counted = held.get("network") if held.get("verdict") != "not applicable" else asked["network"]  # it did not fit
     of = {
         f"of other images ({data['name']}, {data['images']['train']} of {size})": not same,
         f"of the {held['scale']} scale": held["scale"] != asked["scale"],
         f"of seeds from {first}": first != seed,
-        "of another network": same and held.get("network") != asked["network"],
+        "of another network": same and counted != asked["network"],
         "of the data seen otherwise": held.get("view") != asked["view"],
     }
     others = [what for what, differs in of.items() if differs]
