@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +72,15 @@ def test_a_page_of_every_kind_of_verdict(tmp_path: Path) -> None:
         "one filter per position",
         "fully connected",
     ]
+
+
+def test_a_page_of_two_data_sets_names_both(tmp_path: Path) -> None:
+    for name, images in (("shared-weights", 120), ("pooling-saves", 90)):
+        other = replace(stripes(images), name=f"stripes of {images}")
+        catalogue.run(name, other, out=tmp_path, network="conv 4 3x3, relu, maxpool 2x2, dense 3")
+    masthead = claims_page(tmp_path, NAMES).read_text().partition("</header>")[0]
+    assert "stripes of 120" in masthead
+    assert "stripes of 90" in masthead
 
 
 def test_a_page_of_nothing_says_what_to_do(tmp_path: Path) -> None:

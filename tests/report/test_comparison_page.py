@@ -97,6 +97,14 @@ def test_each_of_six_lines_has_a_look_of_its_own(tmp_path: Path) -> None:
     assert "Of 15 pairs, neighbours in the order given; the table has all." in page
 
 
+def test_test_images_are_counted_where_they_are_looked_at(tmp_path: Path) -> None:
+    pages = [
+        comparison_page(_comparison(metric), load("digits"), tmp_path / f"{at}.html").read_text()
+        for at, metric in enumerate((ACCURACY, steps_metric()))
+    ]
+    assert ["to report on" in page for page in pages] == [True, False]
+
+
 def test_rows_are_what_scipy_says_of_the_differences() -> None:
     headings, rows = pair_table(_comparison())
     row = dict(zip(headings, rows[0], strict=True))

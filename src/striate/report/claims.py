@@ -35,7 +35,7 @@ def claims_page(folder: Path | str, names: Sequence[str]) -> Path:
     text = render(
         "claims.html",
         cards=cards,
-        data=results[0]["data"] if results else None,
+        sets=list({result["data"]["fingerprint"]: result["data"] for result in results}.values()),
         scales=sorted({result["scale"] for result in results}),
         counts=[(SYMBOLS[word], word, n) for word, n in counts.items() if n],
         total=len(results),
