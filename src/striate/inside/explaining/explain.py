@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from striate.errors import DataError, ModelError
 from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.explanation import Below, Explanation
-from striate.inside.explaining.origins import Origin, Step, spot
-from striate.inside.explaining.passage import CONVOLUTIONS, Passage, passage
+from striate.inside.following.origins import Origin, Step, spot
+from striate.inside.following.passage import CONVOLUTIONS, Passage, passage
 from striate.inside.watching.watch import as_input, named_layer, opened, undisturbed
 from striate.layers.terms import Formula, Source, Spot, Terms
 from striate.layers.values import Pair

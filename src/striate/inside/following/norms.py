@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from striate.inside.explaining.arguments import Given, held, require
-from striate.inside.explaining.steps import Translated
+from striate.inside.following.arguments import Given, held, require
+from striate.inside.following.steps import Translated
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.layer import Shape
 from striate.layers.lrn import Lrn

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from striate.inside.explaining.arguments import Given, require
-from striate.inside.explaining.steps import Translated
+from striate.inside.following.arguments import Given, require
+from striate.inside.following.steps import Translated
 from striate.layers.layer import Layer, Shape
 from striate.layers.rectifiers import Elu, LeakyRelu, Relu6
 from striate.layers.selfgated import Gelu

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from striate.inside.explaining.origins import CONSTANT, Origin, Step
-from striate.inside.explaining.steps import Reached
+from striate.inside.following.origins import CONSTANT, Origin, Step
+from striate.inside.following.steps import Reached
 from striate.layers.concat import chosen
 from striate.layers.layer import Array
 from striate.layers.terms import Spot, Terms

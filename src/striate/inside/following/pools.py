@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from striate.inside.explaining.arguments import Given, pair, require
-from striate.inside.explaining.steps import Translated
+from striate.inside.following.arguments import Given, pair, require
+from striate.inside.following.steps import Translated
 from striate.layers.adaptivepool import AdaptiveAvgPool, AdaptiveMaxPool
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.layer import Shape

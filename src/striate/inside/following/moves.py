@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from striate.inside.explaining.origins import BORDER, Origin
+from striate.inside.following.origins import BORDER, Origin
 
 _KEPT = frozenset(
     {

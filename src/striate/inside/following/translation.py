@@ -14,9 +14,9 @@ from typing import Any, final
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from striate.inside.explaining import norms, pointwise, pools
-from striate.inside.explaining.arguments import Given, Untranslatable, held, pair, require
-from striate.inside.explaining.steps import Translated
+from striate.inside.following import norms, pointwise, pools
+from striate.inside.following.arguments import Given, Untranslatable, held, pair, require
+from striate.inside.following.steps import Translated
 from striate.layers.adaptivepool import AdaptiveAvgPool, AdaptiveMaxPool
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense

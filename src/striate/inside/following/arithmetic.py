@@ -12,11 +12,11 @@ from typing import Any, final
 import numpy as np
 from torch import Tensor
 
-from striate.inside.explaining.arguments import Untranslatable, require
-from striate.inside.explaining.joints import ways
-from striate.inside.explaining.ledger import Constant, Ledger
-from striate.inside.explaining.origins import FIRST, LAST, Origin, Step, made
-from striate.inside.explaining.steps import Reached
+from striate.inside.following.arguments import Untranslatable, require
+from striate.inside.following.joints import ways
+from striate.inside.following.ledger import Constant, Ledger
+from striate.inside.following.origins import FIRST, LAST, Origin, Step, made
+from striate.inside.following.steps import Reached
 from striate.layers.arithmetic import Operand, combined, negative, product_added, root
 from striate.layers.gate import multiplied, scaled
 from striate.layers.layer import Array, Shape

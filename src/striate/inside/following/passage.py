@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.inside.explaining.ledger import Ledger
-from striate.inside.explaining.origins import Origin, numbers
-from striate.inside.explaining.recorder import Recorder
+from striate.inside.following.ledger import Ledger
+from striate.inside.following.origins import Origin, numbers
+from striate.inside.following.recorder import Recorder
 from striate.inside.watching.watch import one_call
 from striate.layers.layer import Array
 

@@ -11,9 +11,9 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from striate.inside.explaining.arguments import require
-from striate.inside.explaining.origins import LAST, Origin, Step, made
-from striate.inside.explaining.steps import Reached
+from striate.inside.following.arguments import require
+from striate.inside.following.origins import LAST, Origin, Step, made
+from striate.inside.following.steps import Reached
 from striate.layers.layer import Array
 from striate.layers.statistics import Statistic, largest, taken
 from striate.layers.terms import Spot, Terms, grid

@@ -10,12 +10,12 @@ from typing import Any, final
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from striate.inside.explaining.arguments import Untranslatable, convolves
-from striate.inside.explaining.calls import Call
-from striate.inside.explaining.ledger import Ledger, of_one_image
-from striate.inside.explaining.origins import Origin, unknown
-from striate.inside.explaining.steps import made_by
-from striate.inside.explaining.translation import translated_module
+from striate.inside.following.arguments import Untranslatable, convolves
+from striate.inside.following.calls import Call
+from striate.inside.following.ledger import Ledger, of_one_image
+from striate.inside.following.origins import Origin, unknown
+from striate.inside.following.steps import made_by
+from striate.inside.following.translation import translated_module
 
 
 @final

@@ -10,8 +10,8 @@ from typing import Any, final
 import numpy as np
 from torch import Tensor, nn
 
-from striate.inside.explaining.origins import CONSTANT, Origin, numbers, unknown
-from striate.inside.explaining.steps import Padding, Reached, one_image
+from striate.inside.following.origins import CONSTANT, Origin, numbers, unknown
+from striate.inside.following.steps import Padding, Reached, one_image
 from striate.layers.layer import Array
 
 _LEAVING = frozenset({"item", "tolist", "numpy", "__array__", "__float__"})

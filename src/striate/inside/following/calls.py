@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from striate.inside.explaining import arithmetic, joints, moves, statistics
-from striate.inside.explaining.arguments import input_of, require
-from striate.inside.explaining.ledger import Ledger, of_one_image
-from striate.inside.explaining.origins import FIRST, LAST, Origin, made
-from striate.inside.explaining.steps import Padding, Reached, Translated, made_by, one_image
-from striate.inside.explaining.translation import is_at_each_position, is_translated, translated
+from striate.inside.following import arithmetic, joints, moves, statistics
+from striate.inside.following.arguments import input_of, require
+from striate.inside.following.ledger import Ledger, of_one_image
+from striate.inside.following.origins import FIRST, LAST, Origin, made
+from striate.inside.following.steps import Padding, Reached, Translated, made_by, one_image
+from striate.inside.following.translation import is_at_each_position, is_translated, translated
 from striate.inside.projections.spellings import rectified_by, spelling
 from striate.layers.dropout import Dropout
 from striate.layers.rectifiers import Relu

@@ -10,8 +10,8 @@ from typing import final
 import numpy as np
 from torch import Tensor
 
-from striate.inside.explaining.moves import Sides
-from striate.inside.explaining.origins import Origin, Step, made, numbers
+from striate.inside.following.moves import Sides
+from striate.inside.following.origins import Origin, Step, made, numbers
 from striate.layers.conv import Conv
 from striate.layers.layer import Array, Layer, Parameters, Shape
 from striate.layers.terms import Spot, Terms
