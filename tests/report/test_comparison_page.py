@@ -105,6 +105,14 @@ def test_test_images_are_counted_where_they_are_looked_at(tmp_path: Path) -> Non
     assert ["to report on" in page for page in pages] == [True, False]
 
 
+def test_a_page_may_begin_with_a_figure(tmp_path: Path) -> None:
+    page = comparison_page(_comparison(), load("digits"), tmp_path / "2layers-vs-3.5.html").read_text()
+    ids = set(re.findall(r'\bid="([^"]+)"', page))
+    asked = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)
+    assert asked
+    assert {"".join(one) for one in asked} <= ids
+
+
 def test_rows_are_what_scipy_says_of_the_differences() -> None:
     headings, rows = pair_table(_comparison())
     row = dict(zip(headings, rows[0], strict=True))

@@ -88,8 +88,8 @@ class Plot:
         svg = self.svg[self.svg.index("<svg") :]
         for color, token in TOKENS.items():
             svg = svg.replace(color, f"var({token})")
-        svg = re.sub(r'\bid="', f'id="{self.name}-', svg)
-        svg = re.sub(r"(url\(#|href=\"#)", rf"\1{self.name}-", svg)
+        svg = re.sub(r'\bid="', lambda found: f"{found[0]}{self.name}-", svg)
+        svg = re.sub(r"url\(#|href=\"#", lambda found: f"{found[0]}{self.name}-", svg)
         svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
         return svg.replace("<svg ", f'<svg role="img" aria-label="{_escaped(self.text)}" ', 1)
 
