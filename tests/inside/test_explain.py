@@ -116,6 +116,8 @@ FOREIGN: list[tuple[nn.Module, tuple[int, ...], str]] = [
     (nn.Flatten(), (2, 3, 4), "flatten"),
     (nn.Softmax(dim=1), (6,), "softmax"),
     (nn.Softmax(-1), (6,), "softmax"),
+    (nn.LogSoftmax(dim=1), (6,), "logsoftmax"),
+    (nn.LogSoftmax(1), (3, 2, 4), "logsoftmax"),
 ]
 
 

@@ -124,6 +124,7 @@ REFUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
 
 OURS = {
     **dict.fromkeys(("elu", "gelu", "silu", "sigmoid", "tanh", "hardsigmoid", "hardswish", "leakyrelu", "softmax")),
+    "logsoftmax": None,
     **dict.fromkeys(("adaptiveavgpool 3x4", "adaptivemaxpool 3x4", "avgpool 2x2", "maxpool 2x2", "globalavgpool"), ""),
     **dict.fromkeys(("batchnorm", "layernorm", "groupnorm 2", "lrn 3", "dropout 0.5", "relu", "relu6", "flatten"), ""),
     **dict.fromkeys(("conv 3 3x3", "dense 3", "residual(conv 6 1x1)", "concat( | relu)"), ""),

@@ -23,7 +23,7 @@ from striate.layers.rectifiers import Elu, LeakyRelu, Relu, Relu6
 from striate.layers.residual import Residual
 from striate.layers.selfgated import Gelu, HardSwish, Silu
 from striate.layers.sigmoids import HardSigmoid, Sigmoid, Tanh
-from striate.layers.softmax import Softmax
+from striate.layers.softmax import LogSoftmax, Softmax
 
 
 class Case(NamedTuple):
@@ -184,6 +184,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "sigmoid": of(st.just(Sigmoid()), ANY),
     "silu": of(st.just(Silu()), ANY),
     "softmax": of(st.just(Softmax()), ANY),
+    "logsoftmax": of(st.just(LogSoftmax()), ANY),
     "tanh": of(st.just(Tanh()), ANY),
 }
 """For every kind, by its word. A few of the shapes do not fit; filter by `fits`."""

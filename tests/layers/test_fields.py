@@ -28,7 +28,7 @@ from striate.layers.pool import AvgPool, MaxPool
 from striate.layers.rectifiers import Relu
 from striate.layers.residual import Residual
 from striate.layers.sigmoids import Sigmoid
-from striate.layers.softmax import Softmax
+from striate.layers.softmax import LogSoftmax, Softmax
 
 from .oracle import drawn
 from .strategies import CASES, Case, fits
@@ -138,6 +138,7 @@ LAYERS: list[Layer] = [
     LayerNorm(),
     GroupNorm(1),
     Softmax(),
+    LogSoftmax(),
     Residual((Conv(2, (3, 3), pad="same"), Conv(2, (3, 3), dilation=(2, 2), pad=(2, 2)))),
     Residual((Conv(2, (3, 3), pad="same"), GroupNorm(2))),
     Gate((Conv(2, (3, 3), pad="same"), Sigmoid())),

@@ -84,7 +84,7 @@ def evaluated(formula: str, letters: dict[str, float]) -> float:
     text = re.sub(rf"(?<![a-z])({words})(?![\w\u0302])", lambda found: f"({letters[found[1]]!r})", formula)
     for sign, python in signs.items():
         text = text.replace(sign, python)
-    names = {"sqrt": math.sqrt, "exp": math.exp, "max": max, "min": min, "Φ": normal}
+    names = {"sqrt": math.sqrt, "exp": math.exp, "max": max, "min": min, "ln": math.log, "Φ": normal}
     return float(eval(text, {"__builtins__": {}}, names))
 
 

@@ -27,7 +27,7 @@ from striate.layers.pool import AvgPool, MaxPool
 from striate.layers.rectifiers import Elu, LeakyRelu, Relu6
 from striate.layers.selfgated import Gelu, HardSwish, Silu
 from striate.layers.sigmoids import HardSigmoid, Sigmoid, Tanh
-from striate.layers.softmax import Softmax
+from striate.layers.softmax import LogSoftmax, Softmax
 
 from . import oracle
 
@@ -44,6 +44,9 @@ def test_sigmoid_tanh_and_softmax_never_overflow() -> None:
         assert np.all(np.isfinite(Tanh().derivative(X)))
         assert np.isfinite(Softmax().forward(X[None], {})).all()
         np.testing.assert_allclose(Softmax().forward(X[None, :50], {})[0], scipy.special.softmax(X[:50]), rtol=1e-12)
+        assert np.isfinite(LogSoftmax().forward(X[None], {})).all()
+        logs = LogSoftmax().forward(X[None, :50], {})[0]
+        np.testing.assert_allclose(logs, scipy.special.log_softmax(X[:50]), rtol=1e-12, atol=1e-12)
 
 
 def test_gelu_is_x_times_the_normal_distribution() -> None:

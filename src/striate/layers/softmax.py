@@ -1,6 +1,7 @@
 """Softmax: numbers become shares of 1, those of classes above all.
 
-    y_c = e^x_c / Σ_d e^x_d     over channels or features c, d
+    softmax(x)_c    = e^x_c / Σ_d e^x_d         over channels or features c, d
+    logsoftmax(x)_c = x_c − ln Σ_d e^x_d        its logarithm
 
 Goodfellow et al. 2016, Deep Learning, eq. 6.29. Letters as in `layer.py`.
 """
@@ -59,20 +60,73 @@ class Softmax(Layer):
     def terms(
         self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
     ) -> Formula:
-        c, *position = at
-        beside = x[(image, slice(None), *position)]
-        m = float(beside.max())
-        places = np.array([(d, *position) for d in range(len(beside))])
-        summed = Summed("e^(x_d − m)", beside, np.exp(beside - m), places)
-        y = float(summed.added[c]) / summed.total
-        pairs = zip(places, beside, summed.added, strict=True)
-        shares = [Source(tuple(place.tolist()), float(value), float(power)) for place, value, power in pairs]
-        others = sorted((share for share in shares if share.at != at), key=lambda share: -share.adds)
+        shares, known, summed = _powers(x[image], at)
+        y = summed.added[at[0]] / summed.total
         return Formula(
             "y_c = e^x_c / Σ_d e^x_d",
-            {"x": float(beside[c]), "m": m},
-            (Step("y", "e^(x − m) / Σ", y),),
-            (shares[c], *others),
+            known,
+            (Step("y", "e^(x − m) / Σ", float(y)),),
+            shares,
             summed,
             remark="m is the largest x_d; taken from every x it changes no quotient, and no power overflows.",
         )
+
+
+@final
+@dataclass(frozen=True)
+class LogSoftmax(Layer):
+    """`logsoftmax`: the logarithms of softmax's shares, over the features of a vector, over the channels of maps.
+
+    Example:
+        >>> LogSoftmax().forward(np.array([[1000.0, 1000.0]]), {}).round(4)
+        array([[-0.6931, -0.6931]])
+    """
+
+    word: ClassVar[str] = "logsoftmax"
+    label: ClassVar[str] = "logsoftmax"
+
+    def output(self, input: Shape) -> Shape:
+        return input
+
+    def module(self, input: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.LogSoftmax(dim=1)
+
+    def forward(self, x: Array, theta: Mapping[str, Array], *, training: bool = False) -> Array:
+        moved = x - x.max(1, keepdims=True)
+        return moved - np.log(np.exp(moved).sum(1, keepdims=True))
+
+    def backward(
+        self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False
+    ) -> tuple[Array, Parameters]:
+        """∂y_c/∂x_d = δ_cd − e^y_d."""
+        return dy - np.exp(self.forward(x, theta)) * dy.sum(1, keepdims=True), {}
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        shares, known, summed = _powers(x[image], at)
+        y = known["x"] - known["m"] - float(np.log(summed.total))
+        return Formula(
+            "y_c = x_c − ln Σ_d e^x_d",
+            known,
+            (Step("y", "x − m − ln(Σ)", y),),
+            shares,
+            summed,
+            remark="m is the largest x_d; taken from every x and put back it changes nothing, and no power overflows.",
+            size=max(abs(known["x"]), abs(known["m"])),
+        )
+
+
+def _powers(x: Array, at: Spot) -> tuple[tuple[Source, ...], dict[str, float], Summed]:
+    """Σ of e^(x_d − m) at a place: the number itself and the others as sources, the letters x and m, the sum."""
+    c, *position = at
+    beside = x[(slice(None), *position)]
+    m = float(beside.max())
+    places = np.array([(d, *position) for d in range(len(beside))])
+    summed = Summed("e^(x_d − m)", beside, np.exp(beside - m), places)
+    triples = zip(places, beside, summed.added, strict=True)
+    shares = [Source(tuple(place.tolist()), float(value), float(power)) for place, value, power in triples]
+    others = sorted((share for share in shares if share.at != at), key=lambda share: -share.adds)
+    return (shares[c], *others), {"x": float(beside[c]), "m": m}, summed

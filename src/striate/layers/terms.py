@@ -175,7 +175,7 @@ class Summed:
 class Formula:
     """Known numbers, and steps from them to the value.
 
-    In formulas stand the letters, numbers, + − · / ^ √( ) max( , ) min( , ), and e^ and Φ( ); nothing else.
+    In formulas stand the letters, numbers, + − · / ^ √( ) max( , ) min( , ), e^, ln( ) and Φ( ); nothing else.
 
     Attributes:
         equation: as the layer's file has it.

@@ -28,7 +28,7 @@ from striate.layers.pool import AvgPool, MaxPool
 from striate.layers.rectifiers import Relu6
 from striate.layers.selfgated import HardSwish, Silu
 from striate.layers.sigmoids import HardSigmoid, Sigmoid, Tanh
-from striate.layers.softmax import Softmax
+from striate.layers.softmax import LogSoftmax, Softmax
 
 
 @final
@@ -146,10 +146,13 @@ def _dropout(given: Given, input: Shape) -> Translated:
     return Translated(Dropout(given["p"]), training=bool(given.get("train", given["training"])))
 
 
-def _softmax(given: Given, input: Shape) -> Translated:
-    dim = given["dim"]
-    require(dim is not None and dim in (1, -len(input)), f"dim={dim}; explained is dim=1, over the units")
-    return Translated(Softmax())
+def _over_units(layer: Softmax | LogSoftmax) -> Callable[[Given, Shape], Translated]:
+    def translate(given: Given, input: Shape) -> Translated:
+        dim = given["dim"]
+        require(dim is not None and dim in (1, -len(input)), f"dim={dim}; explained is dim=1, over the units")
+        return Translated(layer)
+
+    return translate
 
 
 _PLACED = {"stride": 1, "padding": 0, "dilation": 1}
@@ -192,7 +195,8 @@ _FUNCTIONS: dict[str, _Function] = {
     "dropout2d": _DROP,
     "feature_dropout": _DROP,
     "local_response_norm": _Function(norms.local, {"size": 1, "alpha": 1e-4, "beta": 0.75, "k": 1.0}),
-    "softmax": _Function(_softmax, {"dim": None}),
+    "softmax": _Function(_over_units(Softmax()), {"dim": None}),
+    "log_softmax": _Function(_over_units(LogSoftmax()), {"dim": None}),
     "layer_norm": _Function(norms.layer, {"normalized_shape": (), "weight": None, "bias": None, "eps": 1e-5}),
     "group_norm": _Function(norms.group, {"num_groups": 1, "weight": None, "bias": None, "eps": 1e-5}),
     "F.instance_norm": _Function(
