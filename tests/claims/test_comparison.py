@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +10,14 @@ import torch
 
 from striate.claims import compare, variant, vary
 from striate.claims.comparing.comparison import Comparison, Measured, judged
-from striate.claims.comparing.figures import cautions, differences, learning_curves, pair_table, table
+from striate.claims.comparing.figures import cautions, differences, learning_curves, pair_table, table, value_bars
 from striate.claims.comparing.metrics import metric, steps_metric
 from striate.claims.comparing.trials import Trials
 from striate.claims.comparing.tuning import TUNING_SEEDS, Tuned, tuned
 from striate.claims.comparing.variants import Variant, replaced
 from striate.errors import NetworkError, RecipeError, UserError
 from striate.network import Network
+from striate.report.claim_plots import drawn
 from striate.report.comparison import comparison_page
 from striate.train import Recipe
 
@@ -134,6 +135,7 @@ def test_variants_that_diverged_are_named_and_drawn(tmp_path: Path) -> None:
         "wild diverged with 2 of 2 seeds: its values are those of its best epoch before, or its first weights"
     ]
     assert [line["name"] for line in learning_curves(found).lines] == [TEXT]
+    assert learning_curves(found).note.endswith("Not drawn, as it diverged in its first epoch: wild.")
     page = comparison_page(found, data, tmp_path / "page.html").read_text()
     assert "wild diverged with 2 of 2 seeds" in page
     hopeless = compare(asked, data, seeds=2, rates=(90.0, 100.0), out=tmp_path)
@@ -145,6 +147,8 @@ def test_differences_from_a_lower_bound_say_that_they_are_more() -> None:
     for pair, mark in (((fast, never), "≥ "), ((never, fast), "≤ ")):
         found = Comparison(metric("steps"), tuple(range(5)), pair, judged(pair, metric("steps")))
         assert pair_table(found)[1][0][1].startswith(mark + "times ")
+        assert {line["name"]: line["mark"] for line in value_bars(found, "").lines} == {"fast": "", "never": "≥ "}
+        assert "never ≥ 100" in drawn("x", asdict(value_bars(found, ""))).text
         assert differences(found).lines[0]["said"].startswith(mark + "times ")
         assert cautions(found) == [
             "never did not come to it with 5 of 5 seeds: its steps (≥) are a lower bound, and differences from "

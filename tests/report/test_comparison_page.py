@@ -113,6 +113,15 @@ def test_a_page_may_begin_with_a_figure(tmp_path: Path) -> None:
     assert {"".join(one) for one in asked} <= ids
 
 
+def test_an_axis_of_factors_can_be_read_however_narrow(tmp_path: Path) -> None:
+    comparison_page(_comparison(steps_metric()), load("digits"), tmp_path / "out.html")  # factors of 0.9 to 1
+    for plot in ("differences", "values"):
+        svg = (tmp_path / "plots" / f"out-{plot}.svg").read_text()
+        axis = svg[svg.index("matplotlib.axis_1") : svg.index("matplotlib.axis_2")]
+        ticks = re.findall(r">([0-9.]+)</text>", axis)
+        assert len(ticks) == len(set(ticks)) >= 3, plot
+
+
 def test_rows_are_what_scipy_says_of_the_differences() -> None:
     headings, rows = pair_table(_comparison())
     row = dict(zip(headings, rows[0], strict=True))

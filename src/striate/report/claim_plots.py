@@ -43,6 +43,9 @@ NAME_BELOW = 46
 HEIGHT_OF_NAME = 0.17
 """Inches that a line of a name takes."""
 
+NARROW = 10.0
+"""A logarithmic axis that spans less has ticks at round numbers, not at powers."""
+
 STROKES = "-", "--", ":"
 """Of the first `MOST_NAMED` lines, the next, and so on."""
 
@@ -142,8 +145,9 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
         if row.get("low") is not None and row.get("high") is not None:
             axes.plot([row["low"], row["high"]], [place, place], color=MUTED, linewidth=1.25)
     axes.scatter(values, places, s=36, zorder=3, edgecolors=PAPER, linewidths=0.75)
-    for place, value in zip(places, values, strict=True):
-        axes.annotate(_label(value, figure), (value, place), (0, 6), textcoords="offset points", ha="center", color=INK)
+    labels = [row.get("mark", "") + _label(value, figure) for row, value in zip(rows, values, strict=True)]
+    for place, value, label in zip(places, values, labels, strict=True):
+        axes.annotate(label, (value, place), (0, 6), textcoords="offset points", ha="center", color=INK)
     axes.set_yticks(places, ["\n".join(lines) for lines in names])
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.grid(visible=False)
@@ -152,12 +156,12 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
     axes.set_xlabel(figure["x"])
     if figure["log"]:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(_powers())
         axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
+    wide = figure["log"] and not _narrow(axes)
+    if not wide:
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter(_formatter(figure))
-    said = ", ".join(f"{row['name']} {_label(value, figure)}" for row, value in zip(rows, values, strict=True))
+    axes.xaxis.set_major_formatter(_powers() if wide else _formatter(figure))
+    said = ", ".join(f"{row['name']} {label}" for row, label in zip(rows, labels, strict=True))
     return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
 
 
@@ -182,7 +186,7 @@ def _differences(name: str, figure: Mapping[str, Any]) -> Plot:
     if figure["log"]:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
+    if not figure["log"] or _narrow(axes):
         axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(_formatter(figure))
     said = ", ".join(f"{row['name']} {row['said']}" for row in rows)
@@ -196,6 +200,12 @@ def _difference(axes: Axes, place: float, row: Mapping[str, Any], name: str) -> 
     axes.scatter([row["mean"]], [place], s=36, color=ACCENT, zorder=3, edgecolors=PAPER, linewidths=0.75)
     for words, x, side in ((name, 0, "left"), (row["said"], 1, "right")):
         axes.text(x, place - 0.26, words, transform=axes.get_yaxis_transform(), ha=side, va="bottom", color=INK)
+
+
+def _narrow(axes: Axes) -> bool:
+    """Whether a logarithmic axis is so short that its powers would leave it without a scale."""
+    low, high = axes.get_xlim()
+    return high < NARROW * low
 
 
 def _finished(name: str, canvas: Figure, figure: Mapping[str, Any], text: str) -> Plot:

@@ -28,8 +28,9 @@ class Figure:
     """What a plot shows, as numbers.
 
     Attributes:
-        kind: `curves` (lines: name, x, y, low, high), `bars` (lines: name, value, low, high) or `differences` (lines:
-            name, values, mean, low, high, none: no difference, matters: from where one matters, said: the mean).
+        kind: `curves` (lines: name, x, y, low, high), `bars` (lines: name, value, low, high, mark: what stands before
+            the value) or `differences` (lines: name, values, mean, low, high, none: no difference, matters: from
+            where one matters, said: the mean).
         title, x, y: in words.
         lines: what is drawn.
         percent: whether values are shares.
@@ -108,7 +109,11 @@ def learning_curves(comparison: Comparison) -> Figure:
     lines = comparison.curves()
     if comparison.metric.curve:
         lines = [_without_first(line) for line in lines]  # step 0 has no place on a logarithmic axis
+    gone = [line["name"] for line in lines if not line["x"]]
     lines = [line for line in lines if line["x"]]
+    if gone:
+        whose = "it diverged in its" if len(gone) == 1 else "they diverged in their"
+        note += f" Not drawn, as {whose} first epoch: {words.listed(gone)}."
     if comparison.metric.curve:
         return Figure("curves", "Training error", "steps", "classified wrong", lines, percent=True, log="x", note=note)
     return Figure("curves", "Validation accuracy", "epoch", "classified right", lines, percent=True, note=note)
@@ -121,7 +126,9 @@ def value_bars(comparison: Comparison, title: str) -> Figure:
     for one in comparison.measured:
         low, high = t_interval(one.values)
         mean = sum(one.values) / len(one.values)
-        lines.append({"name": one.variant.name, "value": shown(mean), "low": shown(low), "high": shown(high)})
+        mark = "≥ " if any(map(comparison.metric.bound, one.records)) else ""
+        ends = {"low": shown(low), "high": shown(high)}
+        lines.append({"name": one.variant.name, "value": shown(mean), "mark": mark} | ends)
     share = comparison.metric.unit == "share"
     note = (
         f"Mean of {len(comparison.seeds)} seeds and its 95% interval, of each variant alone; verdicts rest on the "
@@ -201,7 +208,10 @@ def pair_table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]
         [
             f"{pair.b} against {pair.a}",
             _sense(comparison, pair) + words.change(pair.found.mean, metric),
-            "  ".join(words.change(value, metric).removesuffix(" points") for value in pair.found.differences),
+            "  ".join(
+                words.change(value, metric).removesuffix(" points").removeprefix("times ")
+                for value in pair.found.differences
+            ),
             words.span(pair.found.t, metric),
             words.span(pair.found.bootstrap, metric),
             "–" if pair.found.effect is None else words.signed(pair.found.effect, 2),
