@@ -87,6 +87,14 @@ def test_lower_bounds_never_pass_for_equality_nor_hide_a_difference() -> None:
     assert "lower bounds with 5 of 5 seeds" in late_never.sentence
 
 
+def test_a_sure_difference_that_does_not_matter_says_so_unless_it_is_a_bound() -> None:
+    slow, slower, never = _reaching("a", [90] * 6), _reaching("b", [95] * 6), _reaching("c", [None] * 6)
+    sure, bound = judged((slow, slower), metric("steps"))[0], judged((slow, never), metric("steps"))[0]
+    assert (sure.verdict.word, bound.verdict.word) == ("worse", "worse")
+    assert sure.sentence.endswith("; less than a factor of 1.19, too little to matter")
+    assert "too little" not in bound.sentence
+
+
 def test_a_training_that_ends_early_is_not_the_faster_one() -> None:
     """Diverged, or of fewer epochs: it never came down, and its few steps are a lower bound."""
     slow, short = _reaching("slow", [80, 90, 85, 95, 88]), _reaching("short", [None] * 5, last=20)

@@ -226,3 +226,11 @@ def test_differences_that_are_equal_but_for_rounding_are_equal() -> None:
     assert found.bootstrap.low == found.bootstrap.high
     said = statistics.verdict(found, smallest=0.005, higher=True)
     assert (said.word, said.more_seeds) == ("inconclusive", 3), "2 / 2^6 is below 5%"
+
+
+def test_a_sure_difference_that_does_not_matter_says_so() -> None:
+    (judged,) = contrasts({"x": [0.001, 0.0011, 0.0009, 0.001]}, ACCURACY).values()
+    assert judged.better
+    assert judged.sentence.endswith("); less than 0.50 points, too little to matter")
+    (large,) = contrasts({"x": [0.01, 0.011, 0.009, 0.01]}, ACCURACY).values()
+    assert large.sentence.endswith(")")

@@ -202,7 +202,8 @@ def judged(measured: Sequence[Measured], metric: Metric) -> tuple[Pair, ...]:
     for (a, b), one in zip(named, compared(differences), strict=True):
         said = verdict(one, smallest=metric.smallest, higher=metric.higher)
         names = a.variant.name, b.variant.name
-        sentence = words.sentence(*names, one, said, metric)
+        bounded = any(map(metric.bound, (*a.records, *b.records)))  # the difference may be larger than it looks
+        sentence = words.sentence(*names, one, said, metric) + ("" if bounded else words.small(one, said, metric))
         hidden = _hidden(a, b, one.mean, said, metric)
         if hidden:
             said, sentence = Verdict("inconclusive"), words.hidden(*names, hidden, one.n, metric)

@@ -44,6 +44,13 @@ def judged(verdict: Verdict, metric: Metric) -> str:
     return verdict.word
 
 
+def small(found: Paired, verdict: Verdict, metric: Metric) -> str:
+    """What a sure difference lacks that is surely smaller than what matters, as the end of its sentence."""
+    if verdict.word not in ("better", "worse") or max(map(abs, found.simultaneous)) > metric.smallest:
+        return ""
+    return f"; less than {size(metric.smallest, metric)}, too little to matter"
+
+
 def advice(verdict: Verdict, metric: Metric) -> str:
     """What an inconclusive difference needs, as the end of its sentence; nothing after other verdicts."""
     if verdict.word != "inconclusive":
