@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from striate.claims import compare, variant, vary
-from striate.claims.comparing.comparison import Comparison, Measured, judged
+from striate.claims.comparing.comparison import Comparison, Measured, bands, judged
 from striate.claims.comparing.figures import cautions, differences, learning_curves, pair_table, table, value_bars
 from striate.claims.comparing.metrics import metric, steps_metric
 from striate.claims.comparing.trials import Trials
@@ -114,6 +114,22 @@ def test_tuning_uses_its_own_seed_and_no_test_images(tmp_path: Path) -> None:
     assert {record["trial"]["recipe"]["seed"] for record in tuning} == set(TUNING_SEEDS)
     assert all(record["test"] is None for record in tuning)
     assert all(record["test"]["count"] == 150 for record in records if not record["trial"]["tuning"])
+
+
+def test_speed_is_compared_at_rates_that_are_chosen_for_speed(tmp_path: Path) -> None:
+    import json
+
+    compare([TEXT, "dense 3"], stripes(), RECIPE, seeds=2, rates=(0.003, 0.03), metric="steps-40", out=tmp_path)
+    trials = [json.loads(path.read_text())["trial"] for path in (tmp_path / "trials").iterdir()]
+    assert {str(one.get("until")) for one in trials if one["tuning"]} == {"['validation_error', 0.4]"}
+    assert not any("until" in one for one in trials if not one["tuning"])
+    assert metric("accuracy").tuned_by.name == metric("gap").tuned_by.name == "validation accuracy"
+
+
+def test_bands_of_shares_stay_within_them() -> None:
+    records = [{"epochs": [{"epoch": 1, "accuracy": a}]} for a in (0.02, 0.01, 0.99)]
+    (low,), (high,) = (bands("a", records, "epochs", "epoch", "accuracy")[end] for end in ("low", "high"))
+    assert (low, high) == (0, 1)
 
 
 def test_tuning_by_steps_ends_where_its_steps_are_known(tmp_path: Path) -> None:

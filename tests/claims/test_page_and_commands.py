@@ -141,7 +141,23 @@ def test_no_result_takes_anothers_place(saved: Path, tmp_path: Path, capsys: pyt
     control = View(shuffled_pixels=True)
     with pytest.raises(UserError, match="of the data seen otherwise, where"):
         catalogue.run("3", load(str(saved)), out=tmp_path, network=words[4], seed=70, view=control)
+    (tmp_path / "shared-weights.json").unlink(missing_ok=True)
+    assert _striate(["claims", "run", "all", "--out", str(tmp_path), "--data", str(saved)]) == 2
+    assert not (tmp_path / "shared-weights.json").exists(), "what stands in the way is told before anything is done"
+    capsys.readouterr()
     assert _striate(asked) == 0, "the same may be asked again"
+    assert f"--out {tmp_path}" in (tmp_path / "claims.html").read_text()
+
+
+def test_what_is_counted_of_another_network_has_a_folder_of_its_own(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for net in ("conv 4 3x3, dense 3", "conv 8 3x3, dense 3"):
+        assert _striate(["claims", "run", "1", "--data", str(saved), "--net", net]) == 0
+    capsys.readouterr()
+    found = sorted(path.parent.name for path in tmp_path.glob("*/shared-weights.json"))
+    assert found == [f"claims-stripes.npz-quick-conv-{n}-3x3--dense-3" for n in (4, 8)]
 
 
 def test_the_full_scale_says_how_long_it_takes(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:

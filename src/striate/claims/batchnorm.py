@@ -42,7 +42,6 @@ def study(setting: Setting) -> Outcome:
         6,
         steps_metric(),
         (0.03, 0.1, 0.3, 1.0),
-        tune_by=steps_metric(which="validation_error"),
         probes=("gradients",),
     )
     judged = _contrasts(found)

@@ -32,7 +32,7 @@ from striate.errors import NetworkError, UserError
 from striate.notation import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from striate.data import DataSet
 
@@ -92,7 +92,7 @@ def run(
         name: the claim's name or number.
         data: labelled images.
         scale: `quick` is made for `digits` and a few minutes, `full` for the published setting.
-        out: the folder, by default `claims-DATA-SCALE`. Trainings are kept in it and never repeated.
+        out: the folder, by default that of `results.home`. Trainings are kept in it and never repeated.
         network: what the counted claims (1, 2, 7) and claim 3 look at.
         workers: processes, as `compare` takes it.
         seed: the first of the seeds of all trainings or draws; the others follow it.
@@ -111,7 +111,8 @@ def run(
         Failure: interrupted; finished trainings are kept.
     """
     found = find(name)
-    folder = results.home(data, scale, seed) if out is None else Path(out)
+    counted = None if found.learns or network == Setting.net else network
+    folder = results.home(data, scale, seed, counted) if out is None else Path(out)
     with Trials(data, folder, workers, watch) as trials:
         return conducted(found, trials, scale, network=network, seed=seed, view=view)
 
@@ -136,13 +137,7 @@ def conducted(
     if not data.classes or len(data.shape) != 3:
         raise UserError(f"the claims need labelled images; {data.name} has none")
     setting, path = Setting(data, scale, trials, network, view or View(), seed), trials.folder / f"{found.name}.json"
-    asked = {
-        "claim": found.as_json(),
-        "data": results.described(data),
-        "scale": scale,
-        "network": None if found.learns else _text(setting),
-        "view": None if setting.view == View() else asdict(setting.view),
-    }
+    asked = _asked(found, setting)
     results.keep_others(path, asked, seed)
     outcome = _studied(found, setting)
     result = {
@@ -156,6 +151,28 @@ def conducted(
     if trials.ranks.first:
         files.write_json(path, written)
     return written
+
+
+def keep_others(chosen: Sequence[Claim], trials: Trials, scale: Scale, network: str, seed: int) -> None:
+    """Makes sure, before anything is trained, that no result of these claims would take another's place.
+
+    Raises:
+        UserError: the folder holds one on other data, at another scale, from other seeds, or of another network.
+    """
+    setting = Setting(trials.data, scale, trials, network, first=seed)
+    for one in chosen:
+        results.keep_others(trials.folder / f"{one.name}.json", _asked(one, setting), seed)
+
+
+def _asked(found: Claim, setting: Setting) -> dict[str, Any]:
+    """What a result says of the question: the claim, the data, the scale, the network counted, and the view."""
+    return {
+        "claim": found.as_json(),
+        "data": results.described(setting.data),
+        "scale": setting.scale,
+        "network": None if found.learns else _text(setting),
+        "view": None if setting.view == View() else asdict(setting.view),
+    }
 
 
 def _studied(found: Claim, setting: Setting) -> Outcome:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from striate.claims.comparing.contrasts import Contrast, contrast_json
 from striate.claims.comparing.figures import Figure, contrast_figures, differences, diverged, table
-from striate.claims.comparing.metrics import VALIDATION, Metric
+from striate.claims.comparing.metrics import Metric
 from striate.claims.comparing.variants import Variant, fitted
 from striate.claims.comparing.views import View
 from striate.claims.learning import Word, taught
@@ -95,14 +95,13 @@ class Setting:
         metric: Metric,
         rates: Sequence[float],
         *,
-        tune_by: Metric = VALIDATION,
         probes: tuple[str, ...] = (),
     ) -> Comparison:
         """`comparison.paired` on the setting's trials, with so many of its seeds."""
         from striate.claims.comparing.comparison import paired
 
         own = self.seeds(seeds)
-        return paired(variants, self.trials, seeds=own, metric=metric, rates=rates, tune_by=tune_by, probes=probes)
+        return paired(variants, self.trials, seeds=own, metric=metric, rates=rates, probes=probes)
 
 
 @final

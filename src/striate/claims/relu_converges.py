@@ -41,7 +41,6 @@ def study(setting: Setting) -> Outcome:
         5,
         steps_metric(),
         (0.01, 0.03, 0.1, 0.3, 1.0),
-        tune_by=steps_metric(which="validation_error"),
     )
     return outcome(found, decide(found), (learning_curves(found), value_bars(found, "Steps to 25% training error")))
 

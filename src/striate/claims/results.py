@@ -14,16 +14,26 @@ if TYPE_CHECKING:
     from striate.data import DataSet
 
 
-def home(data: DataSet, scale: str, seed: int = 0) -> Path:
+def home(data: DataSet, scale: str, seed: int = 0, network: str | None = None) -> Path:
     """The folder of results where none is named: `claims-DATA-SCALE`, with `-seed-N` where the first seed is not 0.
+
+    Arguments:
+        network: what is counted, where nothing else is asked for and it is not the default: then the folder's name
+            ends with it.
 
     Example:
         >>> from striate import data
         >>> home(data.load("digits"), "quick", seed=5).name
         'claims-digits-quick-seed-5'
     """
-    word = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(data.name).name)[:40] or "data"
-    return Path(f"claims-{word}-{scale}" + (f"-seed-{seed}" if seed else ""))
+    words = ["claims", _word(Path(data.name).name) or "data", scale]
+    words += [f"seed-{seed}"] if seed else []
+    words += [_word(Path(network).stem)] if network else []
+    return Path("-".join(words))
+
+
+def _word(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:40]
 
 
 def described(data: DataSet) -> dict[str, Any]:

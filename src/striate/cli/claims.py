@@ -87,6 +87,7 @@ def run(
     see one folder share them: torchrun ... -m striate claims run ...; results are the same.
     """
     from striate.claims import catalogue, results
+    from striate.claims.claim import Setting
     from striate.claims.comparing.trials import Trials, cores
     from striate.report.claims import claims_page
 
@@ -100,9 +101,12 @@ def run(
         for source, group in _by_data(chosen, named, scale).items():
             asked = _sized(Source(source, size(image_size), None, fit, data_root), scale)
             loaded = asked.load()
-            folder = out or results.home(loaded, scale, seed)
+            counted = net if net != Setting.net and not any(one.learns for one in group) else None
+            folder = out or results.home(loaded, scale, seed, counted)
             with Trials(loaded, folder, workers or cores(), ranks=ranks) as trials:
-                told += _conduct(group, trials, asked, scale, net, seed, quiet=json)
+                catalogue.keep_others(group, trials, scale, net, seed)
+                held = asked.as_json() | {"net": net if net != Setting.net else None, "out": str(out) if out else None}
+                told += _conduct(group, trials, held, scale, net, seed, quiet=json)
             folders += [folder] if folder not in folders else []
     if not ranks.first:
         return
@@ -146,7 +150,7 @@ def _sized(source: Source, scale: str) -> Source:
 def _conduct(
     chosen: Sequence[Claim],
     trials: Trials,
-    source: Source,
+    held: dict[str, Any],
     scale: Scale,
     net: str,
     seed: int,
@@ -156,7 +160,6 @@ def _conduct(
     from striate.claims import catalogue
 
     results: list[dict[str, Any]] = []
-    held = source.as_json() | {"net": net if net != "vanilla" else None}
     for one in chosen:
         with Bar() as bar:
             trials.watch = lambda what, done, total, bar=bar, one=one: bar(f"{one.name}: {what}", done, total)

@@ -86,7 +86,7 @@ def _command(result: Mapping[str, Any]) -> str:
     words += ["--data", str(source["name_or_path"])]
     if source.get("size"):
         words += ["--size", "x".join(map(str, source["size"]))]
-    for name, option in (("fit", "--fit"), ("root", "--data-root"), ("net", "--net")):
+    for name, option in (("fit", "--fit"), ("root", "--data-root"), ("net", "--net"), ("out", "--out")):
         if source.get(name):
             words += [option, str(source[name])]
     if _first(result):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from striate.claims import Comparison
     from striate.claims.comparing.comparison import Measured
     from striate.claims.comparing.figures import Figure
+    from striate.claims.comparing.metrics import Metric
     from striate.data import DataSet
     from striate.report.plots import Plot
 
@@ -50,7 +51,7 @@ def comparison_page(found: Comparison, data: DataSet, path: Path | str, *, comma
         plots=_plots(figures, place),
         pairs=pair_table(found),
         variants=table(found),
-        texts=[_text(one) for one in found.measured],
+        texts=[_text(one, found.metric) for one in found.measured],
         command=command,
     )
     files.write_text(place, text)
@@ -65,7 +66,7 @@ def _plots(figures: Sequence[Figure], page: Path) -> list[tuple[Plot, str]]:
     return [(plot, one.note) for plot, one in zip(plots, figures, strict=True)]
 
 
-def _text(one: Measured) -> dict[str, str]:
+def _text(one: Measured, metric: Metric) -> dict[str, str]:
     """A variant in words: its network, the settings of its recipe that are not the default, its learning rate."""
     from striate.train.recipe import Recipe
 
@@ -73,7 +74,7 @@ def _text(one: Measured) -> dict[str, str]:
     told = [name for name in own if own[name] != usual[name] and name not in ("learning_rate", "seed")]
     ways = [f"{name.replace('_', ' ')} {_word(own[name])}" for name in told]
     tried = ", ".join(f"{rate:g}" for rate in one.tuned.rates)
-    how = f"tuned on validation images: {tried} were tried" if len(one.tuned.rates) > 1 else "given"
+    how = f"tuned by {metric.tuned_by.name}: {tried} were tried" if len(one.tuned.rates) > 1 else "given"
     edge = " (at the edge: a better one may lie beyond)" if one.tuned.at_edge else ""
     return {
         "name": one.variant.name,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from striate.claims.comparing import words
-from striate.claims.comparing.metrics import ACCURACY, VALIDATION, Metric, Record
+from striate.claims.comparing.metrics import ACCURACY, Metric, Record
 from striate.claims.comparing.metrics import metric as named_metric
 from striate.claims.comparing.sharing import Ranks
 from striate.claims.comparing.statistics import Paired, Verdict, compared, t_interval, verdict
@@ -154,20 +154,18 @@ def paired(
     seeds: int | Sequence[int],
     metric: Metric | str = ACCURACY,
     rates: Sequence[float] | None = None,
-    tune_by: Metric = VALIDATION,
     probes: tuple[str, ...] = (),
 ) -> Comparison:
     """`compare` on trials that others share.
 
     Arguments:
-        tune_by: decides the learning rate; must not look at the test split.
         probes: what else every training is asked, names of `probes`.
     """
     chosen = named_metric(metric) if isinstance(metric, str) else metric
     numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if len(variants) < 2:
         raise UserError(f"a comparison needs at least two variants, found {len(variants)}")
-    measured = measure(variants, trials, seeds=numbers, metric=chosen, rates=rates, tune_by=tune_by, probes=probes)
+    measured = measure(variants, trials, seeds=numbers, metric=chosen, rates=rates, probes=probes)
     return Comparison(chosen, numbers, measured, judged(measured, chosen))
 
 
@@ -178,12 +176,11 @@ def measure(
     seeds: tuple[int, ...],
     metric: Metric,
     rates: Sequence[float] | None = None,
-    tune_by: Metric = VALIDATION,
     probes: tuple[str, ...] = (),
 ) -> tuple[Measured, ...]:
     """Tunes and trains the variants, one or more; arguments as `paired`."""
-    _check(variants, seeds, metric, trials.data, tune_by)
-    found = tuned(variants, trials, rates, tune_by)
+    _check(variants, seeds, metric, trials.data)
+    found = tuned(variants, trials, rates, metric.tuned_by)
     ready = [at_rate(one, how.chosen) for one, how in zip(variants, found, strict=True)]
     asked = [Trial.of(one, trials.data, seed, curve=metric.curve, probes=probes) for one in ready for seed in seeds]
     records = trials.records(asked, "trainings")
@@ -225,7 +222,10 @@ def _hidden(a: Measured, b: Measured, difference: float, said: Verdict, metric: 
 
 
 def bands(name: str, records: Sequence[Record], part: str, x: str, y: str) -> dict[str, Any]:
-    """Mean over records of a list of points, with the 95% t interval of the mean: name, x, y, low, high, n."""
+    """Mean over records of a list of points, shares all, with the 95% t interval of the mean as far as it is a share.
+
+    Returns: name, x, y, low, high, n.
+    """
     length = min(len(record[part]) for record in records)
     values = np.array([[point[y] for point in record[part][:length]] for record in records], float)
     spans = [t_interval(column) if len(records) > 1 else (column[0], column[0]) for column in values.T]
@@ -233,13 +233,13 @@ def bands(name: str, records: Sequence[Record], part: str, x: str, y: str) -> di
         "name": name,
         "x": [point[x] for point in records[0][part][:length]],
         "y": values.mean(0).tolist(),
-        "low": [low for low, _ in spans],
-        "high": [high for _, high in spans],
+        "low": [max(low, 0.0) for low, _ in spans],
+        "high": [min(high, 1.0) for _, high in spans],
         "n": len(records),
     }
 
 
-def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, data: DataSet, tune_by: Metric) -> None:
+def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, data: DataSet) -> None:
     names = [one.name for one in variants]
     if len(set(names)) < len(names):
         raise UserError(f"the variants need different names, found {', '.join(names)}")
@@ -249,7 +249,7 @@ def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, 
         raise DataError(f"a comparison needs labelled images; {data.name} is a regression")
     if metric.needs_test and not len(data.test):
         raise DataError(f"{metric.name} needs a test split; that of {data.name} is empty")
-    assert not tune_by.needs_test, "a learning rate is never chosen by the test split"
+    assert not metric.tuned_by.needs_test, "a learning rate is never chosen by the test split"
 
 
 def _as_json(one: Measured, metric: Metric) -> dict[str, Any]:

@@ -50,6 +50,11 @@ class Metric:
     bound: Callable[[Record], bool] = lambda _: False
     until: tuple[str, float] | None = None
 
+    @property
+    def tuned_by(self) -> Metric:
+        """What a learning rate is chosen by, on validation images: steps by the same steps, all else by accuracy."""
+        return VALIDATION if self.until is None else steps_metric(self.until[1], "validation_error")
+
     def mattering(self, smallest: float) -> Metric:
         """The metric with another smallest difference that matters, as a reader says it: points, a factor, a number.
 

@@ -45,7 +45,8 @@ def tuned(variants: Sequence[Variant], trials: Trials, rates: Sequence[float] | 
 
     Arguments:
         rates: to choose from; None: `GRID` times each recipe's own; (): each recipe's own. One rate is not tuned.
-        tune_by: decides; must not look at the test split.
+        tune_by: decides; must not look at the test split. A training ends with the epoch in which it says that it
+            knows enough: a rate that would have diverged later is then a rate like any other.
     """
     grids = [_grid(one.recipe.learning_rate, rates) for one in variants]
     asked = [
