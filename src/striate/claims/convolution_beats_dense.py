@@ -118,5 +118,5 @@ CLAIM = Claim(
     contradicted="one of these steps is worse, or differs by no more than 0.5 points",
     published="mnist",
     study=study,
-    hours=5,
+    hours=5.5,
 )
