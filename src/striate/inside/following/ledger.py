@@ -117,7 +117,7 @@ def _memory(tensor: Tensor) -> int:
     """Where a tensor and its views keep their numbers; 0 where it cannot be told, as of a sparse one."""
     try:
         return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return 0
 
 
