@@ -223,8 +223,8 @@ def test_every_declaration_is_complete() -> None:
 
 def test_several_claims_share_trainings(tmp_path: Path) -> None:
     with Trials(stripes(), tmp_path) as trials:
-        first = catalogue.conducted(catalogue.find("pooling-kinds"), trials, "quick")
-        again = catalogue.conducted(catalogue.find("pooling-kinds"), trials, "quick")
+        first = catalogue.conducted(catalogue.find("pooling-kinds"), Setting(trials.data, "quick", trials))
+        again = catalogue.conducted(catalogue.find("pooling-kinds"), Setting(trials.data, "quick", trials))
     assert first["trainings"] > 0
     assert again["trainings"] == 0
     assert first["numbers"] == again["numbers"]

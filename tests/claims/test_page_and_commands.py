@@ -167,6 +167,9 @@ def test_the_full_scale_says_how_long_it_takes(saved: Path, capsys: pytest.Captu
         notes.append(capsys.readouterr().err)
     assert "core hours" not in notes[0]
     assert "39 core hours" in notes[1]
+    coarse = ["claims", "run", "13", "--scale", "full", "--precision", "bfloat16", "--data", f"{saved}/missing"]
+    assert _striate(coarse) == 2
+    assert "23 core hours" in capsys.readouterr().err
 
 
 def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,3 +221,37 @@ def test_recipes_are_compared_and_no_option_passes_unheeded(
     for change in ("seed=3", "learning_rate=0.3"):
         assert _striate(["compare", "dense 3", "--vary", change, *ends]) == 2
         assert "decided by the comparison itself" in capsys.readouterr().err
+    assert _striate(["compare", "dense 3", "--vary", "keep_epochs=true", *ends]) == 2
+    assert "changes what a run keeps, nothing that is compared" in capsys.readouterr().err
+
+
+def test_all_trainings_are_in_the_precision_that_is_asked_for(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = ["--data", str(saved), "--seeds", "2", "--epochs", "1", "--rates", "0.01", "--workers", "1", "--json"]
+    words = ["compare", "dense 3", "conv 4 3x3, dense 3", *ends, "--out", str(tmp_path / "out")]
+    found: list[dict[str, Any]] = []
+    for asked in ([], ["--precision", "bfloat16"]):
+        assert _striate([*words, *asked]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert [one["recipe"]["precision"] for one in found[0]["variants"]] == ["auto", "auto"]
+    assert [one["recipe"]["precision"] for one in found[1]["variants"]] == ["bfloat16", "bfloat16"]
+    engines = [json.loads(path.read_text())["engine"]["precision"] for path in (tmp_path / "out/trials").iterdir()]
+    assert sorted(engines) == ["bfloat16"] * 4 + ["float32"] * 4
+
+
+def test_a_claim_is_tested_in_the_precision_that_is_asked_for(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["claims", "run", "12", "--data", str(saved), "--workers", "1"]
+    assert _striate([*words, "--precision", "bfloat16"]) == 0
+    place = tmp_path / "claims-stripes.npz-quick-bfloat16"
+    records = [json.loads(path.read_text()) for path in (place / "trials").iterdir()]
+    assert {record["engine"]["precision"] for record in records} == {"bfloat16"}
+    page = (place / "claims.html").read_text()
+    assert "trained in bfloat16" in page
+    assert "--precision bfloat16" in page
+    capsys.readouterr()
+    assert _striate([*words, "--out", str(place)]) == 2
+    assert "of trainings in another precision, where" in " ".join(capsys.readouterr().err.split())

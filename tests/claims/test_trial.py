@@ -39,9 +39,22 @@ def _trial(**changes: Any) -> Trial:
     return replace(Trial(NETWORK, RECIPE, stripes().fingerprint), **changes)
 
 
-def test_it_ends_at_the_weights_of_a_run_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = stripes()
-    run = train.run(Network.parse(NETWORK), data, RECIPE, out=tmp_path / "run", engine=engine())
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"precision": "bfloat16"},
+        {"epochs": 20, "early_stopping": 1},
+        {"ema": 0.9, "gradient_clipping": 0.1, "class_weights": "balanced", "label_smoothing": 0.1},
+        {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "cosine", "warmup_steps": 2},
+    ],
+    ids=str,
+)
+def test_it_ends_at_the_weights_of_a_run_bit_for_bit(
+    settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, recipe = stripes(), RECIPE.changed(**settings)
+    run = train.run(Network.parse(NETWORK), data, recipe, out=tmp_path / "run", engine=engine(recipe))
     kept: list[dict[str, torch.Tensor]] = []
 
     def keep(name: str, model: Model, data: DataSet, **more: object) -> dict[str, object]:
@@ -50,12 +63,30 @@ def test_it_ends_at_the_weights_of_a_run_bit_for_bit(tmp_path: Path, monkeypatch
         return {}
 
     monkeypatch.setattr(trials_of_one, "look", keep)
-    record = conduct(_trial(curve=True, probes=("robustness",)), data)
+    record = conduct(_trial(recipe=recipe, curve=True, probes=("robustness",)), data)
     expected = run.model("best").module.state_dict()
     assert all(torch.equal(kept[0][name], value) for name, value in expected.items())
     assert run.result is not None
     assert record["test"]["accuracy"] == run.result["test"]["accuracy"]
+    assert len(record["epochs"]) == run.result["epochs"]
     assert [e["loss"] for e in record["epochs"]] == [m["loss"] for m in run.metrics() if m["kind"] == "epoch"]
+
+
+def test_early_stopping_and_precision_decide_a_trial() -> None:
+    data, long = stripes(), RECIPE.changed(epochs=20)
+    whole, stopped, coarse = (
+        conduct(_trial(recipe=recipe), data)
+        for recipe in (long, long.changed(early_stopping=1), long.changed(precision="bfloat16"))
+    )
+    assert len(stopped["epochs"]) < len(whole["epochs"]) == 20
+    assert stopped["best_epoch"] == len(stopped["epochs"]) - 1
+    assert coarse["engine"]["precision"] == "bfloat16"
+    assert coarse["epochs"][0]["loss"] != whole["epochs"][0]["loss"]
+    assert coarse["epochs"][0]["loss"] == pytest.approx(whole["epochs"][0]["loss"], rel=0.05)
+
+
+def test_a_precision_left_to_the_machine_is_float32_on_every_machine() -> None:
+    assert engine(Recipe(precision="auto")).precision == "float32"
 
 
 def test_tuning_never_sees_the_test_split() -> None:

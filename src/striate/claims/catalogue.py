@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from striate.data import DataSet
+    from striate.train.engine import Precision
 
 CLAIMS: tuple[Claim, ...] = (
     shared_weights.CLAIM,
@@ -83,6 +84,7 @@ def run(
     network: str = "vanilla",
     workers: int = 1,
     seed: int = 0,
+    precision: Precision = "float32",
     view: View | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
@@ -96,12 +98,13 @@ def run(
         network: what the counted claims (1, 2, 7) and claim 3 look at.
         workers: processes, as `compare` takes it.
         seed: the first of the seeds of all trainings or draws; the others follow it.
+        precision: of all trainings; bfloat16 is faster where the processor has it.
         view: how the data is seen; a control such as shuffled labels.
         watch: told of progress.
 
     Returns, ready for JSON:
         claim: the declaration; data: name, fingerprint, images per split, shape, classes; scale; network: the one
-        counted; view: null for the data as they are;
+        counted; view: null for the data as they are; precision: null where nothing is trained;
         verdict, because, headings, rows, figures, numbers, seeds, n: what was found;
         seconds, trainings: what it took now (trainings kept from before cost nothing).
 
@@ -112,36 +115,25 @@ def run(
     """
     found = find(name)
     counted = None if found.learns or network == Setting.net else network
-    folder = results.home(data, scale, seed, counted) if out is None else Path(out)
+    folder = results.home(data, scale, seed, counted, precision) if out is None else Path(out)
     with Trials(data, folder, workers, watch) as trials:
-        return conducted(found, trials, scale, network=network, seed=seed, view=view)
+        return conducted(found, Setting(data, scale, trials, network, view or View(), seed, precision))
 
 
-def conducted(
-    found: Claim,
-    trials: Trials,
-    scale: Scale,
-    *,
-    network: str = "vanilla",
-    seed: int = 0,
-    view: View | None = None,
-    source: Mapping[str, object] | None = None,
-) -> dict[str, Any]:
-    """`run` on trials that several claims share, so that worker processes begin once.
+def conducted(found: Claim, setting: Setting, *, source: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """`run` in a setting that several claims share, so that worker processes begin once.
 
     Arguments:
         source: what gives the data again, kept in the result for the page's command.
     """
+    trials, data = setting.trials, setting.data
     began, before = time.perf_counter(), trials.conducted
-    data = trials.data
     if not data.classes or len(data.shape) != 3:
         raise UserError(f"the claims need labelled images; {data.name} has none")
-    setting, path = Setting(data, scale, trials, network, view or View(), seed), trials.folder / f"{found.name}.json"
-    asked = _asked(found, setting)
-    results.keep_others(path, asked, seed)
+    keep_others((found,), setting)
     outcome = _studied(found, setting)
     result = {
-        **asked,
+        **_asked(found, setting),
         "source": dict(source) if source else None,
         **outcome.as_json(),
         "seconds": time.perf_counter() - began,
@@ -149,29 +141,34 @@ def conducted(
     }
     written: dict[str, Any] = finite(result)
     if trials.ranks.first:
-        files.write_json(path, written)
+        files.write_json(_place(found, setting), written)
     return written
 
 
-def keep_others(chosen: Sequence[Claim], trials: Trials, scale: Scale, network: str, seed: int) -> None:
+def keep_others(chosen: Sequence[Claim], setting: Setting) -> None:
     """Makes sure, before anything is trained, that no result of these claims would take another's place.
 
     Raises:
-        UserError: the folder holds one on other data, at another scale, from other seeds, or of another network.
+        UserError: the folder holds one on other data, at another scale, from other seeds, of another network, view or
+            precision.
     """
-    setting = Setting(trials.data, scale, trials, network, first=seed)
     for one in chosen:
-        results.keep_others(trials.folder / f"{one.name}.json", _asked(one, setting), seed)
+        results.keep_others(_place(one, setting), _asked(one, setting), setting.first)
+
+
+def _place(one: Claim, setting: Setting) -> Path:
+    return setting.trials.folder / f"{one.name}.json"
 
 
 def _asked(found: Claim, setting: Setting) -> dict[str, Any]:
-    """What a result says of the question: the claim, the data, the scale, the network counted, and the view."""
+    """What a result says of the question: the claim, the data, the scale, the network counted, view and precision."""
     return {
         "claim": found.as_json(),
         "data": results.described(setting.data),
         "scale": setting.scale,
         "network": None if found.learns else _text(setting),
         "view": None if setting.view == View() else asdict(setting.view),
+        "precision": setting.precision if found.learns else None,
     }
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from striate.claims.comparing.trials import Trials
     from striate.data import DataSet
     from striate.network import Network
+    from striate.train.engine import Precision
 
 Scale = Literal["quick", "full"]
 
@@ -65,6 +66,7 @@ class Setting:
         net: the network that counted claims count, as a preset, a file or text.
         view: how all trainings see the data.
         first: the first seed. Repeated from another one, a claim meets draws that nobody has seen.
+        precision: of the convolutions and matrix products of all trainings.
     """
 
     data: DataSet
@@ -73,6 +75,7 @@ class Setting:
     net: str = "vanilla"
     view: View = field(default_factory=View)
     first: int = 0
+    precision: Precision = "float32"
 
     @property
     def network(self) -> Network:
@@ -86,7 +89,8 @@ class Setting:
     def variant(self, name: str, text: str, recipe: Recipe, view: View | None = None) -> Variant:
         """A variant whose network is a preset or text; `{classes}` in the text stands for the number of classes."""
         network = fitted(text.replace("{classes}", str(len(self.data.classes))), self.data)
-        return Variant(name, network, recipe, view or self.view)
+        exact = self.precision == "float32"
+        return Variant(name, network, recipe if exact else recipe.changed(precision=self.precision), view or self.view)
 
     def compare(
         self,

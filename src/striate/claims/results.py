@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from striate.data import DataSet
+    from striate.train.engine import Precision
 
 
-def home(data: DataSet, scale: str, seed: int = 0, network: str | None = None) -> Path:
+def home(
+    data: DataSet, scale: str, seed: int = 0, network: str | None = None, precision: Precision = "float32"
+) -> Path:
     """The folder of results where none is named: `claims-DATA-SCALE`, with `-seed-N` where the first seed is not 0.
 
     Arguments:
         network: what is counted, where nothing else is asked for and it is not the default: then the folder's name
             ends with it.
+        precision: of the trainings; part of the name where it is not float32.
 
     Example:
         >>> from striate import data
@@ -28,6 +32,7 @@ def home(data: DataSet, scale: str, seed: int = 0, network: str | None = None) -
     """
     words = ["claims", _word(Path(data.name).name) or "data", scale]
     words += [f"seed-{seed}"] if seed else []
+    words += [precision] if precision != "float32" else []
     words += [_word(Path(network).stem)] if network else []
     return Path("-".join(words))
 
@@ -49,11 +54,12 @@ def described(data: DataSet) -> dict[str, Any]:
 
 
 def keep_others(path: Path, asked: Mapping[str, Any], seed: int) -> None:
-    """Makes sure that a claim's new result takes no other's place: one of other images, scale, seeds, network, view.
+    """Makes sure that a claim's new result takes no other's place: one of other images, scale, seeds, network, view,
+    precision.
 
     Arguments:
         path: where the new result will be written.
-        asked: what it will say of its data, scale, network and view.
+        asked: what it will say of its data, scale, network, view and precision.
 
     Raises:
         UserError: there is such a result.
@@ -71,6 +77,7 @@ def keep_others(path: Path, asked: Mapping[str, Any], seed: int) -> None:
         f"of seeds from {first}": first != seed,
         "of another network": same and counted != asked["network"],
         "of the data seen otherwise": held.get("view") != asked["view"],
+        "of trainings in another precision": held.get("precision", asked["precision"]) != asked["precision"],
     }
     others = [what for what, differs in of.items() if differs]
     if others:

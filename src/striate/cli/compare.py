@@ -13,16 +13,21 @@ import typer
 
 from striate.cli import console
 from striate.cli.again import command
-from striate.cli.options import DataRoot, FitOption, JsonOption, SizeOption, size
+from striate.cli.options import DataRoot, FitOption, JsonOption, PrecisionOption, SizeOption, size
 from striate.cli.source import Bar, Source
 from striate.cli.together import together
 from striate.errors import UserError
 from striate.report.numbers import seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from striate.claims import Comparison, Variant
     from striate.data import DataSet
     from striate.train import Recipe
+
+DECIDED = {"learning_rate": "--rates", "seed": "--seed"}
+UNUSED = ("keep_epochs", "checkpoint_seconds")
 
 RATES = "0.1, 0.3, 1 and 3 times the recipe's"
 
@@ -69,6 +74,7 @@ def compare(
         int | None,
         typer.Option("--workers", min=1, help="Trainings at once. Default: one per core; no effect on results."),
     ] = None,
+    precision: PrecisionOption = None,
     image_size: SizeOption = None,
     fit: FitOption = None,
     data_root: DataRoot = None,
@@ -93,7 +99,8 @@ def compare(
         measured = measured if smallest is None else measured.mattering(smallest)
         _heeded(variants, vary or [], recipe, net)
         loaded = Source(named, size(image_size), None, fit, data_root).load()
-        chosen = _variants(variants, vary or [], loaded, _recipe(recipe), net, epochs)
+        settings = {"epochs": epochs, "precision": precision}
+        chosen = _variants(variants, vary or [], loaded, _recipe(recipe), net, settings)
         found = claims.compare(
             chosen,
             loaded,
@@ -138,21 +145,29 @@ def _heeded(named: list[str], changes: list[str], recipe: Path | None, net: str 
         raise UserError("--net is of recipes (.toml files) that are compared; here networks are")
     if recipe is not None and all(recipes):
         raise UserError("--recipe is of networks that are compared; here recipes are")
-    for setting, instead in (("learning_rate", "--rates"), ("seed", "--seed")):
-        if any(change.partition("=")[0].strip() == setting for change in changes):
-            raise UserError(f"{setting} cannot be varied: it is decided by the comparison itself, see {instead}")
+    for setting in (change.partition("=")[0].strip() for change in changes):
+        if setting in DECIDED:
+            said = f"it is decided by the comparison itself, see {DECIDED[setting]}"
+            raise UserError(f"{setting} cannot be varied: {said}")
+        if setting in UNUSED:
+            raise UserError(f"{setting} cannot be varied: it changes what a run keeps, nothing that is compared")
 
 
 def _variants(
-    named: list[str], changes: list[str], loaded: DataSet, recipe: Recipe, net: str | None, epochs: int | None
+    named: list[str],
+    changes: list[str],
+    loaded: DataSet,
+    recipe: Recipe,
+    net: str | None,
+    settings: Mapping[str, object],
 ) -> list[Variant]:
     from striate import claims
     from striate.claims.comparing.variants import fitted
 
     network = fitted(net, loaded) if net is not None else None
     read = [claims.variant(text, loaded, recipe, network=network) for text in named]
-    if epochs is not None:
-        read = [replace(one, recipe=one.recipe.changed(epochs=epochs)) for one in read]
+    given = {name: value for name, value in settings.items() if value is not None}
+    read = [replace(one, recipe=one.recipe.changed(**given)) for one in read] if given else read
     return [*read, *(claims.vary(read[0], change) for change in changes)]
 
 

@@ -57,6 +57,10 @@ DataOption = Annotated[
         autocompletion=_data_sets,
     ),
 ]
+PrecisionOption = Annotated[
+    Literal["float32", "bfloat16"] | None,
+    typer.Option("--precision", help="Of convolutions and products in all trainings. Default: the recipe's; float32."),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(

@@ -34,7 +34,7 @@ LINE_OF_NAME = 0.34
 MOST_NAMED = 4
 """Lines up to which each has its name at its end, and a colour; beyond, a legend, and lines that are broken."""
 
-NAME_ASIDE = 22
+NAME_ASIDE = 24
 """Characters of a name that stand beside a line's end, or beside a dot; longer ones are folded, or in a legend."""
 
 NAME_BELOW = 46

@@ -72,6 +72,7 @@ def _card(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "command": _command(result),
         "data": result["data"],
         "scale": result["scale"],
+        "precision": result.get("precision"),
     }
 
 
@@ -91,4 +92,6 @@ def _command(result: Mapping[str, Any]) -> str:
             words += [option, str(source[name])]
     if _first(result):
         words += ["--seed", str(_first(result))]
+    if result.get("precision") == "bfloat16":
+        words += ["--precision", "bfloat16"]
     return shlex.join(words)

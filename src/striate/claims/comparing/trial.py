@@ -4,8 +4,9 @@ It takes the steps that `striate.train.run` takes, from the same first weights i
 weights (a test holds it); between them it looks at what claims ask for. It keeps one JSON record instead of a run's
 folder. A trial is small: one that is interrupted begins again.
 
-One rule makes results independent of how trials are spread: **every trial computes in float32 with one thread**, so
-that trials next to each other in worker processes give, bit for bit, what they give one after another.
+One rule makes results independent of how trials are spread: **every trial computes with one thread**, in float32
+unless its recipe asks for bfloat16, so that trials next to each other in worker processes give, bit for bit, what they
+give one after another.
 """
 
 from __future__ import annotations
@@ -113,9 +114,10 @@ class Trial:
         }
 
 
-def engine() -> Engine:
-    """What every trial computes on."""
-    return Engine.choose(precision="float32", threads=1)
+def engine(recipe: Recipe | None = None) -> Engine:
+    """What a trial computes on. A precision that the recipe leaves to the machine is float32: equal on all machines."""
+    bfloat16 = recipe is not None and recipe.precision == "bfloat16"
+    return Engine.choose(precision="bfloat16" if bfloat16 else "float32", threads=1)
 
 
 def conduct(trial: Trial, data: DataSet) -> dict[str, Any]:
@@ -136,11 +138,11 @@ def conduct(trial: Trial, data: DataSet) -> dict[str, Any]:
     """
     seen = trial.view.of(data)
     seen = without_test(seen) if trial.tuning else seen
-    computing = engine()
+    computing = engine(trial.recipe)
     network = matching(Network.parse(trial.network, allow_large=True), seen)
     began = time.perf_counter()
     bench = set_up(network, seen, trial.recipe, computing, preprocessing(seen, "crop"))
-    with computing.running(), bench.randomness.ours():
+    with computing.running(deterministic=trial.recipe.deterministic), bench.randomness.ours():
         record = _Watch(trial, seen, bench, network).record()
     return {
         "trial": trial.as_json(),
@@ -176,7 +178,7 @@ class _Watch:
                 self._look(count)
             if count % self.bench.steps == 0:
                 diverged = not self._close_epoch()
-            if diverged or (count % self.bench.steps == 0 and self._come_down()):
+            if diverged or (count % self.bench.steps == 0 and (self._come_down() or self._stands_still())):
                 break
         return self._found(diverged=diverged)
 
@@ -204,6 +206,15 @@ class _Watch:
         which, target = self.trial.until
         return any(point[which] <= target for point in self.curve)
 
+    def _stands_still(self) -> bool:
+        """Whether the recipe ends the training early: its last epochs brought no better validation score."""
+        patience = self.bench.recipe.early_stopping
+        return 0 < patience <= len(self.epochs) - self._best_epoch()
+
+    def _best_epoch(self) -> int:
+        best = max(self.epochs, key=_rank, default=None)
+        return best["epoch"] if best else 0
+
     def _score(self, split: Split) -> tuple[float, float | None]:
         bench = self.bench
         return score(bench.judged, bench.preprocessing, split, bench.engine, regression=not self.data.classes)
@@ -225,12 +236,11 @@ class _Watch:
 
     def _found(self, *, diverged: bool) -> dict[str, Any]:
         model = self._model()
-        best = max(self.epochs, key=_rank, default=None)
         return {
             "curve": self.curve,
             "epochs": self.epochs,
             "diverged": diverged,
-            "best_epoch": best["epoch"] if best else 0,
+            "best_epoch": self._best_epoch(),
             "validation": self._scored(model, self.data.validation),
             "training": self._scored(model, self.data.train),
             "test": self._scored(model, self.data.test) if len(self.data.test) else None,
@@ -246,9 +256,10 @@ class _Watch:
         return Model(module.eval(), self.bench.preprocessing, self.data.classes, self.network, self.data.name)
 
     def _scored(self, model: Model, split: Split) -> dict[str, Any]:
-        bench = self.bench
-        module = bench.engine.place(copy.deepcopy(model.module))
-        loss, accuracy = score(module, bench.preprocessing, split, bench.engine, regression=not self.data.classes)
+        """A split scored as a run's result is: in float32, whatever the training computed in."""
+        exact = engine()
+        module = exact.place(copy.deepcopy(model.module))
+        loss, accuracy = score(module, self.bench.preprocessing, split, exact, regression=not self.data.classes)
         return {"loss": loss if math.isfinite(loss) else None, "accuracy": accuracy, "count": len(split)}
 
 
