@@ -236,9 +236,38 @@ def test_links_in_a_circle_come_to_an_end(top: Path, load: Any) -> None:
     (top / "cat" / "loop").symlink_to(top / "cat")
     (top / "cat" / "self").symlink_to(top / "cat" / "self")
     (top / "dog" / "up").symlink_to(top)
-    pets = load(top, max_bad=0.5)
-    assert pets.findings.images == 50  # dog/up leads to every image of both classes, once
+    pets = load(top)
+    assert pets.findings.images == 30
     assert pets.findings.unreadable == ()
+    assert pets.findings.notes == ("1 link to images of other classes is not followed (dog/up)",)
+
+
+@pytest.mark.parametrize("link", ["cat/x", "cat/deep/x", "z"])
+@pytest.mark.parametrize("target", ["", "..", "dog", "dog/deep"])
+def test_no_link_brings_images_of_one_class_under_another(top: Path, load: Any, link: str, target: str) -> None:
+    for name in ("cat", "dog"):
+        (top / name / "deep").mkdir()
+        image(700 + ord(name[0])).save(top / name / "deep" / f"{name}.png")
+    before = load(top)
+    (top / link).symlink_to(top / target)
+    after = load(top)
+    assert after.fingerprint == before.fingerprint
+    assert after.findings.duplicates == ()
+    assert link in after.findings.text()
+
+
+def test_links_out_of_the_folder_are_followed_and_so_are_classes_that_are_links(tmp_path: Path, load: Any) -> None:
+    classes_in(tmp_path / "store", {"one": 12, "two": 10, "more": 4})
+    (tmp_path / "top" / "b").mkdir(parents=True)
+    (tmp_path / "top" / "a").symlink_to(tmp_path / "store" / "one")
+    (tmp_path / "top" / "b" / "images").symlink_to(tmp_path / "store" / "two")
+    (tmp_path / "store" / "one" / "more").symlink_to(tmp_path / "store" / "more")
+    (tmp_path / "store" / "one" / "up").symlink_to("..")
+    found = load(tmp_path / "top")
+    assert [(row.name, row.train + row.validation + row.test) for row in data.summary(found)] == [
+        ("a", 16), ("b", 10), ("all", 26),
+    ]  # fmt: skip
+    assert "a/up" in found.findings.notes[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")

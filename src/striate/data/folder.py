@@ -3,7 +3,8 @@
 The rule: each folder directly below the top is a class, and all images under it, at any depth, are its images. If the
 top holds a folder `train` (or `training`) that itself holds folders, the folders train, val (valid, validation, dev)
 and test (testing) are the splits, and the classes lie one level deeper. A top that holds nothing but one folder of
-folders, as an unpacked archive often does, is entered. Links are followed; a folder that is reached again within one
+folders, as an unpacked archive often does, is entered. Links are followed, but for those that lead to the images of
+other classes: to another class folder or into one, or to a folder above one. A folder that is reached again within one
 class is not entered again.
 """
 
@@ -20,7 +21,7 @@ from striate.data.splits import UNDIVIDED
 from striate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -70,18 +71,47 @@ class Found(NamedTuple):
 @final
 @dataclass
 class Listing:
-    """What a folder holds, in the order of class and path."""
+    """What the folder `top` holds, in the order of class and path."""
 
+    top: str = ""
     images: list[Found] = field(default_factory=list[Found])
     classes: set[str] = field(default_factory=set[str])
     hidden: list[str] = field(default_factory=list[str])
     other: list[str] = field(default_factory=list[str])
+    links: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
 
     @property
     def findings(self) -> Findings:
         """What the listing alone found."""
-        return Findings(hidden=tuple(self.hidden), other=tuple(self.other), notes=tuple(self.notes))
+        return Findings(hidden=tuple(self.hidden), other=tuple(self.other), notes=(*self.notes, *self._link_note()))
+
+    def _link_note(self) -> tuple[str, ...]:
+        if not self.links:
+            return ()
+        shown = ", ".join(os.path.relpath(link, self.top) for link in self.links[:5])
+        links, are = ("link", "is") if len(self.links) == 1 else ("links", "are")
+        rest = ", ..." if len(self.links) > 5 else ""
+        return (f"{len(self.links):,} {links} to images of other classes {are} not followed ({shown}{rest})",)
+
+
+class _Places(NamedTuple):
+    """Real paths: the class folders, and every folder above one of them."""
+
+    classes: frozenset[Path]
+    above: frozenset[Path]
+
+    @classmethod
+    def of(cls, top: Path, folders: Iterable[str]) -> _Places:
+        classes = frozenset(Path(folder).resolve() for folder in folders)
+        ours = top.resolve()
+        return cls(classes, frozenset([ours, *(above for place in (ours, *classes) for above in place.parents)]))
+
+    def leads_elsewhere(self, link: str, own: Path | None = None) -> bool:
+        """Whether a link, under the class folder `own` or beside the others, leads to the images of another class."""
+        target = Path(link).resolve()
+        way = {target, *target.parents}
+        return target in self.above or (own not in way and bool(way & self.classes))
 
 
 def listed(top: Path) -> Listing:
@@ -90,14 +120,15 @@ def listed(top: Path) -> Listing:
     Raises:
         DataError: there are fewer than two class folders, or no train split beside the others.
     """
-    listing = Listing()
+    listing = Listing(str(top))
     top = _entered(top, listing)
-    splits = _split_folders(top, listing)
-    if splits:
-        for entry, split in splits:
-            _list_classes(entry.path, SPLITS.index(split), listing)
-    else:
-        _list_classes(str(top), UNDIVIDED, listing)
+    splits = [(entry.path, SPLITS.index(split)) for entry, split in _split_folders(top, listing)]
+    folders = [(entry, given) for path, given in splits or [(str(top), UNDIVIDED)] for entry in _classes(path, listing)]
+    places = _Places.of(top, (entry.path for entry, _ in folders))
+    for entry, given in folders:
+        name = escaped(entry.name)  # class names go into UTF-8 files: a run's, a model's
+        listing.classes.add(name)
+        _list_images(entry.path, name, given, listing, places)
     listing.images.sort(key=lambda image: (image.given, order(image.class_name), image.path))
     if len(listing.classes) < 2:
         found = f"only {next(iter(listing.classes))}" if listing.classes else "none"
@@ -105,8 +136,16 @@ def listed(top: Path) -> Listing:
     return listing
 
 
+def all_images(top: Path) -> Listing:
+    """Lists the images of a folder at any depth, by path, whatever its folders mean."""
+    listing = Listing(str(top))
+    _list_images(str(top), "", UNDIVIDED, listing, _Places.of(top, [str(top)]))
+    listing.images.sort(key=lambda image: image.path)
+    return listing
+
+
 def unlabelled(top: Path) -> Listing | None:
-    """Lists all images at any depth of a folder without class folders, by path; None for a folder of class folders.
+    """The listing of `all_images` for a folder without class folders; None for a folder of class folders.
 
     A folder has none where it is not divided into splits and not more than one folder lies in it.
     """
@@ -115,10 +154,7 @@ def unlabelled(top: Path) -> Listing | None:
     folders = [entry for entry in _entries(str(_entered(top, Listing()))) if _is_folder(entry)]
     if sum(not _is_hidden(entry.name) for entry in folders) > 1:
         return None
-    listing = Listing()
-    _list_images(str(top), "", UNDIVIDED, listing)
-    listing.images.sort(key=lambda image: image.path)
-    return listing
+    return all_images(top)
 
 
 def order(name: str) -> tuple[int, int, str]:
@@ -153,20 +189,25 @@ def _split_folders(top: Path, listing: Listing) -> list[tuple[os.DirEntry[str], 
     return named
 
 
-def _list_classes(folder: str, given: int, listing: Listing) -> None:
+def _classes(folder: str, listing: Listing) -> list[os.DirEntry[str]]:
+    """The class folders below a folder; a link is none where it leads to another one or to a folder above them."""
+    found: list[os.DirEntry[str]] = []
     for entry in _entries(folder):
         if _is_hidden(entry.name):
             listing.hidden.append(entry.path)
         elif _is_folder(entry):
-            name = escaped(entry.name)  # class names go into UTF-8 files: a run's, a model's
-            listing.classes.add(name)
-            _list_images(entry.path, name, given, listing)
+            found.append(entry)
         else:
             listing.other.append(entry.path)
+    places = _Places.of(Path(folder), (entry.path for entry in found if not entry.is_symlink()))
+    wrong = [entry for entry in found if entry.is_symlink() and places.leads_elsewhere(entry.path)]
+    listing.links += [entry.path for entry in wrong]
+    return [entry for entry in found if entry not in wrong]
 
 
-def _list_images(top: str, name: str, given: int, listing: Listing) -> None:
+def _list_images(top: str, name: str, given: int, listing: Listing, places: _Places) -> None:
     """Everything under one class folder. Each real folder is entered once, so that links in a circle come to an end."""
+    own = Path(top).resolve()
     been: set[tuple[int, int]] = set()
     waiting = [top]
     while waiting:
@@ -183,7 +224,8 @@ def _list_images(top: str, name: str, given: int, listing: Listing) -> None:
             if _is_hidden(entry.name):
                 listing.hidden.append(entry.path)
             elif _is_folder(entry):
-                waiting.append(entry.path)
+                away = entry.is_symlink() and places.leads_elsewhere(entry.path, own)
+                (listing.links if away else waiting).append(entry.path)
             elif _is_image(entry):
                 listing.images.append(Found(entry.path, name, given, _signature(entry)))
             else:
