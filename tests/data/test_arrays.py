@@ -58,6 +58,41 @@ def test_broken_idx_files_are_refused(tmp_path: Path, raw: bytes) -> None:
         idx.read(tmp_path / "x")
 
 
+def write_idx(folder: Path, stem: str, count: int) -> None:
+    images, labels = RNG.integers(0, 256, (count, 5, 5), np.uint8), (np.arange(count) % 2).astype(np.uint8)
+    folder.mkdir(exist_ok=True)
+    (folder / f"{stem}images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(images)))
+    (folder / f"{stem}labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx_bytes(labels)))
+
+
+@pytest.mark.parametrize("test", ["emnist-digits-test-", "emnist-digits-t10k-", "EMNIST-Digits-Test-"])
+def test_idx_parts_are_told_by_the_last_word_before_images(tmp_path: Path, test: str) -> None:
+    write_idx(tmp_path / "emnist", "emnist-digits-train-", 100)
+    write_idx(tmp_path / "emnist", test, 40)
+    found = data.load(tmp_path / "emnist", cache=tmp_path / "cache")
+    assert len(found.test) == 40
+    assert len(found.train) + len(found.validation) == 100
+    assert all(source.startswith("emnist test[") for source in found.test.sources)
+
+
+@pytest.mark.parametrize(
+    "stems",
+    [
+        ("emnist-digits-train-", "emnist-letters-train-"),
+        ("emnist-digits-train-", "emnist-letters-test-"),
+        ("latest-", "con-"),
+        ("train-", "extra-"),
+        ("test-", "t10k-", "train-"),
+    ],
+)
+def test_idx_files_of_several_data_sets_are_refused_by_name(tmp_path: Path, stems: tuple[str, ...]) -> None:
+    for stem in stems:
+        write_idx(tmp_path / "mixed", stem, 20)
+    with pytest.raises(DataError, match="more than one data set") as refused:
+        data.load(tmp_path / "mixed", cache=tmp_path / "cache")
+    assert all(f"{stem}images-idx3-ubyte.gz" in str(refused.value) for stem in stems)
+
+
 def test_idx_images_without_labels_are_named(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((2, 3, 3), np.uint8)))
     with pytest.raises(DataError, match="counterpart"):

@@ -30,7 +30,7 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 _MOST_BYTES = 16 * 2**30
 
 _NAME = re.compile(r"(?P<stem>.*?)[-_.]?(?P<what>images|labels)[-_.]idx[0-9][-_.]ubyte(\.gz)?", re.IGNORECASE)
-_STEMS = {"": None, "train": "train", "t10k": "test", "test": "test", "val": "validation", "validation": "validation"}
+_PARTS = {"train": "train", "t10k": "test", "test": "test", "val": "validation", "validation": "validation"}
 
 
 def read(path: Path) -> NDArray[np.generic]:
@@ -80,8 +80,11 @@ class Pair(NamedTuple):
 def pairs(folder: Path) -> list[Pair]:
     """The IDX files of a folder, in pairs. An empty list where it holds none.
 
+    The last word before `images` or `labels` is the part: `emnist-digits-test-images-idx3-ubyte` is of the test split.
+
     Raises:
-        DataError: an images file without labels, or the other way around; or the folder cannot be listed.
+        DataError: an images file without labels, or the other way around; files of more than one data set; or the
+            folder cannot be listed.
     """
     found: dict[str, dict[str, Path]] = {}
     try:
@@ -99,7 +102,18 @@ def pairs(folder: Path) -> list[Pair]:
                 f"{alone} has no counterpart: images and labels come in pairs, as {stem or 'x'}-images-idx3-ubyte and "
                 f"{stem or 'x'}-labels-idx1-ubyte"
             )
-    return [Pair(_STEMS.get(stem), files["images"], files["labels"]) for stem, files in found.items()]
+    named = {stem: _name_and_split(stem) for stem in found}
+    if len({name for name, _ in named.values()}) > 1 or len(set(named.values())) < len(named):
+        images = ", ".join(files["images"].name for files in found.values())
+        raise DataError(f"{folder} holds IDX files of more than one data set, each needs its own folder: {images}")
+    return [Pair(named[stem][1], files["images"], files["labels"]) for stem, files in found.items()]
+
+
+def _name_and_split(stem: str) -> tuple[str, str | None]:
+    """`emnist-digits-test` is the test split of `emnist-digits`; a stem that ends with no such word is undivided."""
+    words = re.split("[-_.]", stem)
+    split = _PARTS.get(words[-1])
+    return "-".join(words[:-1] if split else words), split
 
 
 def parts(pairs: Sequence[Pair]) -> list[Part]:
