@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from striate import data
-from striate.data import from_folder, workers
+from striate.data import cache, from_folder, workers
 from striate.errors import DataError, Failure
 
 
@@ -346,6 +347,29 @@ def test_a_cache_that_cannot_be_written_is_a_failure_that_says_so(top: Path, tmp
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(Failure, match="STRIATE_CACHE"):
         data.load(top, cache=tmp_path / "file")
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot take it")
+def test_the_disk_space_of_decoded_images_is_taken_before_they_are_written(tmp_path: Path) -> None:
+    with cache.new_images(tmp_path / "x.npy", (64, 3, 64, 64)) as (draft, _):
+        assert draft.stat().st_blocks * 512 >= 64 * 3 * 64 * 64
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot take it")
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EOPNOTSUPP])
+def test_a_full_disk_is_a_failure_before_anything_is_decoded(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    if reason == errno.EOPNOTSUPP:  # the file system's fault, not the disk's
+        assert load(top).findings.images == 30
+        return
+    monkeypatch.setattr(from_folder, "decode_all", never)
+    with pytest.raises(Failure, match=f"cannot be written .{os.strerror(reason)}.*STRIATE_CACHE"):
+        load(top)
 
 
 def test_the_environment_names_the_cache(top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ equal files stays. Deleting the whole folder is always safe.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -71,8 +72,24 @@ def new_images(path: Path, shape: tuple[int, ...]) -> Generator[tuple[Path, UInt
     """
     with writing(path), files.replacing(path) as draft:
         filled = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)
+        _take_room(draft)
         yield draft, filled
         filled.flush()
+
+
+def _take_room(path: Path) -> None:
+    """Takes the disk space of a file that is still a hole: a full disk is then told before anything is decoded.
+
+    Writing into a mapped hole would kill the process instead. Where the file system cannot do it, nothing is done.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as stream:
+        try:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+        except OSError as fault:
+            if fault.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
 
 
 @contextmanager
