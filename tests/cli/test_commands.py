@@ -116,6 +116,26 @@ def test_predict_goes_on_past_unreadable_files(striate: Command, digits_run: Pat
     assert len(said.out.splitlines()) == 36
 
 
+def test_predict_finds_the_files_that_training_finds(striate: Command, digits_run: Path, tmp_path: Path) -> None:
+    top, elsewhere = tmp_path / "top", tmp_path / "elsewhere"
+    for folder in (top / "a" / ".hidden", top / "b", elsewhere):
+        folder.mkdir(parents=True)
+    grey = Image.new("L", (28, 28))
+    for at, path in enumerate((top / "a" / "no suffix", top / "a" / ".hidden" / "x.png", top / "b" / "1.png")):
+        grey.putpixel((0, 0), at)
+        grey.save(path, "png")
+    grey.save(elsewhere / "linked.png")
+    (top / "b" / "away").symlink_to(elsewhere)
+    (top / "b" / "up").symlink_to(tmp_path)
+    (top / "b" / "notes.txt").write_text("x")
+    said = striate("predict", digits_run, top, "--json")
+    trained = data.load(top, cache=tmp_path / "cache")
+    found = [answer["image"] for answer in json.loads(said.out)]
+    assert found == sorted((*trained.train.sources, *trained.validation.sources, *trained.test.sources))
+    assert len(found) == 3
+    assert "not followed (b/up)" in said.err
+
+
 def test_predict_without_images(striate: Command, digits_run: Path, tmp_path: Path) -> None:
     said = striate("predict", digits_run, tmp_path)
     assert (said.code, said.out) == (2, "")

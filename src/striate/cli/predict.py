@@ -67,13 +67,15 @@ def predict(
 
 
 def _files(path: Path) -> list[Path]:
-    """The path itself, or the image files below it, without hidden ones, in order."""
+    """The path itself, or the image files below it, as training would find them, by path."""
     if not path.is_dir():
         return [path]
-    from striate.data.folder import IMAGE_SUFFIXES
+    from striate.data.folder import all_images
 
-    found = (child for child in sorted(path.rglob("*")) if child.is_file() and child.suffix.lower() in IMAGE_SUFFIXES)
-    return [child for child in found if not any(part.startswith(".") for part in child.relative_to(path).parts)]
+    listing = all_images(path)
+    for note in listing.findings.notes:
+        console.note(f"{path}: {note}")
+    return [Path(image.path) for image in listing.images]
 
 
 def _answers(model: Model, paths: list[Path], top: int) -> tuple[list[Answer], list[tuple[Path, str]]]:
