@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from striate import data
-from striate.data import cache, from_folder, workers
+from striate.data import cache, decoding, workers
+from striate.data import pixels as image_files
 from striate.errors import DataError, Failure
 
 
@@ -33,6 +34,21 @@ def classes_in(top: Path, counts: dict[str, int], first: int = 0) -> Path:
             seed += 1
             image(seed).save(top / name / f"{i:03}.png")
     return top
+
+
+def crash_on(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Worker processes die as soon as they look at a path that ends so."""
+    script = (
+        "import os; from striate.data import worker; ours = worker.seen\n"
+        f"worker.seen = lambda path: os.abort() if path.endswith({ending!r}) else ours(path)\n"
+        "worker.main()"
+    )
+
+    def started() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", script]
+        return subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True)
+
+    monkeypatch.setattr(workers, "_started", started)
 
 
 def never(*_: object) -> None:
@@ -68,7 +84,7 @@ def test_every_row_is_its_own_file_with_its_own_label(top: Path, load: Any) -> N
 
 def test_the_second_start_decodes_nothing(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(top)
-    monkeypatch.setattr(from_folder, "decode_all", never)
+    monkeypatch.setattr(decoding, "decode_all", never)
     for file in top.rglob("*.png"):
         os.utime(file, (1, 1))  # looked at again, but still the same content
     second = load(top)
@@ -208,8 +224,60 @@ def test_files_that_break_while_decoding_are_left_out_once_and_for_all(
     assert "truncated" in bad.reason
     for pixels, source in zip(pets.train.images, pets.train.sources, strict=True):
         assert np.array_equal(pixels.transpose(1, 2, 0), np.asarray(Image.open(source)))
-    monkeypatch.setattr(from_folder, "decode_all", never)
+    monkeypatch.setattr(decoding, "decode_all", never)
     assert load(top).fingerprint == pets.fingerprint
+
+
+@pytest.mark.parametrize("doing", ["seen", "pixels"])
+@pytest.mark.parametrize(
+    "fault",
+    [OSError(errno.EIO, "I/O"), OSError(errno.EMFILE, "many"), PermissionError(errno.EACCES, "no"), MemoryError()],
+)
+def test_faults_that_pass_are_not_remembered(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch, doing: str, fault: Exception
+) -> None:
+    monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
+    shutil.copy(top / "cat" / "004.png", top / "cat" / "copy.png")
+    read, calls = image_files._bytes, 0  # pyright: ignore[reportPrivateUsage]
+
+    def failing(path: str) -> bytes:
+        nonlocal calls
+        if path.endswith("copy.png"):
+            calls += 1
+            if calls == (1 if doing == "seen" else 2):
+                raise fault
+        return read(path)
+
+    monkeypatch.setattr(image_files, "_bytes", failing)
+    first = load(top)
+    assert [bad.source for bad in first.findings.unreadable] == ["cat/copy.png"]
+    second = load(top)
+    assert second.findings.unreadable == ()
+    assert second.findings.images == first.findings.images + 1 == 31
+    for found in (first, second):
+        for decoded, source in zip(found.train.images, found.train.sources, strict=True):
+            assert np.array_equal(decoded.transpose(1, 2, 0), np.asarray(Image.open(source)))
+
+
+def test_a_process_that_was_killed_over_a_file_condemns_nothing(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
+    with monkeypatch.context() as once:
+        once.setattr(workers, "FEW", 0)
+        crash_on(once, "cat/003.png")
+        assert [bad.reason for bad in load(top).findings.unreadable] == [workers.CRASHED.reason]
+    assert load(top).findings.unreadable == ()
+
+
+def test_another_pillow_looks_again(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
+    (top / "cat" / "bad.png").write_bytes(b"x")
+    load(top)
+    monkeypatch.setattr("PIL.__version__", "99.0")
+    monkeypatch.setattr("striate.data.looks.seen_all", never)
+    with pytest.raises(pytest.fail.Exception, match="done again"):
+        load(top)
 
 
 def test_too_large_a_share_of_bad_images_stops_with_the_way_on(top: Path, load: Any) -> None:
@@ -367,7 +435,7 @@ def test_a_full_disk_is_a_failure_before_anything_is_decoded(
     if reason == errno.EOPNOTSUPP:  # the file system's fault, not the disk's
         assert load(top).findings.images == 30
         return
-    monkeypatch.setattr(from_folder, "decode_all", never)
+    monkeypatch.setattr(decoding, "decode_all", never)
     with pytest.raises(Failure, match=f"cannot be written .{os.strerror(reason)}.*STRIATE_CACHE"):
         load(top)
 
@@ -401,21 +469,11 @@ def test_a_file_that_crashes_the_decoder_costs_only_itself(
     top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "FEW", 0)
-    script = (
-        "import os; from striate.data import worker; ours = worker.seen\n"
-        "worker.seen = lambda path: os.abort() if path.endswith('cat/003.png') else ours(path)\n"
-        "worker.main()"
-    )
-
-    def started() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", script]
-        return subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True)
-
-    monkeypatch.setattr(workers, "_started", started)
+    crash_on(monkeypatch, "cat/003.png")
     paths = [str(path) for path in sorted((top / "cat").iterdir())]
     found = workers.seen_all(paths)
     assert [i for i, seen in enumerate(found) if seen.reason] == [3]
-    assert found[3].reason == workers.CRASHED
+    assert found[3].reason == workers.CRASHED.reason
 
 
 def test_what_stops_the_caller_stops_the_workers(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Looking at every image file of a folder once: content, size, grey or not; remembered for the next start.
 
 A file is looked at again when its signature (size, times of change, number) is another than last time, or when it was
-changed so shortly before the last look that a further change could carry the same times.
+changed so shortly before the last look that a further change could carry the same times. What may pass is not
+remembered: a disk that failed, memory that ran out, a process that was killed. Nor is what another Pillow found.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from striate.data import cache
-from striate.data.pixels import RULE, Seen
+from striate.data.pixels import RULE, Fault, Seen
 from striate.data.workers import Progress, seen_all, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from striate.data.folder import Found
@@ -37,14 +38,21 @@ def looked_at(top: Path, images: Sequence[Found], root: Path, progress: Progress
     return [seen for seen in found if seen is not None]
 
 
-def condemn(top: Path, reasons: dict[str, str], root: Path) -> None:
+def condemn(top: Path, faults: Mapping[str, Fault], root: Path) -> None:
     """Remembers that these files, by path, cannot be decoded although their headers looked well, and why."""
     place = _place(top, root)
     known = _remembered(place)
-    for path, reason in reasons.items():
-        if path in known:
-            known[path][-1] = reason
-    cache.write_json(place, {"rule": RULE, "files": known})
+    for path, fault in faults.items():
+        if path in known and not fault.passing:
+            known[path][5:] = Seen(*known[path][5:])._replace(reason=fault.reason)
+    cache.write_json(place, {"rule": _rule(), "files": known})
+
+
+def _rule() -> list[object]:
+    """What a look depends on besides the file."""
+    import PIL
+
+    return [RULE, PIL.__version__]
 
 
 def _place(top: Path, root: Path) -> Path:
@@ -53,7 +61,7 @@ def _place(top: Path, root: Path) -> Path:
 
 def _remembered(place: Path) -> dict[str, list[Any]]:
     held = cache.read_json(place)
-    return held["files"] if isinstance(held, dict) and held.get("rule") == RULE else {}
+    return held["files"] if isinstance(held, dict) and held.get("rule") == _rule() else {}
 
 
 def _still_true(entry: list[Any] | None, image: Found) -> Seen | None:
@@ -65,13 +73,13 @@ def _still_true(entry: list[Any] | None, image: Found) -> Seen | None:
 def _or_condemned(seen: Seen, entry: list[Any] | None) -> Seen:
     """The new look, but with the verdict of an earlier decoding if the content is still the same."""
     earlier = Seen(*entry[5:]) if entry else seen
-    return earlier if earlier.content == seen.content and earlier.reason else seen
+    return earlier if seen.content and earlier.content == seen.content and earlier.reason else seen
 
 
 def _remember(place: Path, images: Sequence[Found], found: Sequence[Seen | None], now: int) -> None:
     files = {
         image.path: [*image.signature, max(image.signature[1:3]) < now - _SETTLED, *seen]
         for image, seen in zip(images, found, strict=True)
-        if seen is not None
+        if seen is not None and not seen.passing
     }
-    cache.write_json(place, {"rule": RULE, "files": files})
+    cache.write_json(place, {"rule": _rule(), "files": files})

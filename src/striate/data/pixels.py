@@ -48,14 +48,33 @@ _ORIENTATION = 0x0112
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
+class Fault(NamedTuple):
+    """Why a file could not be read, and whether that may be gone the next time: the disk, the memory, a killed process.
+
+    What is wrong with the content stays wrong.
+    """
+
+    reason: str
+    passing: bool
+
+
+class UnreadableError(DataError):
+    """A file cannot be read; `fault` says why."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+
+
 class Seen(NamedTuple):
-    """What a file's header says: sha256 of its bytes, upright size, whether it is grey; or the reason why not."""
+    """What a file's header says: sha256 of its bytes, upright size, whether it is grey; or the fault why not."""
 
     content: str
     width: int
     height: int
     grey: bool
     reason: str = ""
+    passing: bool = False
 
 
 def seen(path: str) -> Seen:
@@ -70,11 +89,11 @@ def seen(path: str) -> Seen:
             turned = image.getexif().get(_ORIENTATION, 1) in range(5, 9)
             return Seen(content, *((height, width) if turned else (width, height)), _is_grey(image))
     except Exception as fault:  # decoders raise whatever they like, and every fault is told
-        return Seen(content, 0, 0, False, reason_of(fault))
+        return Seen(content, 0, 0, False, *fault_of(fault))
 
 
 def pixels(path: str, shape: tuple[int, int, int], fit: Fit) -> UInt8[np.ndarray, "channels height width"]:
-    """Decodes one file to `shape`. Raises DataError with the reason where it cannot be."""
+    """Decodes one file to `shape`. Raises UnreadableError with the reason where it cannot be."""
     try:
         with warnings.catch_warnings(action="ignore"):
             image = _opened(_bytes(path))
@@ -82,7 +101,7 @@ def pixels(path: str, shape: tuple[int, int, int], fit: Fit) -> UInt8[np.ndarray
             image.draft(None, (2 * max(width, height), 2 * max(width, height)))  # pyright: ignore[reportArgumentType]
             return fitted(_upright(image), shape, fit)
     except Exception as fault:
-        raise DataError(reason_of(fault)) from None
+        raise UnreadableError(fault_of(fault)) from None
 
 
 def fitted(image: Image, shape: tuple[int, int, int], fit: Fit) -> UInt8[np.ndarray, "channels height width"]:
@@ -114,8 +133,14 @@ def read_images(
     return images
 
 
-def reason_of(fault: Exception) -> str:
-    """Why a file could not be read, in words; the decoders' own where they are good enough."""
+def fault_of(fault: Exception) -> Fault:
+    """Why a file could not be read. What the operating system says has a number; what a decoder says has none."""
+    passing = isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno is not None)
+    return Fault(_reason(fault), passing or "out of memory" in str(fault))
+
+
+def _reason(fault: Exception) -> str:
+    """In words; the decoders' own where they are good enough."""
     if isinstance(fault, FileNotFoundError):
         return "the file is missing, or a link that points nowhere"
     if isinstance(fault, PermissionError):

@@ -9,13 +9,13 @@ from jaxtyping import UInt8
 
 from striate.data import cache, oddities
 from striate.data.dataset import DataSet, Split
+from striate.data.decoding import Plan, decoded, key
 from striate.data.findings import Unreadable, escaped, merged
-from striate.data.folder import Found, Listing, unlabelled
-from striate.data.looks import condemn, looked_at
+from striate.data.folder import Listing, unlabelled
 from striate.data.options import Options
-from striate.data.pixels import RULE, Fit, Seen
-from striate.data.workers import Progress, decode_all, silent
-from striate.errors import DataError, Failure
+from striate.data.pixels import Fit, Seen
+from striate.data.workers import Progress, silent
+from striate.errors import DataError
 
 
 def load_unlabelled(
@@ -48,56 +48,24 @@ def load_unlabelled(
     if not listing.images:
         raise DataError(f"there are no images in the folder {top}")
     options = Options(shape[1:], shape[0], fit, 0, max_bad, cache.folder(None), progress or silent)
-    return _data(top, listing, looked_at(top, listing.images, options.cache, options.progress), shape, options)
-
-
-def _data(top: Path, listing: Listing, seen: list[Seen], shape: tuple[int, int, int], options: Options) -> DataSet:
-    pairs = list(zip(listing.images, seen, strict=True))
-    good = [(image, look) for image, look in pairs if not look.reason]
-    bad = tuple(Unreadable(image.path, look.reason) for image, look in pairs if look.reason)
-    if not good or len(bad) > options.max_bad * len(pairs):
-        raise DataError(f"{len(bad):,} of {len(pairs):,} images in {top} cannot be read; the first: {_first(bad)}")
-    content = cache.key(RULE, shape, options.fit, [look.content for _, look in good])
-    images = _decoded(content, [image for image, _ in good], shape, options)
-    if isinstance(images, dict):  # some looked well and were not: once more without them
-        reasons = {good[row][0].path: reason for row, reason in images.items()}
-        condemn(top, reasons, options.cache)
-        known = [look._replace(reason=reasons.get(image.path, look.reason)) for image, look in pairs]
-        return _data(top, listing, known, shape, options)
-    paths = [image.path for image, _ in good]
-    findings = merged(
-        listing.findings,
-        images=len(good),
-        unreadable=bad,
-        strays=oddities.strays([(look.width, look.height) for _, look in good], paths),
-    )
-    empty = _split(images[:0], ())
+    plan, images = decoded(top, listing, lambda seen: _planned(listing, seen, top, options, shape), options)
+    test, nothing = _split(images, tuple(image.path for image in plan.images)), _split(images[:0], ())
     name = escaped(top.name or str(top))
-    return DataSet(name, (), empty, empty, _split(images, tuple(paths)), findings.below(str(top)), content)
+    return DataSet(name, (), nothing, nothing, test, plan.findings.below(str(top)), key(plan, options))
 
 
-def _first(bad: tuple[Unreadable, ...]) -> str:
-    return f"{bad[0].source}: {bad[0].reason}"
+def _planned(listing: Listing, seen: list[Seen], top: Path, options: Options, shape: tuple[int, int, int]) -> Plan:
+    pairs = list(zip(listing.images, seen, strict=True))
+    images, looks = [image for image, look in pairs if not look.reason], [look for look in seen if not look.reason]
+    bad = tuple(Unreadable(image.path, look.reason) for image, look in pairs if look.reason)
+    if not images or len(bad) > options.max_bad * len(pairs):
+        first = f"{bad[0].source}: {bad[0].reason}"
+        raise DataError(f"{len(bad):,} of {len(pairs):,} images in {top} cannot be read; the first: {first}")
+    sizes, paths = [(look.width, look.height) for look in looks], [image.path for image in images]
+    findings = merged(listing.findings, images=len(images), unreadable=bad, strays=oddities.strays(sizes, paths))
+    return Plan(images, looks, np.zeros(len(images), np.int64), (0, 0, len(images)), (), shape, findings)
 
 
 def _split(images: UInt8[np.ndarray, "n c h w"], paths: tuple[str, ...]) -> Split:
     """Images about which nothing is known: zero outputs for each, as a regression table would have it."""
     return Split(images, np.zeros((len(images), 0), np.float32), paths)
-
-
-def _decoded(
-    content: str, files: list[Found], shape: tuple[int, int, int], options: Options
-) -> UInt8[np.ndarray, "n c h w"] | dict[int, str]:
-    """The decoded images, memory-mapped; or why, by row, some cannot be."""
-    place = options.cache / "images" / f"{content}.npy"
-    images = cache.images(place)
-    if images is None or images.shape != (len(files), *shape):
-        with cache.new_images(place, (len(files), *shape)) as (draft, _):
-            faults = decode_all([file.path for file in files], draft, options.fit, options.progress)
-        if faults:
-            place.unlink(missing_ok=True)
-            return faults
-        images = cache.images(place)
-    if images is None:
-        raise Failure(f"the decoded images have vanished from the cache at {options.cache}; start again")
-    return images

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from striate.data.pixels import Fit, pixels, seen
-from striate.errors import DataError
+from striate.data.pixels import Fault, Fit, UnreadableError, pixels, seen
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -31,7 +30,7 @@ class Job(TypedDict):
 
 
 def done(job: Job) -> list[object]:
-    """The answer to one request: `Seen` as a list for every path, or the reason why it could not be decoded, or ""."""
+    """The answer to one request: `Seen` for every path; or the `Fault` of decoding each, None where there was none."""
     if job["array"] is None:
         return [tuple(seen(path)) for path in job["paths"]]
     images = _opened(job["array"])
@@ -45,12 +44,12 @@ def main() -> None:
         print(json.dumps(done(json.loads(line))), flush=True)
 
 
-def _decoded(path: str, row: UInt8[np.ndarray, "c h w"], fit: Fit) -> str:
+def _decoded(path: str, row: UInt8[np.ndarray, "c h w"], fit: Fit) -> Fault | None:
     try:
         row[...] = pixels(path, row.shape, fit)
-    except DataError as fault:
-        return str(fault)
-    return ""
+    except UnreadableError as unreadable:
+        return unreadable.fault
+    return None
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,9 +15,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from striate.data.pixels import Fit, Seen
+from striate.data.pixels import Fault, Fit, Seen
 from striate.data.worker import Job, done
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ FEW = 256
 
 Answered = Callable[[Job, list[object]], None]
 
-CRASHED = "the decoder crashed on it"
+CRASHED = Fault("the decoder crashed on it", passing=True)
+"""Or was killed, by a user or for its memory: nobody can tell."""
 
 
 def silent(what: str, count: int, total: int) -> None:
@@ -42,11 +43,11 @@ def silent(what: str, count: int, total: int) -> None:
 
 def seen_all(paths: Sequence[str], progress: Progress = silent) -> list[Seen]:
     """`pixels.seen` of every path, in order."""
-    found: list[Seen] = [Seen("", 0, 0, False, CRASHED)] * len(paths)
+    found: list[Seen] = [Seen("", 0, 0, False, *CRASHED)] * len(paths)
 
     def keep(rows: Sequence[int], answers: list[object]) -> None:
         for row, answer in zip(rows, answers, strict=True):
-            if answer != CRASHED:
+            if answer is not CRASHED:
                 found[row] = Seen(*answer)  # pyright: ignore[reportGeneralTypeIssues]
 
     _all_done(
@@ -58,12 +59,12 @@ def seen_all(paths: Sequence[str], progress: Progress = silent) -> list[Seen]:
     return found
 
 
-def decode_all(paths: Sequence[str], array: Path, fit: Fit, progress: Progress = silent) -> dict[int, str]:
+def decode_all(paths: Sequence[str], array: Path, fit: Fit, progress: Progress = silent) -> dict[int, Fault]:
     """Decodes path i into row i of the `.npy` file `array`, uint8 (N, C, H, W); returns why, for rows that failed."""
-    faults: dict[int, str] = {}
+    faults: dict[int, Fault] = {}
 
-    def keep(rows: Sequence[int], answers: list[object]) -> None:
-        faults.update({row: str(answer) for row, answer in zip(rows, answers, strict=True) if answer})
+    def keep(rows: Sequence[int], answers: list[Any]) -> None:
+        faults.update({row: Fault(*answer) for row, answer in zip(rows, answers, strict=True) if answer})
 
     jobs = [Job(paths=[paths[i] for i in rows], rows=rows, array=str(array), fit=fit) for rows in _chunks(len(paths))]
     _all_done(jobs, keep, "decoding", progress)
