@@ -23,8 +23,8 @@ from striate.data.download import downloaded
 from striate.data.workers import silent
 from striate.errors import DataError, Failure
 
+from .folders import never
 from .test_arrays import idx_bytes
-from .test_folder import never
 
 RNG = np.random.default_rng(13)
 NAMES = [file.name for file in catalogue.MNIST.files]

@@ -1,0 +1,220 @@
+"""Files decoded once into the cache: what is remembered, what is not, and processes that die over a file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from striate import data
+from striate.data import cache, decoding, workers
+from striate.data import pixels as image_files
+from striate.errors import Failure
+
+from .folders import image, never
+
+
+def crash_on(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Worker processes die as soon as they look at a path that ends so."""
+    script = (
+        "import os; from striate.data import worker; ours = worker.seen\n"
+        f"worker.seen = lambda path: os.abort() if path.endswith({ending!r}) else ours(path)\n"
+        "worker.main()"
+    )
+
+    def started() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", script]
+        return subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True)
+
+    monkeypatch.setattr(workers, "_started", started)
+
+
+def test_the_second_start_decodes_nothing(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load(top)
+    monkeypatch.setattr(decoding, "decode_all", never)
+    for file in top.rglob("*.png"):
+        os.utime(file, (1, 1))  # looked at again, but still the same content
+    second = load(top)
+    assert second.fingerprint == first.fingerprint
+    assert np.array_equal(second.train.images, first.train.images)
+
+
+def test_settled_files_are_not_even_opened_again(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
+    load(top)
+    monkeypatch.setattr("striate.data.looks.seen_all", never)
+    load(top)
+
+
+def test_files_that_break_while_decoding_are_left_out_once_and_for_all(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = top / "cat" / "cut.jpg"
+    image(77, (64, 64)).save(path)
+    path.write_bytes(path.read_bytes()[:1500])
+    pets = load(top)
+    (bad,) = pets.findings.unreadable
+    assert bad.source == "cat/cut.jpg"
+    assert "truncated" in bad.reason
+    for pixels, source in zip(pets.train.images, pets.train.sources, strict=True):
+        assert np.array_equal(pixels.transpose(1, 2, 0), np.asarray(Image.open(source)))
+    monkeypatch.setattr(decoding, "decode_all", never)
+    assert load(top).fingerprint == pets.fingerprint
+
+
+@pytest.mark.parametrize("doing", ["seen", "pixels"])
+@pytest.mark.parametrize(
+    "fault",
+    [OSError(errno.EIO, "I/O"), OSError(errno.EMFILE, "many"), PermissionError(errno.EACCES, "no"), MemoryError()],
+)
+def test_faults_that_pass_are_not_remembered(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch, doing: str, fault: Exception
+) -> None:
+    monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
+    shutil.copy(top / "cat" / "004.png", top / "cat" / "copy.png")
+    read, calls = image_files._bytes, 0  # pyright: ignore[reportPrivateUsage]
+
+    def failing(path: str) -> bytes:
+        nonlocal calls
+        if path.endswith("copy.png"):
+            calls += 1
+            if calls == (1 if doing == "seen" else 2):
+                raise fault
+        return read(path)
+
+    monkeypatch.setattr(image_files, "_bytes", failing)
+    first = load(top)
+    assert [bad.source for bad in first.findings.unreadable] == ["cat/copy.png"]
+    second = load(top)
+    assert second.findings.unreadable == ()
+    assert second.findings.images == first.findings.images + 1 == 31
+    for found in (first, second):
+        for decoded, source in zip(found.train.images, found.train.sources, strict=True):
+            assert np.array_equal(decoded.transpose(1, 2, 0), np.asarray(Image.open(source)))
+
+
+def test_a_process_that_was_killed_over_a_file_condemns_nothing(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
+    with monkeypatch.context() as once:
+        once.setattr(workers, "FEW", 0)
+        crash_on(once, "cat/003.png")
+        assert [bad.reason for bad in load(top).findings.unreadable] == [workers.CRASHED.reason]
+    assert load(top).findings.unreadable == ()
+
+
+def test_another_pillow_looks_again(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
+    (top / "cat" / "bad.png").write_bytes(b"x")
+    load(top)
+    monkeypatch.setattr("PIL.__version__", "99.0")
+    monkeypatch.setattr("striate.data.looks.seen_all", never)
+    with pytest.raises(pytest.fail.Exception, match="done again"):
+        load(top)
+
+
+def test_two_first_starts_at_once_agree(top: Path, load: Any) -> None:
+    found: list[data.DataSet] = []
+    threads = [threading.Thread(target=lambda: found.append(load(top))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({d.fingerprint for d in found}) == 1
+    for other in found[1:]:
+        assert np.array_equal(other.train.images, found[0].train.images)
+
+
+def test_a_damaged_cache_is_rebuilt(top: Path, load: Any, tmp_path: Path) -> None:
+    before = np.array(load(top).train.images)
+    (kept,) = (tmp_path / "cache" / "images").iterdir()
+    kept.write_bytes(kept.read_bytes()[:500])
+    for look in (tmp_path / "cache" / "looks").iterdir():
+        look.write_text("{")
+    assert np.array_equal(load(top).train.images, before)
+
+
+def test_a_cache_that_cannot_be_written_is_a_failure_that_says_so(top: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(Failure, match="STRIATE_CACHE"):
+        data.load(top, cache=tmp_path / "file")
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot take it")
+def test_the_disk_space_of_decoded_images_is_taken_before_they_are_written(tmp_path: Path) -> None:
+    with cache.new_images(tmp_path / "x.npy", (64, 3, 64, 64)) as (draft, _):
+        assert draft.stat().st_blocks * 512 >= 64 * 3 * 64 * 64
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot take it")
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EOPNOTSUPP])
+def test_a_full_disk_is_a_failure_before_anything_is_decoded(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    if reason == errno.EOPNOTSUPP:  # the file system's fault, not the disk's
+        assert load(top).findings.images == 30
+        return
+    monkeypatch.setattr(decoding, "decode_all", never)
+    with pytest.raises(Failure, match=f"cannot be written .{os.strerror(reason)}.*STRIATE_CACHE"):
+        load(top)
+
+
+def test_the_environment_names_the_cache(top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "named"))
+    data.load(top)
+    assert list((tmp_path / "named" / "images").iterdir())
+
+
+def test_processes_give_what_this_process_gives(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[object, ...]] = []
+
+    def tell(*what: object) -> None:
+        told.append(what)
+
+    monkeypatch.setattr(workers, "FEW", 0)
+    monkeypatch.setattr(workers, "CHUNK", 7)
+    cut = top / "cat" / "cut.jpg"
+    image(77, (64, 64)).save(cut)
+    cut.write_bytes(cut.read_bytes()[:1500])
+    many = load(top, progress=tell)
+    assert {what[0] for what in told} == {"looking", "decoding"}
+    assert told[-1] == ("decoding", 31, 31)
+    assert "truncated" in many.findings.unreadable[0].reason
+    for pixels, source in zip(many.train.images, many.train.sources, strict=True):
+        assert np.array_equal(pixels.transpose(1, 2, 0), np.asarray(Image.open(source)))
+
+
+def test_a_file_that_crashes_the_decoder_costs_only_itself(
+    top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "FEW", 0)
+    crash_on(monkeypatch, "cat/003.png")
+    paths = [str(path) for path in sorted((top / "cat").iterdir())]
+    found = workers.seen_all(paths)
+    assert [i for i, seen in enumerate(found) if seen.reason] == [3]
+    assert found[3].reason == workers.CRASHED.reason
+
+
+def test_what_stops_the_caller_stops_the_workers(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "FEW", 0)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(top, progress=stop)
+    assert load(top).findings.images == 30
