@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from striate.data.pixels import MOST_PIXELS, Fit, fitted, pixels, read_images, seen
@@ -23,6 +24,33 @@ def saved(folder: Path, image: Image.Image, name: str, **options: Any) -> str:
     path = folder / name
     image.save(path, **options)
     return str(path)
+
+
+def png(width: int, height: int, rows: bytes, *, depth: int = 8, kind: int = 0, key: bytes = b"") -> bytes:
+    """A PNG byte by byte; `kind` is its colour type, `key` the value that stands for transparency."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
+    transparent = chunk(b"tRNS", key) if key else b""
+    return b"\x89PNG\r\n\x1a\n" + head + transparent + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tiff(values: NDArray[np.generic]) -> bytes:
+    """A grey TIFF of whole numbers, byte by byte."""
+    (height, width), signed = values.shape, 2 if values.dtype.kind == "i" else 1
+    size = values.nbytes
+    tags = {256: width, 257: height, 258: 8 * values.itemsize, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: size}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in (tags | {339: signed}).items()]
+    raw = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    return (
+        struct.pack("<2sHI", b"II", 42, 8 + size)
+        + raw
+        + struct.pack("<H", len(entries))
+        + b"".join(entries)
+        + b"\0" * 4
+    )
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.gif", "a.pgm", "a.tga"])
@@ -89,8 +117,39 @@ def test_sixteen_bits_are_scaled_by_their_full_range(tmp_path: Path) -> None:
     expected = np.rint(wide / 257)
     for name in ("w.png", "w.tif"):
         assert np.array_equal(pixels(saved(tmp_path, Image.fromarray(wide), name), (1, 6, 8), "crop")[0], expected)
-    ints = Image.fromarray(wide.astype(np.int32))
-    assert np.array_equal(pixels(saved(tmp_path, ints, "i.tif"), (1, 6, 8), "crop")[0], expected)
+    (tmp_path / "w.pgm").write_bytes(b"P5 8 6 65535\n" + wide.astype(">u2").tobytes())
+    assert np.array_equal(pixels(str(tmp_path / "w.pgm"), (1, 6, 8), "crop")[0], expected)
+
+
+@pytest.mark.parametrize("kind", [0, 2, 4, 6])  # grey, colour, and both with opacity
+def test_of_sixteen_bits_of_colour_or_with_opacity_the_upper_byte_counts(tmp_path: Path, kind: int) -> None:
+    value, opaque = struct.pack(">H", 0x01FF), b"\xff\xff"
+    pixel = {0: value, 2: value * 3, 4: value + opaque, 6: value * 3 + opaque}[kind]
+    path = tmp_path / "a.png"
+    path.write_bytes(png(1, 1, b"\0" + pixel, depth=16, kind=kind))
+    assert pixels(str(path), (1, 1, 1), "crop").item() == (2 if kind == 0 else 1)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int16])
+def test_whole_numbers_of_unknown_meaning_are_refused(tmp_path: Path, kind: type[np.generic]) -> None:
+    path = tmp_path / "i.tif"
+    path.write_bytes(tiff(np.full((6, 8), 200, kind)))
+    assert "32-bit or signed whole numbers" in seen(str(path)).reason
+    with pytest.raises(DataError, match="32-bit or signed whole numbers"):
+        pixels(str(path), (1, 6, 8), "crop")
+
+
+@pytest.mark.parametrize(("depth", "kind"), [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])
+def test_the_one_transparent_value_of_a_png_is_white_and_no_other(tmp_path: Path, depth: int, kind: int) -> None:
+    bands, most = 3 if kind == 2 else 1, 2**depth - 1
+    for key in {0, 1, most // 3, most - 1}:
+        other = most - key if 2 * key != most else most
+        bits = "".join(format(value, f"0{depth}b") for value in (key,) * bands + (other,) * bands)
+        row = b"\0" + int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8))
+        (tmp_path / "a.png").write_bytes(png(2, 1, row, depth=depth, kind=kind, key=struct.pack(">H", key) * bands))
+        found = pixels(str(tmp_path / "a.png"), (3, 1, 2), "crop")[:, 0]
+        shown = other >> 8 if depth == 16 and kind == 2 else round(other * 255 / most)
+        assert found.tolist() == [[255, shown]] * 3
 
 
 @pytest.mark.parametrize("most", [1.0, 255.0])
@@ -152,19 +211,9 @@ def test_draft_decoding_of_large_jpegs_is_near_the_full_one(tmp_path: Path) -> N
     assert np.abs(pixels(path, (1, 32, 32), "crop").astype(int) - full).mean() < 4
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A PNG whose header promises far more than it holds."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize("side", [10_001, 12_000, 60_000])
 def test_decompression_bombs_are_refused_undecoded_with_the_limit(tmp_path: Path, side: int) -> None:
-    (tmp_path / "bomb.png").write_bytes(bomb(side, side))
+    (tmp_path / "bomb.png").write_bytes(png(side, side, b"\0"))  # the header promises far more than it holds
     assert f"{MOST_PIXELS // 10**6} megapixels" in seen(str(tmp_path / "bomb.png")).reason
     with pytest.raises(DataError, match="megapixels"):
         pixels(str(tmp_path / "bomb.png"), (1, 8, 8), "crop")
@@ -201,3 +250,17 @@ def test_read_images_reads_all_or_names_every_bad_one(tmp_path: Path) -> None:
 def test_grey_is_told_from_the_header(tmp_path: Path, mode: str, grey: bool) -> None:
     image = Image.fromarray(RGB).quantize(8) if mode == "P" else Image.new(mode, (8, 6))
     assert seen(saved(tmp_path, image, "a.png")).grey is grey
+
+
+@pytest.mark.parametrize("colors", [1, 2, 16, 255])
+@pytest.mark.parametrize("name", ["a.png", "a.gif", "a.bmp", "a.tif"])
+def test_a_palette_of_greys_is_grey_in_every_format_and_one_colour_in_it_is_not(
+    tmp_path: Path, name: str, colors: int
+) -> None:
+    image = Image.new("P", (8, 6))
+    greys = [value for grey in range(7, 7 + colors) for value in (grey % 256,) * 3]
+    image.putpalette(greys)
+    assert seen(saved(tmp_path, image, name)).grey
+    image.putpalette([*greys[:-3], 9, 8, 7])
+    image.putpixel((0, 0), colors - 1)
+    assert not seen(saved(tmp_path, image, name)).grey

@@ -2,8 +2,9 @@
 
 1. Files whose header announces more than 100 megapixels, or that are larger than 512 MB, are refused undecoded.
 2. The first frame counts (GIF, APNG, TIFF, WebP). The EXIF orientation is applied. ICC profiles are ignored.
-3. 16-bit values are scaled by their full range (v * 255 / 65535, rounded). Floating point: 0..1 is scaled by 255,
-   0..255 is rounded; any other range is refused, for nobody but the user knows its meaning. So is NaN.
+3. 16-bit grey values are scaled by their full range (v * 255 / 65535, rounded); of 16-bit colours, and of 16-bit grey
+   with opacity, the upper byte counts. Floating point: 0..1 is scaled by 255, 0..255 is rounded; any other range is
+   refused, for nobody but the user knows its meaning. So are NaN, 32-bit and signed whole numbers.
 4. Transparency is composited on white. Palette, CMYK, YCbCr, HSV become RGB; one-bit images 0 and 255.
 5. To one channel: luma, ITU-R 601 (0.299 R + 0.587 G + 0.114 B). To three channels: grey is repeated.
 6. To the size: `crop` scales until the image covers the size and cuts the centre; `pad` scales until it fits and
@@ -19,7 +20,7 @@ import hashlib
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Fit = Literal["crop", "pad", "stretch"]
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
 
-RULE = 1
+RULE = 2
 """The number of the rule above; a change of the rule changes it, and with it every key of the cache."""
 
 MOST_PIXELS = 100_000_000
@@ -45,6 +46,8 @@ FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA",
 which some cameras write, opens as its JPEG."""
 
 _ORIENTATION = 0x0112
+_GREY_STEPS = {"L;2": 85, "L;4": 17}
+"""From grey values of two and four bits to eight, in the names that Pillow has for them."""
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
@@ -179,7 +182,18 @@ def _opened(raw: bytes) -> Image:
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise DataError(f"{width}x{height} is more than {MOST_PIXELS // 10**6} megapixels")
+    if image.mode == "I" and image.format == "TIFF":  # elsewhere this mode is 16 bits
+        raise DataError("its values are 32-bit or signed whole numbers; allowed are 8 and 16 bits, or floating point")
+    if "transparency" in image.info and image.tile:
+        image.info["transparency"] = _scaled(image.info["transparency"], str(image.tile[0].args))
     return image
+
+
+def _scaled(transparent: Any, layout: str) -> Any:
+    """The value of a PNG that stands for transparency, in the file as wide as `layout`, as wide as the pixels are."""
+    if layout in _GREY_STEPS:
+        return transparent * _GREY_STEPS[layout]
+    return tuple(value >> 8 for value in transparent) if layout == "RGB;16B" else transparent
 
 
 def _upright(image: Image) -> Image:
@@ -192,10 +206,12 @@ def _upright(image: Image) -> Image:
 
 def _is_grey(image: Image) -> bool:
     """Whether the header promises grey values only; nothing is decoded for it."""
-    if image.mode == "P" and image.palette is not None and isinstance(image.palette.palette, (bytes, bytearray)):
-        bands = len(image.palette.rawmode or image.palette.mode)
-        entries = np.frombuffer(bytes(image.palette.palette), np.uint8)
-        colors = entries[: len(entries) // bands * bands].reshape(-1, bands)[:, :3]
+    from PIL import Image as Images
+
+    if image.mode == "P" and image.palette is not None:
+        carrier = Images.new("P", (1, 1))  # the image's own would be decoded first
+        carrier.putpalette(image.palette)
+        colors = np.array(carrier.getpalette("RGB")).reshape(-1, 3)
         return bool((colors == colors[:, :1]).all())
     return image.mode in _GREY_MODES or image.mode.startswith("I;16")
 
@@ -205,9 +221,9 @@ def _eight_bit(image: Image) -> Image:
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.mode == "1":
-        return image.convert("L")
+        return _keyed(image, image.convert("L"))
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_wide(image)
+        return _keyed(image, _from_wide(image))
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         return _on_white(image)
     return image.convert("RGB")
@@ -229,6 +245,17 @@ def _from_wide(image: Image) -> Image:
     if not fits:
         raise DataError(f"its values go from {least:g} to {most:g}; allowed are {allowed}")
     return Images.fromarray(np.rint(values * scale).astype(np.uint8))
+
+
+def _keyed(image: Image, grey: Image) -> Image:
+    """`grey`, made from `image`, white where `image` has the one value that stands for transparency in it."""
+    from PIL import Image as Images
+
+    if "transparency" not in image.info:
+        return grey
+    key = image.info["transparency"]
+    see_through = np.asarray(image) == (bool(key) if image.mode == "1" else key)
+    return Images.fromarray(np.where(see_through, np.uint8(255), np.asarray(grey)))
 
 
 def _on_white(image: Image) -> Image:
