@@ -134,6 +134,46 @@ def test_npz_with_words_names_resizing_and_one_channel(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "expected"),
+    [
+        (np.arange(30) % 2 == 1, ["cat", "dog"], np.arange(30) % 2),
+        (np.array(["dog", "cat"] * 15), ["dog", "cat"], np.arange(30) % 2),
+        (np.array(["dog", "cat"] * 15), ["cat", "never", "dog"], 2 - 2 * (np.arange(30) % 2)),
+    ],
+)
+def test_npz_class_names_hold_for_every_kind_of_label(
+    tmp_path: Path, labels: NDArray[Any], classes: list[str], expected: NDArray[Any]
+) -> None:
+    np.savez(tmp_path / "own.npz", images=RNG.integers(0, 256, (30, 4, 4), np.uint8), labels=labels, classes=classes)
+    found = data.load(tmp_path / "own.npz", cache=tmp_path / "cache")
+    assert found.classes == tuple(classes)
+    for split in (found.train, found.validation, found.test):
+        places = [int(source.split("[")[1][:-1]) for source in split.sources]
+        assert split.labels.tolist() == expected[places].tolist()
+
+
+def test_npz_says_what_it_does_not_use(tmp_path: Path) -> None:
+    x, y = RNG.integers(0, 256, (30, 4, 4), np.uint8), np.arange(30) % 2
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x, images=x, labels=y, meta=y)
+    for _ in range(2):  # the second time from the cache
+        assert data.load(tmp_path / "own.npz", cache=tmp_path / "cache").findings.notes == (
+            "the array x_test is not used, for there is no y_test",
+            "the array images is not used",
+            "the array labels is not used",
+            "the array meta is not used",
+        )
+
+
+def test_npz_says_which_images_it_brings_to_another_size(tmp_path: Path) -> None:
+    x, y = RNG.integers(0, 256, (30, 8, 8), np.uint8), np.arange(30) % 2
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x.repeat(2, 1), y_test=y)
+    found = data.load(tmp_path / "own.npz", cache=tmp_path / "cache")
+    assert found.shape == (1, 8, 8)
+    assert found.findings.notes == ("the test images are 16x8 and are brought to 8x8, the size of the train images",)
+    assert data.load(tmp_path / "own.npz", cache=tmp_path / "cache", size=(8, 8)).findings.notes == ()
+
+
 def test_npz_never_unpickles(tmp_path: Path) -> None:
     np.savez(tmp_path / "evil.npz", images=np.array([{"a": 1}], object), labels=np.array([0]))
     with pytest.raises(DataError, match="Python objects, which are never unpickled"):
@@ -154,6 +194,14 @@ def test_npz_never_unpickles(tmp_path: Path) -> None:
         (
             {"images": np.zeros((4, 8, 8)), "labels": np.arange(4), "classes": np.array(["a", "b"])},
             "must lie in 0 to 1",
+        ),
+        (
+            {"images": np.zeros((4, 8, 8)), "labels": np.arange(4) % 2, "classes": np.array(["a", "a"])},
+            "must differ from each other, found more than once: a",
+        ),
+        (
+            {"images": np.zeros((4, 8, 8)), "labels": np.array(list("abca")), "classes": np.array(["a", "b"])},
+            "must be among the class names a, b, found c",
         ),
     ],
 )

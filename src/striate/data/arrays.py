@@ -53,7 +53,8 @@ def read_npz(path: Path) -> Source:
     """The parts of a `.npz`, and its class names (key `classes` or `class_names`).
 
     Keys: `images` and `labels` (or `x` and `y`), or `x_train`, `y_train`, `x_val`, `y_val`, `x_test`, `y_test` (or
-    `train_images`, `train_labels`, ...). Nothing in the file is ever unpickled.
+    `train_images`, `train_labels`, ...). An array that goes unused is named in the notes. Nothing in the file is ever
+    unpickled.
 
     Raises:
         DataError: the file cannot be read, has other keys, or its arrays do not fit the rule.
@@ -64,6 +65,8 @@ def read_npz(path: Path) -> Source:
             names = next((key for key in _CLASSES if key in archive.files), None)
             classes = tuple(map(str, archive[names].ravel())) if names else ()
             found = [Part(s, laid_out(archive[x], x), whole_labels(archive[y], y)) for s, (x, y) in named.items()]
+            used = {names, *(key for pair in named.values() for key in pair)}
+            unused = [key for key in archive.files if key not in used]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as fault:
         if isinstance(fault, DataError):
             raise
@@ -71,7 +74,7 @@ def read_npz(path: Path) -> Source:
         pickled = "it holds Python objects, which are never unpickled here"
         reason = fault if "pickle" not in str(fault) else pickled if zipfile.is_zipfile(path) else "it is no archive"
         raise DataError(f"{path} cannot be read as .npz: {reason}") from None
-    return Source(found, classes)
+    return Source(found, classes, tuple(_unused(key, tuple(unused)) for key in unused))
 
 
 def laid_out(values: NDArray[np.generic], name: str) -> UInt8[np.ndarray, "n channels height width"]:
@@ -117,10 +120,10 @@ def numbered(
 ) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"], tuple[str, ...]]:
     """The labels of all parts as places among the classes, the given splits (-1: none), and the class names.
 
-    With names, a label is a place among them; without, the distinct labels in order are the classes.
+    With names, a label is one of them or a place among them; without, the distinct labels in order are the classes.
 
     Raises:
-        DataError: labels and images differ in number, or a label is beyond the names.
+        DataError: labels and images differ in number, a label is none of the names, or two names are the same.
     """
     for part in parts:
         if len(part.images) != len(part.labels):
@@ -129,15 +132,40 @@ def numbered(
             )
     labels = np.concatenate([part.labels for part in parts])
     given = np.concatenate([np.full(len(p.labels), SPLITS.index(p.split) if p.split else -1) for p in parts])
-    if classes and labels.dtype.kind in "iu":
-        if labels.min() < 0 or labels.max() >= len(classes):
-            raise DataError(
-                f"labels must lie in 0 to {len(classes) - 1}, one for each class name, found {labels.min()} to "
-                f"{labels.max()}"
-            )
-        return labels.astype(np.int64), given.astype(np.int64), classes
+    if classes:
+        return _among(classes, labels), given.astype(np.int64), classes
     values, places = np.unique(labels, return_inverse=True)
     return places.astype(np.int64), given.astype(np.int64), tuple(map(str, values))
+
+
+def _among(classes: tuple[str, ...], labels: NDArray[np.generic]) -> Int64[np.ndarray, " n"]:
+    """The place of every label among the class names."""
+    twice = sorted({name for name in classes if classes.count(name) > 1})
+    if twice:
+        raise DataError(f"class names must differ from each other, found more than once: {', '.join(twice)}")
+    if labels.dtype.kind == "U":
+        place_of = {name: place for place, name in enumerate(classes)}
+        strange = sorted(set(labels.tolist()) - set(classes))
+        if strange:
+            raise DataError(
+                f"labels must be among the class names {', '.join(classes[:5])}{', ...' if classes[5:] else ''}, found "
+                f"{', '.join(strange[:5])}"
+            )
+        return np.array([place_of[label] for label in labels.tolist()], np.int64)
+    places = labels.astype(np.int64)
+    if places.min() < 0 or places.max() >= len(classes):
+        raise DataError(
+            f"labels must lie in 0 to {len(classes) - 1}, one for each class name, found {places.min()} to "
+            f"{places.max()}"
+        )
+    return places
+
+
+def _unused(key: str, unused: tuple[str, ...]) -> str:
+    """Why an array is not used, as far as its name tells."""
+    pairs = [pair for named in (*_NAMES.values(), _WHOLE) for pair in named if key in pair]
+    lacking = [other for pair in pairs for other in pair if other not in (key, *unused)]
+    return f"the array {key} is not used" + (f", for there is no {lacking[0]}" if lacking else "")
 
 
 def _named(keys: tuple[str, ...], path: Path) -> dict[str | None, tuple[str, str]]:

@@ -66,7 +66,7 @@ def _ordered(
         images=len(labels),
         missing=oddities.missing(classes, labels, split),
         duplicates=oddities.duplicates(digests, labels[order], split[order], sources),
-        notes=source.notes,
+        notes=(*source.notes, *_size_notes(source.parts, options)),
     )
     mark = cache.fingerprint(cache.key(shape, digests), labels[order], tuple(ends), classes)
     return DataSet(name, classes, *_splits(images[order], labels[order], sources, ends), findings, mark), order
@@ -122,6 +122,19 @@ def _shape(parts: list[Part], options: Options) -> tuple[int, int, int]:
     channels, rows, columns = parts[0].images.shape[1:]
     rows, columns = options.size or (rows, columns)
     return options.channels or max(channels, *(part.images.shape[1] for part in parts)), rows, columns
+
+
+def _size_notes(parts: list[Part], options: Options) -> tuple[str, ...]:
+    """A sentence for each part whose images are brought to a size that nobody asked for: the first part's."""
+    rows, columns = parts[0].images.shape[2:]
+    if options.size:
+        return ()
+    return tuple(
+        f"the {part.split or 'undivided'} images are {part.images.shape[2]}x{part.images.shape[3]} and are brought to "
+        f"{rows}x{columns}, the size of the {parts[0].split or 'undivided'} images"
+        for part in parts
+        if part.images.shape[2:] != (rows, columns)
+    )
 
 
 def _shaped(
