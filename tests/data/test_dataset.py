@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,19 @@ def test_statistics_are_those_of_numpy() -> None:
     assert np.allclose(std, (images / 255).std((0, 2, 3)), rtol=1e-12)
     with pytest.raises(DataError):
         data.statistics(data.Split(images[:0], np.zeros(0, np.int64), []))
+
+
+def test_statistics_of_many_rows_lose_nothing() -> None:
+    draw = np.random.default_rng(0)
+    columns = [np.full(200_000, 0.1), draw.integers(1990, 2021, 200_000), 1.7e9 + draw.integers(0, 2_592_000, 200_000)]
+    rows = np.stack(columns, 1).astype(np.float32)
+    mean, std = data.statistics(data.Split(rows, np.zeros((200_000, 1), np.float32), [""] * 200_000))
+    exact = [[int(value) for value in column] for column in (rows * [2.0**27, 1, 1]).T]  # 0.1 has 27 binary places
+    for column, scale, m, s in zip(exact, (2**27, 1, 1), mean, std, strict=True):
+        expected = statistics.fmean(column)
+        assert m * scale == pytest.approx(expected, rel=1e-15)
+        assert s * scale == pytest.approx(statistics.pstdev(column), rel=1e-12)
+    assert (mean[0], std[0]) == (float(np.float32(0.1)), 0)
 
 
 def test_examples_are_of_the_class_spread_and_bounded() -> None:

@@ -111,7 +111,8 @@ def statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if not len(split):
         raise DataError("statistics need at least one image, and this split has none")
     if split.images.dtype != np.uint8:
-        return tuple(map(float, split.images.mean(0))), tuple(map(float, split.images.std(0)))
+        values = split.images.astype(np.float64)  # sums of many float32 lose the small differences
+        return tuple(map(float, values.mean(0))), tuple(map(float, values.std(0)))
     values = np.arange(256) / 255
     shares = _histograms(split.images)
     mean = shares @ values
