@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from striate import data
 from striate.data import idx
 from striate.data.arrays import laid_out, whole_labels
+from striate.data.unlabelled import load_unlabelled
 from striate.errors import DataError
 
 RNG = np.random.default_rng(11)
@@ -218,9 +219,11 @@ def test_a_file_that_is_no_npz_and_a_place_that_is_nothing(tmp_path: Path) -> No
         ("bad.npz", "cannot be read as .npz: it is no archive"),
         ("bad.csv", "folder or a .npz"),
         ("none", "there is no data set"),
+        ("~nosuchuser/x", "there is no data set ~nosuchuser/x"),
     ):
         with pytest.raises(DataError, match=words):
-            data.load(tmp_path / name, cache=tmp_path / "cache")
+            data.load(name if name.startswith("~") else tmp_path / name, cache=tmp_path / "cache")
+    assert load_unlabelled("~nosuchuser/x", (1, 8, 8)) is None
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,19 @@ def test_size_channels_fit_and_seed_are_honoured(top: Path, load: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"size": (0, 8)}, {"size": (8, 5000)}, {"channels": 2}, {"fit": "cover"}, {"seed": -1}, {"max_bad": 2}]
+    "options",
+    [
+        {"size": (0, 8)},
+        {"size": (8, 5000)},
+        {"size": 32},
+        {"size": (8.5, 8)},
+        {"size": (8,)},
+        {"channels": 2},
+        {"fit": "cover"},
+        {"seed": -1},
+        {"seed": 1.5},
+        {"max_bad": 2},
+    ],
 )
 def test_options_out_of_bounds_are_named(top: Path, load: Any, options: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=next(iter(options))):

@@ -117,16 +117,38 @@ def test_an_interrupted_download_leaves_nothing(tmp_path: Path, served: Any) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("argument", [True, False])
 def test_downloads_go_into_the_data_folder_that_is_named(
+    tmp_path: Path, served: Any, monkeypatch: pytest.MonkeyPatch, exists: bool, argument: bool
+) -> None:
+    files = mnist_like()
+    monkeypatch.setattr(catalogue, "ALL", (known(files, (served(files),)),))
+    root = tmp_path / "new" / "root"
+    if exists:
+        root.mkdir(parents=True)
+    monkeypatch.setenv("STRIATE_DATA", str(tmp_path / "other" if argument else root))
+    data.load("mnist", root=root if argument else None, cache=tmp_path / "cache")
+    assert sorted(path.name for path in (root / "mnist").iterdir()) == sorted(NAMES)
+    assert not (tmp_path / "cache" / "downloads").exists()
+
+
+def test_a_data_folder_that_cannot_be_written_is_a_failure_where_it_was_asked_for_and_only_looked_into_where_not(
     tmp_path: Path, served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = mnist_like()
     monkeypatch.setattr(catalogue, "ALL", (known(files, (served(files),)),))
     root = tmp_path / "root"
     root.mkdir()
+    monkeypatch.setattr("os.access", lambda path, _: not Path(path).is_relative_to(root))  # pyright: ignore[reportUnknownLambdaType]
+    with pytest.raises(Failure, match=r"root/mnist cannot be written: Permission denied"):
+        data.load("mnist", root=root, cache=tmp_path / "cache")
+    (tmp_path / "file").touch()
+    with pytest.raises(Failure, match=r"file/mnist cannot be written: Not a directory"):
+        data.load("mnist", root=tmp_path / "file", cache=tmp_path / "cache")
     monkeypatch.setenv("STRIATE_DATA", str(root))
     data.load("mnist", cache=tmp_path / "cache")
-    assert sorted(path.name for path in (root / "mnist").iterdir()) == sorted(NAMES)
+    assert (tmp_path / "cache" / "downloads" / "mnist").is_dir()
 
 
 @pytest.mark.parametrize("below", ["mnist", "."])

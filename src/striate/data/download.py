@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from typing import TYPE_CHECKING, final
 
 from striate.errors import Failure
@@ -24,7 +26,7 @@ def downloaded(name: str, sha256: str, mirrors: Sequence[str], folder: Path, pro
     leaves nothing.
 
     Raises:
-        Failure: no mirror had it; says what went wrong with each.
+        Failure: no mirror had it, and what went wrong with each; or the folder cannot be written.
     """
     import pooch
 
@@ -33,6 +35,8 @@ def downloaded(name: str, sha256: str, mirrors: Sequence[str], folder: Path, pro
     logger.setLevel(logging.ERROR)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         for mirror in mirrors:
             bar = _Bar(f"downloading {name}", progress)
             loader = pooch.HTTPDownloader(progressbar=bar, timeout=_PATIENCE)  # pyright: ignore[reportArgumentType]

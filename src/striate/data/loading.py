@@ -50,8 +50,9 @@ def load(
             images in ten share if no side exceeds 64, otherwise 64x64.
         channels: 1 or 3. None: 1 if every image is grey, else 3.
         fit: how an image of another shape gets to that size: `crop`, `pad` or `stretch`, see `striate.data.pixels`.
-        root: the data folder, in which published files are looked for and into which they are downloaded. None: the
-            environment's STRIATE_DATA, or a folder of the cache.
+        root: the data folder, in which published files are looked for and into which they are downloaded; made where
+            there is none. None: the environment's STRIATE_DATA (only looked into where it cannot be written), or a
+            folder of the cache.
         seed: decides the splits where the source has none (`striate.data.splits` says how).
         cache: where decoded images are kept. None: the environment's STRIATE_CACHE, or the user's cache folder.
         progress: called as progress(what, done, total), from any thread, one call at a time.
@@ -59,7 +60,7 @@ def load(
 
     Raises:
         DataError: there is no such source, or it holds no usable data set; the message says why.
-        Failure: a download failed, or the cache cannot be written.
+        Failure: a download failed, or the cache or `root` cannot be written.
 
     Example:
         >>> digits = load("digits")
@@ -73,7 +74,12 @@ def load(
     for known in catalogue.ALL:
         if name == known.name:
             return _published(known, root, options)
-    return _lying_at(Path(name_or_path).expanduser(), options)
+    return _lying_at(expanded(name_or_path), options)
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the user's home for `~`, and `~name` for that user's; as it stands where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises a RuntimeError for an unknown user
 
 
 def _digits(options: Options) -> DataSet:
@@ -87,7 +93,8 @@ def _published(known: catalogue.Published, root: Path | None, options: Options) 
     present = (published.here(known, folder) for folder in folders)
     paths = next((found for found in present if found), list[Path]())
     if not paths:
-        target = Path(named) / known.name if named and os.access(named, os.W_OK) else fetched
+        shared = root is None and named and Path(named).exists() and not os.access(named, os.W_OK)
+        target = Path(named) / known.name if named and not shared else fetched
         paths = [downloaded(file.name, file.sha256, known.mirrors, target, options.progress) for file in known.files]
     digest = key([file_digest(path) for path in paths])
     return kept(known.name, digest, lambda: published.read(known, paths), options)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, final, get_args
+from typing import TYPE_CHECKING, Any, final, get_args
+
+import numpy as np
 
 from striate.data import cache
 from striate.data.pixels import Fit
@@ -35,12 +37,11 @@ class Options:
     progress: Progress = silent
 
     def __post_init__(self) -> None:
-        size_ok = self.size is None or (len(self.size) == 2 and all(1 <= side <= LARGEST for side in self.size))
         checks = {
-            f"size must be rows and columns from 1 to {LARGEST}, found {self.size}": size_ok,
+            f"size must be rows and columns from 1 to {LARGEST}, found {self.size}": _is_size(self.size),
             f"channels must be 1 or 3, found {self.channels}": self.channels in (None, 1, 3),
             f"fit must be one of {', '.join(get_args(Fit))}, found {self.fit}": self.fit in get_args(Fit),
-            f"seed must be 0 or more, found {self.seed}": self.seed >= 0,
+            f"seed must be a whole number from 0, found {self.seed}": _is_whole(self.seed) and self.seed >= 0,
             f"max_bad must be a share from 0 to 1, found {self.max_bad}": 0 <= self.max_bad <= 1,
         }
         faults = [words for words, holds in checks.items() if not holds]
@@ -57,3 +58,15 @@ class Options:
         shared = often >= NEARLY_ALL * len(sizes) and max(width, height) <= SMALL
         rows, columns = self.size or ((height, width) if shared else (SMALL, SMALL))
         return self.channels or (1 if all(grey) else 3), rows, columns
+
+
+def _is_size(size: object) -> bool:
+    """Whether it is rows and columns, or None."""
+    if size is None:
+        return True
+    sides: list[Any] = list(size) if isinstance(size, (tuple, list)) else []
+    return len(sides) == 2 and all(_is_whole(side) and 1 <= side <= LARGEST for side in sides)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer))

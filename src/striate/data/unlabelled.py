@@ -12,6 +12,7 @@ from striate.data.dataset import DataSet, Split
 from striate.data.decoding import Plan, decoded, key
 from striate.data.findings import Unreadable, escaped, merged
 from striate.data.folder import Listing, unlabelled
+from striate.data.loading import expanded
 from striate.data.options import Options
 from striate.data.pixels import Fit, Seen
 from striate.data.workers import Progress, silent
@@ -41,7 +42,7 @@ def load_unlabelled(
         DataError: there is no image in it, or more than `max_bad` of them are unreadable.
         Failure: the cache cannot be written.
     """
-    top = Path(path).expanduser()
+    top = expanded(path)
     listing = unlabelled(top) if top.is_dir() else None
     if listing is None:
         return None
