@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from striate.cores import allowed_cores
 from striate.data.pixels import Fault, Fit, Seen
 from striate.data.worker import Job, done
 
@@ -71,11 +72,6 @@ def decode_all(paths: Sequence[str], array: Path, fit: Fit, progress: Progress =
     return faults
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _chunks(count: int) -> list[list[int]]:
     return [list(range(start, min(start + CHUNK, count))) for start in range(0, count, CHUNK)]
 
@@ -97,7 +93,7 @@ def _all_done(
         for job in jobs:
             answered(job, done(job))
         return
-    _shared_out(waiting, answered, min(cores(), 32, len(jobs)))
+    _shared_out(waiting, answered, min(allowed_cores(), 32, len(jobs)))
 
 
 def _shared_out(waiting: deque[Job], answered: Answered, count: int) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, final
 
 import torch
 
+from striate.cores import allowed_cores
 from striate.errors import RecipeError
 from striate.memory import can_keep_freed_memory, keep_freed_memory
 
@@ -181,7 +182,7 @@ def _best_layout(kind: str) -> tuple[bool, str]:
 
 
 def _best_threads() -> tuple[int, str]:
-    allowed, own = _allowed_cores(), torch.get_num_threads()
+    allowed, own = allowed_cores(), torch.get_num_threads()
     if own <= allowed:
         return own, "one per core" if "OMP_NUM_THREADS" not in os.environ else "OMP_NUM_THREADS"
     return allowed, "as many cores as this process may use"
@@ -191,16 +192,6 @@ def _best_memory(kind: str) -> tuple[bool, str]:
     if kind != "cpu":
         return False, "the device has memory of its own"
     return (True, "fewer page faults") if can_keep_freed_memory() else (False, "only glibc can keep it")
-
-
-def _allowed_cores() -> int:
-    """Cores this process may use: its affinity, and the control group's quota where there is one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(cores, -(-int(quota) // int(period))))
-    except (OSError, ValueError):  # no such control group, or the quota is "max"
-        return cores
 
 
 @cache

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from striate import files
 from striate.claims.comparing.sharing import Ranks
+from striate.cores import allowed_cores
 from striate.errors import Failure
 from striate.train.interrupts import deferred
 
@@ -152,8 +153,7 @@ def cores() -> int:
 
     if engine().device != "cpu":
         return 1
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, here // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, allowed_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def finite(value: Any) -> Any:

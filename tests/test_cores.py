@@ -1,0 +1,67 @@
+"""The cores a process may use, under quotas as Linux writes them; and that all who start processes heed them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from striate import cores
+from striate.claims.comparing import trial, trials
+from striate.data import workers
+from striate.train.engine import Engine
+
+
+@pytest.fixture
+def quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that says the quota, of a machine with eight cores."""
+
+    def affinity(_: int) -> set[int]:
+        return set(range(8))
+
+    monkeypatch.setattr(os, "sched_getaffinity", affinity, raising=False)
+    monkeypatch.setattr(cores, "QUOTA", tmp_path / "cpu.max")
+    return tmp_path / "cpu.max"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("max 100000", 8),
+        ("200000 100000", 2),
+        ("150000 100000", 2),
+        ("50000 100000", 1),
+        ("1600000 100000", 8),
+        ("", 8),
+    ],
+)
+def test_a_quota_bounds_the_cores(quota: Path, written: str, expected: int) -> None:
+    quota.write_text(written + "\n")
+    assert cores.allowed_cores() == expected
+
+
+def test_without_a_quota_the_affinity_counts(quota: Path) -> None:
+    assert not quota.exists()
+    assert cores.allowed_cores() == 8
+
+
+def test_threads_trials_and_decoders_keep_to_the_quota(quota: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quota.write_text("300000 100000\n")
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    engine = Engine.choose(device="cpu")
+    assert engine.threads == 3
+    monkeypatch.setattr(trial, "engine", lambda: engine)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    assert trials.cores() == 3
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert trials.cores() == 1
+    started: list[int] = []
+
+    def shared_out(_: Any, __: Any, count: int) -> None:
+        started.append(count)
+
+    monkeypatch.setattr(workers, "_shared_out", shared_out)
+    workers.seen_all(["x"] * 1000)
+    assert started == [3]
