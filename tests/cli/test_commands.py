@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,24 @@ from PIL import Image
 
 import striate as package
 from striate import data
+from striate.cli import main
 from striate.model import Model
 
 from .conftest import NETWORK, Command
+
+
+@pytest.fixture(scope="module")
+def noise_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on a folder `noise` beside it, which `link` leads to; divided with seed 5."""
+    top, draw = tmp_path_factory.mktemp("noisy"), np.random.default_rng(0)
+    for name in ("a", "b"):
+        (top / "noise" / name).mkdir(parents=True)
+        for at in range(50):
+            Image.fromarray(draw.integers(0, 256, (8, 8), np.uint8)).save(top / "noise" / name / f"{at}.png")
+    (top / "link").symlink_to(top / "noise")
+    words = ["train", str(top / "noise"), "--net", "dense 2", "--epochs", "1", "--seed", "5", "--threads", "1"]
+    assert main([*words, "--precision", "float32", "--out", str(top / "run")]) == 0
+    return top / "run"
 
 
 def test_version_and_help(striate: Command) -> None:
@@ -140,6 +156,44 @@ def test_predict_without_images(striate: Command, digits_run: Path, tmp_path: Pa
     said = striate("predict", digits_run, tmp_path)
     assert (said.code, said.out) == (2, "")
     assert "no image files" in said.err
+
+
+def test_naming_the_runs_own_data_scores_the_same_images(striate: Command, noise_run: Path, tmp_path: Path) -> None:
+    plain, named = (
+        json.loads(striate("evaluate", noise_run, "--json", "--out", tmp_path, *words).out)
+        for words in ([], ["--data", noise_run.parent / "link"])
+    )
+    assert named == plain
+    assert plain["trained_on"] is None
+
+
+def test_images_that_were_trained_on_are_counted_whatever_the_folder_is_called(
+    striate: Command, noise_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(noise_run.parent / "noise", tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("*0.png"):
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    said = striate("evaluate", noise_run, "--data", tmp_path / "copy", "--json", "--out", tmp_path / "out")
+    trained = data.load(noise_run.parent / "noise", seed=5).train.sources
+    trained = {Path(source).relative_to(noise_run.parent / "noise") for source in trained if source[-5:] != "0.png"}
+    scored = [Path(source).relative_to(tmp_path / "copy") for source in data.load(tmp_path / "copy").test.sources]
+    expected = sum(path in trained for path in scored)
+    assert 0 < expected < len(scored)
+    assert json.loads(said.out)["trained_on"] == expected
+    assert f"{expected} of these {len(scored)} images were trained on" in said.err
+
+
+@pytest.mark.parametrize("what", ["noise", "noise/a/0.png"])
+def test_where_the_training_images_are_not_as_they_were_nothing_is_counted(
+    striate: Command, noise_run: Path, tmp_path: Path, what: str
+) -> None:
+    shutil.copytree(noise_run.parent / "noise", tmp_path / "copy")
+    place = noise_run.parent / what
+    place.rename(tmp_path / "gone")
+    said = striate("evaluate", noise_run, "--data", tmp_path / "copy", "--json", "--out", tmp_path / "out")
+    (tmp_path / "gone").rename(place)
+    assert json.loads(said.out)["trained_on"] is None
+    assert "cannot be told" in said.err
 
 
 def test_other_classes_are_refused(striate: Command, digits_run: Path, photos: Path) -> None:

@@ -15,6 +15,7 @@ from striate.report.numbers import count, number, percent
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from striate.data import Split
     from striate.train.evaluation import Evaluation
 
 PAIRS = 5  # most confused pairs named on the terminal; the pictures show more, the JSON all
@@ -44,21 +45,37 @@ def evaluate(
     chosen = split(loaded, which)
     if not len(chosen):
         raise DataError(f"{loaded.name} has no {which} images")
-    changed = named is None and subject.run is not None and subject.run.data["fingerprint"] != loaded.fingerprint
+    own = subject.is_own(named)
+    changed = own and subject.run is not None and subject.run.data["fingerprint"] != loaded.fingerprint
     if changed:
         console.note(CHANGED)
+    trained_on = None if own or subject.run is None else _trained_on(subject, chosen)
     from striate import train
     from striate.report import evaluation_pictures
 
     scores = train.evaluate(subject.model, chosen)
     written = evaluation_pictures(scores, chosen, loaded.classes, out or _beside(subject))
     if json:
-        told = {"split": which, "data_changed": changed, "pictures": [str(path) for path in written]}
-        console.show_json(scores.as_json() | told)
+        told = {"split": which, "data_changed": changed, "trained_on": trained_on}
+        console.show_json(scores.as_json() | told | {"pictures": [str(path) for path in written]})
         return
     _print(scores, which)
     for path in written:
         console.show(str(path))
+
+
+def _trained_on(subject: Subject, chosen: Split) -> int | None:
+    """How many of other images than the run's were trained on all the same; says so, or that it cannot be told."""
+    found = subject.trained_on(chosen)
+    if found is None:
+        console.note(
+            "whether some of these images were trained on cannot be told: the run's own are not here as they were"
+        )
+    elif found:
+        console.note(
+            f"warning: {count(found)} of these {count(len(chosen))} images were trained on; the score is too good"
+        )
+    return found
 
 
 def _beside(subject: Subject) -> Path:

@@ -46,10 +46,11 @@ class Source:
     def as_json(self) -> dict[str, object]:
         """What a run keeps of it, so that the same data can be loaded from any folder."""
         from striate import data
+        from striate.data.loading import expanded
 
         named = self.name_or_path in data.NAMES
         return {
-            "name_or_path": self.name_or_path if named else str(Path(self.name_or_path).expanduser().resolve()),
+            "name_or_path": self.name_or_path if named else str(expanded(self.name_or_path).resolve()),
             "size": list(self.size) if self.size else None,
             "channels": self.channels,
             "fit": self.fit,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, final
 from striate.cli import elsewhere, hubs
 from striate.cli.foreign import Foreign
 from striate.cli.source import Source
-from striate.errors import DataError, UserError
+from striate.errors import DataError, Failure, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,15 +142,37 @@ class Subject:
             )
         return loaded
 
+    def is_own(self, named: str | None) -> bool:
+        """Whether these words, what `data.load` takes, name the data that the run was trained on; None always does."""
+        kept = self.run.data_source if self.run else None
+        if named is None or kept is None:
+            return named is None
+        return Source(named).as_json()["name_or_path"] == Source.of_json(kept).as_json()["name_or_path"]
+
+    def trained_on(self, images: Split) -> int | None:
+        """How many of these images, by content, were trained on; None where the run's own are not here as they were."""
+        from striate.data.loading import needs_download
+        from striate.data.oddities import shared
+
+        kept = self.run.data_source if self.run else None
+        if self.run is None or kept is None or needs_download(kept["name_or_path"], Source.of_json(kept).root):
+            return None
+        try:
+            own = self._source(None, None).load()
+        except (DataError, Failure):
+            return None
+        unchanged = own.fingerprint == self.run.data["fingerprint"]
+        return shared(images.images, own.train.images) if unchanged else None
+
     def _source(self, named: str | None, root: Path | None) -> Source:
         shape = self.model.preprocessing.shape
         if len(shape) != 3:
             raise DataError(f"{self.path} takes {shape[0]} features, not images")
         kept = self.run.data_source if self.run else None
-        if named is not None:
+        if kept is not None and self.is_own(named):
+            source = Source.of_json(kept)  # with the seed that divided it: another test split has been trained on
+        elif named is not None:
             source = Source(named, fit=self.model.preprocessing.fit)
-        elif kept is not None:
-            source = Source.of_json(kept)
         else:
             raise DataError(f"{self.path} does not say which images it was trained on; name them with --data")
         return replace(source, size=(shape[1], shape[2]), channels=shape[0], root=root or source.root)

@@ -82,22 +82,36 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises a RuntimeError for an unknown user
 
 
+def needs_download(name_or_path: str, root: Path | None = None) -> bool:
+    """Whether `load` with these arguments would have to download."""
+    return any(known.name == name_or_path and not _present(known, root, cache_folder()) for known in catalogue.ALL)
+
+
 def _digits(options: Options) -> DataSet:
     return arranged("digits", read_npz(_DIGITS), options, {"validation": 0.1, "test": 0.2})
 
 
 def _published(known: catalogue.Published, root: Path | None, options: Options) -> DataSet:
-    named = root or os.environ.get("STRIATE_DATA") or None
-    fetched = options.cache / "downloads" / known.name
-    folders = [Path(named) / known.name, Path(named), fetched] if named else [fetched]
-    present = (published.here(known, folder) for folder in folders)
-    paths = next((found for found in present if found), list[Path]())
+    named, fetched = _named_root(root), options.cache / "downloads" / known.name
+    paths = _present(known, root, options.cache)
     if not paths:
         shared = root is None and named and Path(named).exists() and not os.access(named, os.W_OK)
         target = Path(named) / known.name if named and not shared else fetched
         paths = [downloaded(file.name, file.sha256, known.mirrors, target, options.progress) for file in known.files]
     digest = key([file_digest(path) for path in paths])
     return kept(known.name, digest, lambda: published.read(known, paths), options)
+
+
+def _present(known: catalogue.Published, root: Path | None, cache: Path) -> list[Path]:
+    """The files of a published data set where they lie already; none where they are still to be downloaded."""
+    named, fetched = _named_root(root), cache / "downloads" / known.name
+    folders = [Path(named) / known.name, Path(named), fetched] if named else [fetched]
+    present = (published.here(known, folder) for folder in folders)
+    return next((found for found in present if found), [])
+
+
+def _named_root(root: Path | None) -> Path | str | None:
+    return root or os.environ.get("STRIATE_DATA") or None
 
 
 def _lying_at(path: Path, options: Options) -> DataSet:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 
+from striate.data.arrays import contents
 from striate.data.dataset import SPLITS
 from striate.data.findings import Duplicate, Stray
 
@@ -31,6 +32,12 @@ def duplicates(
             across = "splits" if len(set(splits[group])) > 1 else across
             found.append(Duplicate(tuple(sources[i] for i in group), across))
     return tuple(found)
+
+
+def shared(images: UInt8[np.ndarray, "n c h w"], others: UInt8[np.ndarray, "m c h w"]) -> int:
+    """How many of `images` have exactly the content of one of the `others`, which are of the same shape."""
+    known = set(contents(others))
+    return sum(content in known for content in contents(images))
 
 
 def strays(sizes: Sequence[tuple[int, int]], sources: Sequence[str]) -> tuple[Stray, ...]:
