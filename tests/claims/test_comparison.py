@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
 from striate.claims import compare, variant, vary
 from striate.claims.comparing.comparison import Comparison, Measured, bands, judged
 from striate.claims.comparing.figures import cautions, differences, learning_curves, pair_table, table, value_bars
-from striate.claims.comparing.metrics import metric, steps_metric
+from striate.claims.comparing.metrics import Metric, metric, steps_metric
 from striate.claims.comparing.trials import Trials
 from striate.claims.comparing.tuning import TUNING_SEEDS, Tuned, tuned
 from striate.claims.comparing.variants import Variant, replaced
@@ -196,6 +197,43 @@ def test_variations_of_networks_and_recipes() -> None:
     for change, error in (("gelu=tanh", NetworkError), ("relu", UserError), ("epochs=0", RecipeError)):
         with pytest.raises(error):
             vary(_base(), change)
+
+
+@pytest.mark.parametrize(
+    ("change", "layer"),
+    [
+        ("stride=2=stride=1", "conv 4 3x3 pad=1x1"),
+        ("stride=2x2=stride=3", "conv 4 3x3 stride=3x3 pad=1x1"),
+        ("pad=1=", "conv 4 3x3 stride=2x2"),
+        ("conv 4 3x3 stride=2 pad=1=conv 4 5x5", "conv 4 5x5"),
+        ("conv 4 3x3=conv 8 5x5", "conv 8 5x5 stride=2x2 pad=1x1"),
+    ],
+)
+def test_options_of_layers_can_be_varied(change: str, layer: str) -> None:
+    network = Network.parse("input 1x16x16, conv 4 3x3 stride=2 pad=1, relu, dense 3")
+    found = vary(Variant("base", network, RECIPE), change).network
+    assert str(found).splitlines()[1] == layer
+
+
+def test_an_option_alone_says_how_it_is_varied() -> None:
+    network = Network.parse("input 1x16x16, conv 4 3x3 stride=2, relu, dense 3")
+    with pytest.raises(NetworkError, match=r"varied with its value, as stride=2x2=stride=\.\.\.: "):
+        vary(Variant("base", network, RECIPE), "stride=1")
+
+
+def test_without_a_recipe_it_is_the_one_that_suits_the_data(tmp_path: Path) -> None:
+    found = compare([TEXT, "dense 3"], stripes(), seeds=2, rates=(0.01,), out=tmp_path)
+    suited = Recipe.suiting(stripes())
+    for one in found.measured:
+        assert one.variant.recipe.changed(learning_rate=suited.learning_rate) == suited
+
+
+def test_any_metrics_deviation_is_in_its_unit(tmp_path: Path) -> None:
+    loss = Metric("loss", "number", higher=False, smallest=0.05, of=lambda r: r["validation"]["loss"], needs_test=False)
+    found = compare([TEXT, "dense 3"], stripes(), RECIPE, seeds=2, rates=(0.01,), metric=loss, out=tmp_path)
+    _, rows = table(found)
+    deviations = [float(np.std(one.values, ddof=1)) for one in found.measured]
+    assert [row[2] for row in rows] == [f"{one:.3g}" for one in deviations]
 
 
 def test_recipes_can_be_compared(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from striate.claims import catalogue
 from striate.claims.comparing.views import View
 from striate.cli import main
+from striate.cli.source import Source
 from striate.data import load
 from striate.errors import UserError
 from striate.report.claims import SYMBOLS, claims_page
@@ -23,6 +24,8 @@ from .stripes import stripes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from striate.data import DataSet
 
 NAMES = [claim.name for claim in catalogue.CLAIMS]
 
@@ -58,7 +61,7 @@ def test_a_page_of_every_kind_of_verdict(tmp_path: Path) -> None:
     result["because"] = ["<script>alert(1)</script>"]
     result["source"] = {"name_or_path": "my photos; rm", "size": [16, 16], "fit": None, "root": None, "net": "lenet5"}
     hurt.write_text(json.dumps(result))
-    page = claims_page(tmp_path, NAMES).read_text()
+    page = claims_page(tmp_path, catalogue.kept(tmp_path)).read_text()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert f"{SYMBOLS['supported']} supported" in page
@@ -78,13 +81,13 @@ def test_a_page_of_two_data_sets_names_both(tmp_path: Path) -> None:
     for name, images in (("shared-weights", 120), ("pooling-saves", 90)):
         other = replace(stripes(images), name=f"stripes of {images}")
         catalogue.run(name, other, out=tmp_path, network="conv 4 3x3, relu, maxpool 2x2, dense 3")
-    masthead = claims_page(tmp_path, NAMES).read_text().partition("</header>")[0]
+    masthead = claims_page(tmp_path, catalogue.kept(tmp_path)).read_text().partition("</header>")[0]
     assert "stripes of 120" in masthead
     assert "stripes of 90" in masthead
 
 
 def test_a_page_of_nothing_says_what_to_do(tmp_path: Path) -> None:
-    assert "striate claims run all" in claims_page(tmp_path, NAMES).read_text()
+    assert "striate claims run all" in claims_page(tmp_path, catalogue.kept(tmp_path)).read_text()
 
 
 def test_claims_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,6 +152,71 @@ def test_no_result_takes_anothers_place(saved: Path, tmp_path: Path, capsys: pyt
     assert f"--out {tmp_path}" in (tmp_path / "claims.html").read_text()
 
 
+def test_what_is_no_result_is_neither_read_nor_replaced(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["claims", "run", "--data", str(saved), "--out", str(tmp_path / "out")]
+    for text in ("[]", "no JSON", '{"scale": "quick", "data": null}', '{"scale": "quick", "data": {"name": "x"}}'):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        other, mine = tmp_path / "out" / "dropout.json", tmp_path / "out" / "shared-weights.json"
+        other.write_text(text)
+        mine.unlink(missing_ok=True)
+        assert _striate([*words, "1"]) == 0
+        assert (tmp_path / "out" / "claims.html").read_text().count('class="card"') == 1
+        mine.write_text(text)
+        assert _striate([*words, "1"]) == 2
+        assert "is no result of a claim, and one would be written there" in " ".join(capsys.readouterr().err.split())
+        assert mine.read_text() == text
+
+
+def test_a_conflict_of_the_second_data_set_is_told_before_the_first_is_begun(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = catalogue.run("4", stripes(), out=tmp_path / "held", view=View(shuffled_labels=True))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "relu-converges.json").write_text(json.dumps(held))
+    loaded: list[str] = []
+
+    def load(source: Source) -> DataSet:
+        loaded.append(source.name_or_path)
+        return replace(stripes(), name=source.name_or_path)
+
+    monkeypatch.setattr(Source, "load", load)
+    assert _striate(["claims", "run", "all", "--scale", "full", "--out", str(tmp_path / "out")]) == 2
+    assert {"mnist", "cifar10"} == set(loaded)
+    assert "relu-converges.json holds a result" in " ".join(capsys.readouterr().err.split())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["relu-converges.json"]
+
+
+def test_a_network_that_no_claim_looks_at_is_refused(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _striate(["claims", "run", "4", "--data", str(saved), "--net", "lenet5"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--net is what the claims 1, 2, 3, 7 look at; claim 4 trains networks of its own" in said
+
+
+def test_only_what_counts_a_network_has_it_in_its_command(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(catalogue, "CLAIMS", (catalogue.find("1"), catalogue.find("5")))
+    words = ["claims", "run", "all", "--data", str(saved), "--net", "conv 4 3x3, dense 3", "--out", str(tmp_path / "o")]
+    assert _striate([*words, "--workers", "1", "--json"]) == 0
+    nets = [result["source"].get("net") for result in json.loads(capsys.readouterr().out)]
+    assert nets == ["conv 4 3x3, dense 3", None]
+
+
+def test_a_control_is_told_as_one(tmp_path: Path) -> None:
+    view = View(images=60, shuffled_labels=True)
+    found = catalogue.run("dropout", stripes(), out=tmp_path, view=view)
+    assert found["data"]["images"]["train"] == 60
+    assert found["seen"] == "60 training images, labels dealt anew at random"
+    page = claims_page(tmp_path, catalogue.kept(tmp_path)).read_text()
+    assert f"seen otherwise: {found['seen']}" in page
+    assert "striate claims run" not in page, "no command gives this view"
+    trained = [json.loads(path.read_text())["trial"]["view"] for path in (tmp_path / "trials").iterdir()]
+    assert max(one["images"] for one in trained) == 60
+    assert all(one["shuffled_labels"] for one in trained)
+
+
 def test_what_is_counted_of_another_network_has_a_folder_of_its_own(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,7 +262,7 @@ def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.Captu
     results = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
     assert len(results) == 2  # of two questions, and the first, asked twice, has one
     assert told in results
-    assert _striate([*words, "--smallest", "90", "--json"]) == 0
+    assert _striate([*words, "--seeds", "6", "--smallest", "90", "--json"]) == 0
     (pair,) = json.loads(capsys.readouterr().out)["pairs"]
     assert pair["verdict"]["word"] == "no difference larger than", "no accuracies are 90 points apart"
     assert _striate([*words, "--smallest", "0"]) == 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from torch._C._distributed_c10d import HashStore
+from torch.distributed import DistNetworkError
 
 from striate.claims.comparing import trial as trials_of_one
 from striate.claims.comparing.sharing import Ranks
@@ -115,6 +116,40 @@ def test_half_an_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     with pytest.raises(UserError, match="MASTER_ADDR"):
         Ranks.joined()
+
+
+@pytest.mark.parametrize("told", [{"WORLD_SIZE": "2"}, {"RANK": "0"}, {"WORLD_SIZE": "two", "RANK": "0"}], ids=str)
+def test_a_part_of_what_torchrun_says_is_refused(told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="torchrun sets RANK and WORLD_SIZE, both to whole numbers"):
+        Ranks.joined()
+
+
+def test_alone_in_a_world_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.delenv("RANK", raising=False)
+    assert Ranks.joined().size == 1
+
+
+class _Lost(HashStore):
+    """A store whose process is gone."""
+
+    def check(self, keys: list[str]) -> bool:
+        raise DistNetworkError(f"Connection reset by peer: {keys}")
+
+    def add(self, key: str, value: int) -> int:
+        raise DistNetworkError(f"Broken pipe: {key} {value}")
+
+
+def test_a_lost_first_process_is_told_in_a_sentence() -> None:
+    ranks = Ranks(1, 2, _Lost())
+    for talk in (lambda: ranks.agreed(["a"]), lambda: ranks.done(1), ranks.leave):
+        with pytest.raises(Failure, match=r"first of the processes .* is gone; finished trainings are kept"):
+            talk()
+    assert ranks.first_fault(), "where nobody else can be reached, the fault is told here"
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from PIL import Image
 from striate.model import Model, Preprocessing
 from striate.network import Network
 
+from .answers import refused
 from .conftest import Command
 from .printed import Printed, numbers, read
 
@@ -201,6 +202,22 @@ def test_a_photo_followed_by_hand(
     assert held["agrees"]
     shown = np.array([printed.channels[c].patch for c in sorted(printed.channels)])
     np.testing.assert_allclose(shown, held["terms"]["x"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (("--seed", "3"), "--seed draws what dropout leaves out: it needs --training"),
+        (("--follow", "2"), "--follow says how many terms to follow down: it needs --depth"),
+        (("--terms", "2", "--json"), "--terms is of the text; --json has every term"),
+    ],
+)
+def test_an_option_that_would_not_count_is_refused(
+    striate: Command, saved: tuple[Path, Path], more: tuple[str, ...], why: str
+) -> None:
+    words = [*map(str, saved), "--layer", "dense1", "--unit", "2"]
+    refused(striate("explain", *words, *more), why)
+    assert striate("explain", *words).code == 0
 
 
 def test_down_to_the_pixels_of_a_photo(striate: Command, saved: tuple[Path, Path]) -> None:

@@ -132,6 +132,12 @@ def test_filters_are_drawn_in_the_inputs_colours(trained: Trained) -> None:
         np.testing.assert_allclose(pixels.transpose(2, 0, 1), (unit / limit + 1) * 127.5, atol=0.5 + 1e-4)
 
 
+def test_filters_have_the_numbers_that_explain_takes(trained: Trained) -> None:
+    filters = first_filters(trained.run.model().module)
+    assert filters is not None
+    assert [shown.alt for shown in filters.shown][:3] == ["conv1, unit 0", "conv1, unit 1", "conv1, unit 2"]
+
+
 def test_the_command_repeats_it(trained: Trained) -> None:
     command = repeat_command(trained.run)
     assert command is not None
@@ -175,6 +181,7 @@ def test_a_regression_has_a_report_too(tmp_path: Path) -> None:
     assert "root mean square" in text
     assert "no command can load it again" in text
     assert 'id="mistakes"' not in text
+    assert "A network trained on" in text, "it has no convolution"
 
 
 def data_augmentation() -> Any:

@@ -104,7 +104,8 @@ def run(
 
     Returns, ready for JSON:
         claim: the declaration; data: name, fingerprint, images per split, shape, classes; scale; network: the one
-        counted; view: null for the data as they are; precision: null where nothing is trained;
+        counted; view: null for the data as they are; seen: the view in words;
+        precision: null where nothing is trained;
         verdict, because, headings, rows, figures, numbers, seeds, n: what was found;
         seconds, trainings: what it took now (trainings kept from before cost nothing).
 
@@ -124,7 +125,7 @@ def conducted(found: Claim, setting: Setting, *, source: Mapping[str, object] | 
     """`run` in a setting that several claims share, so that worker processes begin once.
 
     Arguments:
-        source: what gives the data again, kept in the result for the page's command.
+        source: what gives the data again, kept in the result for the page's command; `net` only where it counts.
     """
     trials, data = setting.trials, setting.data
     began, before = time.perf_counter(), trials.conducted
@@ -134,7 +135,7 @@ def conducted(found: Claim, setting: Setting, *, source: Mapping[str, object] | 
     outcome = _studied(found, setting)
     result = {
         **_asked(found, setting),
-        "source": dict(source) if source else None,
+        "source": _source(found, source) if source else None,
         **outcome.as_json(),
         "seconds": time.perf_counter() - began,
         "trainings": trials.conducted - before,
@@ -143,6 +144,15 @@ def conducted(found: Claim, setting: Setting, *, source: Mapping[str, object] | 
     if trials.ranks.first:
         files.write_json(_place(found, setting), written)
     return written
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    """The results that lie in a folder, in the lecture's order; what is no result is left out."""
+    return [found for one in CLAIMS if (found := results.read(folder / f"{one.name}.json")) is not None]
+
+
+def _source(found: Claim, source: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in source.items() if name != "net" or not found.learns}
 
 
 def keep_others(chosen: Sequence[Claim], setting: Setting) -> None:
@@ -164,10 +174,11 @@ def _asked(found: Claim, setting: Setting) -> dict[str, Any]:
     """What a result says of the question: the claim, the data, the scale, the network counted, view and precision."""
     return {
         "claim": found.as_json(),
-        "data": results.described(setting.data),
+        "data": results.described(setting.seen) | {"fingerprint": setting.data.fingerprint},
         "scale": setting.scale,
         "network": None if found.learns else _text(setting),
         "view": None if setting.view == View() else asdict(setting.view),
+        "seen": str(setting.view),
         "precision": setting.precision if found.learns else None,
     }
 

@@ -82,6 +82,11 @@ class Setting:
         """What `net` names, fitted to the data. Raises NetworkError."""
         return fitted(self.net, self.data)
 
+    @property
+    def seen(self) -> DataSet:
+        """The data as all trainings see them."""
+        return self.view.of(self.data)
+
     def seeds(self, count: int) -> tuple[int, ...]:
         """The seeds of `count` trainings, or draws."""
         return tuple(range(self.first, self.first + count))

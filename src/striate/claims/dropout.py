@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from striate.claims.comparing.contrasts import Contrast, contrast_json, contrast
 from striate.claims.comparing.figures import Figure, contrast_figures
 from striate.claims.comparing.metrics import ACCURACY, GAP
 from striate.claims.comparing.statistics import t_interval
-from striate.claims.comparing.views import View
 from striate.claims.learning import Word, taught
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ WITHOUT_GAIN = (100, 500)
 
 def study(setting: Setting) -> Outcome:
     """Trains with and without dropout on training sets of several sizes."""
-    found = {size: _at(setting, size) for size in sizes(len(setting.data.train), setting.scale)}
+    images = len(setting.seen.train)
+    found = {size: _at(setting, size) for size in sizes(images, setting.scale)}
     largest = found[max(found)]
     judged = _contrasts(found)
     verdict, because = taught(largest.measured, decide(judged, max(found)))
@@ -70,7 +71,7 @@ def _at(setting: Setting, size: int) -> Comparison:
     text = QUICK if quick else FULL
     epochs = min(max(1, round(STEPS[setting.scale] * BATCH / max(size, BATCH))), MOST_EPOCHS)
     plain = recipe(epochs=epochs, batch_size=BATCH)
-    view = View(images=size, shuffled_labels=setting.view.shuffled_labels)
+    view = replace(setting.view, images=size)
     variants = [
         setting.variant(PLAIN, text.format(d=""), plain, view),
         setting.variant(DROPOUT, text.format(d="dropout 0.5, "), plain, view),

@@ -1,4 +1,4 @@
-"""Where results lie: one file for each claim, in a folder for one data set, scale and first seed."""
+"""Where results lie: one file for each claim, in a folder for one data set, scale and first seed; read and kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from striate.data import DataSet
     from striate.train.engine import Precision
+
+PARTS = {
+    "claim", "data", "scale", "verdict", "because", "headings", "rows", "figures", "seeds", "n", "seconds", "trainings",
+}  # fmt: skip
+"""Of a result, by name."""
 
 
 def home(
@@ -64,9 +69,13 @@ def keep_others(path: Path, asked: Mapping[str, Any], seed: int) -> None:
     Raises:
         UserError: there is such a result.
     """
-    held = _held(path)
-    if held is None:
+    if not path.exists():
         return
+    held = read(path)
+    if held is None:
+        raise UserError(
+            f"{path} is no result of a claim, and one would be written there: name another folder, or move it"
+        )
     data, same = held["data"], held["data"]["fingerprint"] == asked["data"]["fingerprint"]
     size = "x".join(map(str, data["shape"]))
     first = (held.get("seeds") or [seed])[0]  # a counted claim has none
@@ -87,15 +96,18 @@ def keep_others(path: Path, asked: Mapping[str, Any], seed: int) -> None:
         )
 
 
-def _held(path: Path) -> dict[str, Any] | None:
-    """The result that lies there; None where there is none, or none that can be read."""
+def read(path: Path) -> dict[str, Any] | None:
+    """The result that lies there; None where there is none, or something else."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    sound = (
-        isinstance(held, dict)
-        and "scale" in held
-        and {"name", "fingerprint", "shape", "images"} <= {*held.get("data", {})}
-    )
-    return held if sound else None
+    return found if _whole(found) else None
+
+
+def _whole(found: object) -> bool:
+    """Whether it has every part of a result that is read again."""
+    if not isinstance(found, dict) or not {*found} >= PARTS:
+        return False
+    claim, data = found["claim"], found["data"]
+    return isinstance(claim, dict) and isinstance(data, dict) and {"name", "fingerprint", "shape", "images"} <= {*data}

@@ -16,7 +16,7 @@ def command(context: Context, *, without: tuple[str, ...] = ("json",)) -> str:
         context: of the command, as typer hands it over.
         without: names of options that only say how the answer is shown.
     """
-    given = [one for one in context.command.params if _given(str(one.name), context) and one.name not in without]
+    given = [one for one in context.command.params if was_typed(str(one.name), context) and one.name not in without]
     words = context.command_path.split()
     for one in sorted(given, key=lambda one: one.param_type_name == "option"):
         named = [max(one.opts, key=len)] if one.param_type_name == "option" else []
@@ -24,8 +24,8 @@ def command(context: Context, *, without: tuple[str, ...] = ("json",)) -> str:
     return shlex.join(words)
 
 
-def _given(name: str, context: Context) -> bool:
-    """Whether it was typed. Told by name, as the source's class is click's, or one of typer's own."""
+def was_typed(name: str, context: Context) -> bool:
+    """Whether an option was typed. Told by the source's name: its class is click's, or one of typer's own."""
     return getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
 
 

@@ -27,7 +27,7 @@ BFLOAT16 = 0.6  # of the time in float32: measured 0.52 to 0.68 on the networks 
 
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not applicable": "–"}
 
-app = typer.Typer(help="List the claims of the lecture, or put them to the test.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
@@ -98,30 +98,45 @@ def run(
     chosen = catalogue.CLAIMS if name == "all" else (catalogue.find(name),)
     told: list[dict[str, Any]] = []
     arithmetic = precision or Setting.precision
-    folders: list[Path] = []
+    _heeded(chosen, net)
+    asked: list[tuple[list[Claim], Setting, dict[str, Any]]] = []
     with together() as ranks:
         if scale == "full" and ranks.first:
             _warn_of(sum(one.hours for one in chosen), workers or cores(), arithmetic)
         for source, group in _by_data(chosen, named, scale).items():
-            asked = _sized(Source(source, size(image_size), None, fit, data_root), scale)
-            loaded = asked.load()
+            sized = _sized(Source(source, size(image_size), None, fit, data_root), scale)
+            loaded = sized.load()
             counted = net if net != Setting.net and not any(one.learns for one in group) else None
             folder = out or results.home(loaded, scale, seed, counted, arithmetic)
-            with Trials(loaded, folder, workers or cores(), ranks=ranks) as trials:
-                setting = Setting(loaded, scale, trials, net, first=seed, precision=arithmetic)
-                catalogue.keep_others(group, setting)
-                held = asked.as_json() | {"net": net if net != Setting.net else None, "out": str(out) if out else None}
+            trials = Trials(loaded, folder, workers or cores(), ranks=ranks)
+            setting = Setting(loaded, scale, trials, net, first=seed, precision=arithmetic)
+            catalogue.keep_others(group, setting)
+            held = sized.as_json() | {"net": net if net != Setting.net else None, "out": str(out) if out else None}
+            asked.append((group, setting, held))
+        for group, setting, held in asked:
+            with setting.trials:
                 told += _conduct(group, setting, held, quiet=json)
-            folders += [folder] if folder not in folders else []
     if not ranks.first:
         return
-    pages = [claims_page(folder, [one.name for one in catalogue.CLAIMS]) for folder in folders]
+    folders = dict.fromkeys(setting.trials.folder for _, setting, _ in asked)
+    pages = [claims_page(folder, catalogue.kept(folder)) for folder in folders]
     if json:
         console.show_json(told)
         return
     console.show(f"{seconds(time.perf_counter() - began)} in all")
     for page in pages:
         console.show(f"page: {page.resolve().as_uri()}")
+
+
+def _heeded(chosen: Sequence[Claim], net: str) -> None:
+    """Refuses a network that no claim would look at."""
+    from striate.claims import catalogue
+    from striate.claims.claim import Setting
+
+    if net == Setting.net or not all(one.learns for one in chosen):
+        return
+    counted = ", ".join(str(one.number) for one in catalogue.CLAIMS if not one.learns)
+    raise UserError(f"--net is what the claims {counted} look at; claim {chosen[0].number} trains networks of its own")
 
 
 def _warn_of(hours: float, workers: int, precision: Precision) -> None:

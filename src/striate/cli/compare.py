@@ -41,7 +41,11 @@ def compare(
     named: Annotated[str, typer.Option("--data", metavar="DATA", help="A data set's name or a folder.")] = "digits",
     vary: Annotated[
         list[str] | None,
-        typer.Option("--vary", metavar="OLD=NEW", help="Add the first network with this changed, such as relu=tanh."),
+        typer.Option(
+            "--vary",
+            metavar="OLD=NEW",
+            help="Add the first network with this changed, such as relu=tanh or stride=2=stride=1.",
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=2, max=1000, help="Trainings of every variant.")] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The first seed; the others follow it.")] = 0,
@@ -57,7 +61,8 @@ def compare(
         ),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", metavar="FILE.toml", help="How to train the networks.")
+        Path | None,
+        typer.Option("--recipe", metavar="FILE.toml", help="How to train the networks. Default: as `striate train`."),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")] = None,
     rates: Annotated[
@@ -100,7 +105,7 @@ def compare(
         _heeded(variants, vary or [], recipe, net)
         loaded = Source(named, size(image_size), None, fit, data_root).load()
         settings = {"epochs": epochs, "precision": precision}
-        chosen = _variants(variants, vary or [], loaded, _recipe(recipe), net, settings)
+        chosen = _variants(variants, vary or [], loaded, _recipe(recipe, loaded), net, settings)
         found = claims.compare(
             chosen,
             loaded,
@@ -171,10 +176,10 @@ def _variants(
     return [*read, *(claims.vary(read[0], change) for change in changes)]
 
 
-def _recipe(path: Path | None) -> Recipe:
+def _recipe(path: Path | None, loaded: DataSet) -> Recipe:
     from striate.train.recipe import Recipe
 
-    return Recipe.read(path) if path is not None else Recipe()
+    return Recipe.read(path) if path is not None else Recipe.suiting(loaded)
 
 
 def _rates(text: str | None) -> list[float] | None:
@@ -191,6 +196,7 @@ def _rates(text: str | None) -> list[float] | None:
 
 def _print(found: Comparison) -> None:
     from striate.claims.comparing.figures import cautions, pair_table, table
+    from striate.claims.comparing.words import listed, settings
 
     headings, rows = table(found)
     console.table(headings, rows, left=1, spare=(3, 5))
@@ -200,6 +206,11 @@ def _print(found: Comparison) -> None:
     console.show()
     for pair in found.pairs:
         console.show(pair.sentence)
+    console.show()
+    recipes = {one.variant.name: settings(one.variant.recipe) for one in found.measured}
+    for said in dict.fromkeys(recipes.values()):
+        of = [name for name, own in recipes.items() if own == said]
+        console.show(f"trained with {said}" + (f": {listed(of)}" if len(of) < len(recipes) else ""))
     for caution in cautions(found):
         console.show(caution)
     if any(one.tuned.at_edge for one in found.measured):

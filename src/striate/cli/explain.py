@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from striate.cli import console
+from striate.cli.again import was_typed
 from striate.cli.explained import show
 from striate.cli.explained_demo import DEMO, show_demo
 from striate.cli.foreign import Foreign
@@ -96,6 +97,7 @@ def explain(
     if layer is None or unit is None:
         raise UserError(SAY)
     down = _depth(depth)
+    _refuse_unheeded(context, depth=depth, training=training, json=json)
     from striate import inside
 
     subject = Subject.named(target, Foreign(module, net, weights, input, mean, std, classes))
@@ -125,11 +127,22 @@ def _named(words: list[str], option: str) -> tuple[str | None, str]:
 def _refuse_in_demo(context: typer.Context, more: list[str], layer: str | None) -> None:
     """Raises UserError where anything is said beside the demo that it could not heed."""
     heeded = {"words", "unit", "at", "step", "seed", "width", "json", *(["layer"] if layer == "conv1" else [])}
-    sources = {given: context.get_parameter_source(given.name or "") for given in context.command.params}
-    said = [given.opts[0] for given, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    said = [given.opts[0] for given in context.command.params if was_typed(str(given.name), context)]
     refused = [*more, *(option for option in said if option.lstrip("-") not in heeded)]
     if refused:
         raise UserError(f"{DEMO} brings its own image and its one layer, conv1: leave out {', '.join(refused)}")
+
+
+def _refuse_unheeded(context: typer.Context, *, depth: str, training: bool, json: bool) -> None:
+    """Raises UserError where an option is given without the one that makes it count."""
+    needs = {
+        "seed": (training, "draws what dropout leaves out: it needs --training"),
+        "follow": (depth != "0", "says how many terms to follow down: it needs --depth"),
+        "terms": (not json, "is of the text; --json has every term"),
+    }
+    for name, (heeded, why) in needs.items():
+        if not heeded and was_typed(name, context):
+            raise UserError(f"--{name} {why}")
 
 
 def _position(at: str | None) -> Pair | None:

@@ -87,7 +87,7 @@ def first_filters(module: nn.Module) -> Filters | None:
     limit = float(np.abs(weights).max())
     drawn = tuple(
         shown(_drawn(unit, limit), f"{layer}, unit {place}", ROOM_FOR_FILTER)
-        for place, unit in enumerate(weights[:MOST_FILTERS], start=1)
+        for place, unit in enumerate(weights[:MOST_FILTERS])
     )
     caption = f"The {units} filters of {layer}{more}, {size} weights each, without their biases. "
     if channels == 3:

@@ -1,11 +1,10 @@
 """The page of the claims: a card each with the sentence, the verdict, its numbers, plots, and how to repeat it.
 
-It reads the results that lie in a folder as JSON, so that claims tested one at a time come together on one page.
+It takes results as they lie in a folder, so that claims tested one at a time come together on one page.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,17 +18,16 @@ SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not 
 """A verdict is a word and a symbol; colour only repeats it."""
 
 
-def claims_page(folder: Path | str, names: Sequence[str]) -> Path:
-    """Writes FOLDER/claims.html from the results FOLDER/NAME.json that are there, and the plots beside it.
+def claims_page(folder: Path | str, results: Sequence[Mapping[str, Any]]) -> Path:
+    """Writes FOLDER/claims.html, and the plots beside it.
 
     Arguments:
         folder: where the results lie.
-        names: the claims in the order of the page.
+        results: as `claims.run` returns them, in the order of the page.
 
     Returns: the path of claims.html.
     """
     place = Path(folder)
-    results = [found for name in names if (found := _read(place / f"{name}.json")) is not None]
     cards = [_card(result, place) for result in results]
     counts = {word: sum(r["verdict"] == word for r in results) for word in SYMBOLS}
     text = render(
@@ -42,13 +40,6 @@ def claims_page(folder: Path | str, names: Sequence[str]) -> Path:
     )
     files.write_text(place / "claims.html", text)
     return place / "claims.html"
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def _card(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -69,7 +60,8 @@ def _card(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "first": _first(result),
         "seconds": result["seconds"],
         "trainings": result["trainings"],
-        "command": _command(result),
+        "seen": result.get("seen"),
+        "command": None if result.get("seen") else _command(result),
         "data": result["data"],
         "scale": result["scale"],
         "precision": result.get("precision"),

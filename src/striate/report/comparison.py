@@ -67,24 +67,15 @@ def _plots(figures: Sequence[Figure], page: Path) -> list[tuple[Plot, str]]:
 
 
 def _text(one: Measured, metric: Metric) -> dict[str, str]:
-    """A variant in words: its network, the settings of its recipe that are not the default, its learning rate."""
-    from striate.train.recipe import Recipe
+    """A variant in words: its network, its recipe, its learning rate."""
+    from striate.claims.comparing.words import settings
 
-    usual, own = Recipe().model_dump(mode="json"), one.variant.recipe.model_dump(mode="json")
-    told = [name for name in own if own[name] != usual[name] and name not in ("learning_rate", "seed")]
-    ways = [f"{name.replace('_', ' ')} {_word(own[name])}" for name in told]
     tried = ", ".join(f"{rate:g}" for rate in one.tuned.rates)
     how = f"tuned by {metric.tuned_by.name}: {tried} were tried" if len(one.tuned.rates) > 1 else "given"
     edge = " (at the edge: a better one may lie beyond)" if one.tuned.at_edge else ""
     return {
         "name": one.variant.name,
         "network": ", ".join(str(one.variant.network).splitlines()),
-        "recipe": ", ".join(ways) or "the default",
+        "recipe": settings(one.variant.recipe),
         "rate": f"{one.tuned.chosen:g}, {how}{edge}",
     }
-
-
-def _word(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_word(held)}" for key, held in value.items() if held) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -59,6 +59,7 @@ def _what(run: Run, data: DataSet) -> dict[str, Any]:
         "data": data,
         "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
         "description": description,
+        "convolutional": any(row.text.startswith("conv ") for row in description.rows),
         "sentences": architecture.sentences(description),
         "fields": [] if image is None else architecture.fields(description, image),
         "field_source": "" if image is None else pictures.shortened(escaped(data.test.sources[0]), 48, measure=len),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from striate.data import DataSet
+
 
 Container = TypeVar("Container", TOMLDocument, Table)
 
@@ -184,6 +186,11 @@ optimiser (did you mean optimizer?)
             batch_size=64 if small else cls().batch_size,
             augmentation=Augmentation(shift=max(1, side // 16)),
         )
+
+    @classmethod
+    def suiting(cls, data: DataSet) -> Recipe:
+        """`suited` to a data set: what is taken where no recipe is given."""
+        return cls.suited(len(data.train), max(data.shape[1:], default=1))
 
     def changed(self, **values: object) -> Recipe:
         """This recipe with other values. Raises RecipeError as the constructor does."""

@@ -96,7 +96,10 @@ class Comparison:
         return [bands(one.variant.name, one.records, "epochs", "epoch", "accuracy") for one in self.measured]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the records, which lie in `trials/`."""
+        """Everything but the records, which lie in `trials/`.
+
+        Values and means are in the metric's unit; deviations and differences as they are compared: of steps, log2.
+        """
         return {
             "metric": {key: getattr(self.metric, key) for key in ("name", "unit", "higher", "smallest")},
             "seeds": list(self.seeds),
@@ -127,7 +130,7 @@ def compare(
     Arguments:
         variants: two or more; text as `variants.variant` reads it.
         data: what they learn.
-        recipe: of the variants given as text; `Recipe()` unless given.
+        recipe: of the variants given as text; the one that suits the data unless given.
         seeds: how many (0, 1, ...), or which.
         metric: what is compared, or its name as `metrics.metric` reads it.
         rates: learning rates to choose from; by default `GRID` times each recipe's own. One rate: no tuning. None, ():
@@ -142,7 +145,7 @@ def compare(
         UserError: fewer than two variants or seeds, equal names, or something that does not fit the data.
         Failure: interrupted; what is finished is kept.
     """
-    read = [one if isinstance(one, Variant) else variant(one, data, recipe or Recipe()) for one in variants]
+    read = [one if isinstance(one, Variant) else variant(one, data, recipe or Recipe.suiting(data)) for one in variants]
     with Trials(data, Path(out), workers, watch, ranks or Ranks()) as trials:
         return paired(read, trials, seeds=seeds, metric=metric, rates=rates)
 

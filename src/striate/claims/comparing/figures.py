@@ -56,12 +56,11 @@ def table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
     for one in comparison.measured:
         mean = sum(one.values) / len(one.values)
         deviation = math.sqrt(sum((v - mean) ** 2 for v in one.values) / (len(one.values) - 1))
-        spread = f"a factor of {2**deviation:.3g}" if metric.unit == "steps" else f"{100 * deviation:.2f} points"
         rows.append(
             [
                 one.variant.name,
                 ("≥ " if any(map(metric.bound, one.records)) else "") + words.value(mean, metric),
-                spread,
+                words.size(deviation, metric),
                 "  ".join(_bounded(v, record, metric) for v, record in zip(one.values, one.records, strict=True)),
                 f"{one.tuned.chosen:g}" + (" (edge of the grid)" if one.tuned.at_edge else ""),
                 words.count(one.variant.network.parameters),

@@ -7,6 +7,7 @@ the same records. What is agreed on and how much is done stands in torchrun's ke
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, final
 from striate.errors import Failure, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from torch.distributed.distributed_c10d import Store
 
@@ -53,15 +54,24 @@ class Ranks:
         Raises:
             UserError: only a part of it is there.
         """
-        if int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ:
+        told = {name: os.environ[name] for name in ("RANK", "WORLD_SIZE") if name in os.environ}
+        if not told or told.get("WORLD_SIZE") == "1":
             return cls()
+        if len(told) < 2 or not all(value.isdecimal() for value in told.values()):
+            said = " and ".join(f"{name}={value}" for name, value in told.items())
+            raise UserError(f"torchrun sets RANK and WORLD_SIZE, both to whole numbers; the environment has {said}")
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a lost connection is told below, not in its frames
         import torch
+        from torch.distributed import DistError
         from torch.distributed.rendezvous import rendezvous
 
         try:
             store, rank, size = next(rendezvous("env://"))
-        except ValueError as fault:
-            raise UserError(f"RANK and WORLD_SIZE are set as by torchrun, but nothing else is: {fault}") from None
+        except (ValueError, DistError) as fault:
+            why = str(fault).splitlines()[0]
+            raise UserError(
+                f"RANK and WORLD_SIZE are set as by torchrun, but the processes do not meet: {why}"
+            ) from None
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         return cls(rank, size, store)
@@ -77,10 +87,11 @@ class Ranks:
         if self.store is None:
             return list(keys)
         name = f"keys {self._turn}"
-        if self.first:
-            self.store.set(name, json.dumps(keys))
-        self.wait(lambda: self._has(name))
-        return json.loads(self.store.get(name))
+        with _reached():
+            if self.first:
+                self.store.set(name, json.dumps(keys))
+            self.wait(lambda: self._has(name))
+            return json.loads(self.store.get(name))
 
     def share(self, keys: Sequence[str]) -> list[str]:
         """Those of the agreed keys that this process takes on."""
@@ -89,27 +100,51 @@ class Ranks:
     def done(self, more: int = 0) -> int:
         """Counts `more` as done in this turn; gives what all processes have done in it."""
         self._done += more
-        return self._done if self.store is None else self.store.add(f"done {self._turn}", more)
+        with _reached():
+            return self._done if self.store is None else self.store.add(f"done {self._turn}", more)
 
     def wait(self, ready: Callable[[], bool]) -> None:
         """Waits until `ready`. Raises Failure where another process had a fault."""
-        while not ready():
-            if self._has("faults"):
-                raise Failure("another process had a fault")
-            time.sleep(PAUSE)
+        with _reached():
+            while not ready():
+                if self._has("faults"):
+                    raise Failure("another process had a fault")
+                time.sleep(PAUSE)
 
     def first_fault(self) -> bool:
-        """Tells the others of a fault here; whether it is the first of all, the one the user should read."""
-        return self.store is None or self.store.add("faults", 1) == 1
+        """Tells the others of a fault here; whether it is the first of all, the one the user should read.
+
+        Where the others cannot be reached it is that.
+        """
+        try:
+            with _reached():
+                return self.store is None or self.store.add("faults", 1) == 1
+        except Failure:
+            return True
 
     def leave(self) -> None:
         """The first process may hold the store, and goes last."""
         if self.store is None:
             return
-        left = self.store.add("left", 1)
+        with _reached():
+            left = self.store.add("left", 1)
         if self.first and left < self.size:
             store = self.store
             self.wait(lambda: store.add("left", 0) == self.size)
 
     def _has(self, name: str) -> bool:
         return self.store is not None and self.store.check([name])
+
+
+@contextlib.contextmanager
+def _reached() -> Generator[None]:
+    """Raises Failure where what the processes say to each other is lost: it lives in the first of them, or torchrun."""
+    try:
+        yield
+    except RuntimeError as fault:
+        from torch.distributed import DistError
+
+        if isinstance(fault, DistError):
+            said = "the first of the processes that work together is gone; finished trainings are kept, "
+            raise Failure(f"{said}the same command goes on from there") from None
+        raise

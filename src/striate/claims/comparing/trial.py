@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 VERSION = 1
 """Part of every key: raised when a trial with equal inputs would give another record."""
 
+HEEDED = 2
+"""The version of trials whose recipes stop early or ask for bfloat16, which the first version did not heed."""
+
 WATCHED = 400
 """Images of a split that its learning curve is measured on, evenly spread; an error in steps of 0.25 points."""
 
@@ -101,8 +104,9 @@ class Trial:
     def as_json(self) -> dict[str, Any]:
         """Everything that decides it; `until` where it is given, so that what it does not touch keeps its key."""
         ending = {"until": list(self.until)} if self.until else {}
+        newer = self.recipe.early_stopping > 0 or self.recipe.precision == "bfloat16"
         return {
-            "version": VERSION,
+            "version": HEEDED if newer else VERSION,
             "network": self.network,
             "recipe": self.recipe.model_dump(mode="json"),
             "fingerprint": self.fingerprint,
@@ -131,6 +135,7 @@ def conduct(trial: Trial, data: DataSet) -> dict[str, Any]:
         trial: what decided it; engine: on what it was computed; seconds.
         curve: per point step, training_error, validation_error (shares of `WATCHED` images), where asked for.
         epochs: per epoch loss and accuracy on the validation split, and the training loss.
+        chance: share of the most frequent class on the validation split.
         diverged: whether the loss left the finite numbers; training then ended there.
         best_epoch, validation: the epoch with the best validation score (accuracy, then loss), and that score.
         training, test: loss, accuracy and count with the best epoch's weights; test null for tuning.

@@ -92,7 +92,8 @@ def vary(base: Variant, change: str) -> Variant:
     """The variant that `change`, written OLD=NEW, makes of `base`.
 
     OLD is either a setting of the recipe, and NEW its value; or a piece of the network's text, as whole words, and NEW
-    the text for every place where it stands (nothing: the layer is taken out).
+    the text for every place where it stands (nothing: it is taken out). A piece may hold an option, as in
+    `stride=2=stride=1`: OLD ends at the first "=" before which stands something that is there.
 
     Raises:
         UserError: there is no "=", or OLD stands nowhere, or what comes out is no network or recipe.
@@ -104,26 +105,40 @@ def vary(base: Variant, change: str) -> Variant:
         >>> vary(base, "epochs=9").recipe.epochs
         9
     """
-    old, equals, new = (part.strip() for part in change.partition("="))
-    if not equals or not old:
+    splits = [(change[: at.start()].strip(), change[at.end() :].strip()) for at in re.finditer("=", change)]
+    if not splits or not splits[0][0]:
         raise UserError(f"a variation is written OLD=NEW, such as relu=tanh or label_smoothing=0; found {change!r}")
+    old, new = splits[0]
     if old in Recipe.model_fields:
         return Variant(f"{old} {new}", base.network, _changed(base.recipe, old, new), base.view)
-    text = replaced(str(base.network), old, new)
-    if text is None:
-        written = ", ".join(str(base.network).splitlines())
-        raise NetworkError(f"{old!r} is no setting of a recipe and stands nowhere in the network: {written}")
-    name = f"{new} for {old}" if new else f"without {old}"
-    return Variant(name, Network.parse(text, allow_large=True), base.recipe, base.view)
+    for old, new in splits:
+        text = replaced(str(base.network), old, new)
+        if text is not None:
+            name = f"{new} for {old}" if new else f"without {old}"
+            return Variant(name, Network.parse(text, allow_large=True), base.recipe, base.view)
+    old, written = splits[0][0], ", ".join(str(base.network).splitlines())
+    option = re.search(rf"\b{re.escape(old)}=[^\s,]+", written)
+    hint = f"; an option is varied with its value, as {option[0]}={old}=..." if option else ""
+    raise NetworkError(f"{old!r} is no setting of a recipe and stands nowhere in the network{hint}: {written}")
 
 
 def replaced(text: str, old: str, new: str) -> str | None:
-    """A network's text with `new` wherever `old` stands as whole words; None where it stands nowhere."""
-    words = r"\s+".join(map(re.escape, old.split()))
+    """A network's text with `new` wherever `old` stands as whole words; None where it stands nowhere.
+
+    Options stand in the text with both their sides (`stride=2x2`), and are found by one (`stride=2`) too.
+    """
+    words = r"\s+".join(_pattern(word) for word in old.split())
     pattern = re.compile(rf"(?<![\w.=]){words}(?![\w.=])")
     found, count = pattern.subn(lambda _: new, text)
     kept = "\n".join(line for line in found.splitlines() if line.strip(" ,"))
     return kept if count else None
+
+
+def _pattern(word: str) -> str:
+    """What a word of a network's text is found by."""
+    option, equals, side = word.partition("=")
+    both = equals and side.isdecimal()
+    return rf"{re.escape(option)}={side}(?:x{side})?" if both else re.escape(word)
 
 
 def _changed(recipe: Recipe, name: str, value: str) -> Recipe:

@@ -36,6 +36,15 @@ class View:
     shuffled_pixels: bool = False
     shuffled_labels: bool = False
 
+    def __str__(self) -> str:
+        """In words; empty for the data as they are."""
+        ways = {
+            f"{self.images} training images": self.images is not None,
+            "the pixels of all images shuffled alike": self.shuffled_pixels,
+            "labels dealt anew at random": self.shuffled_labels,
+        }
+        return ", ".join(words for words, so in ways.items() if so)
+
     def of(self, data: DataSet) -> DataSet:
         """The data set as it is seen, with a fingerprint of its own."""
         if self == View():
@@ -48,7 +57,7 @@ class View:
             train, validation, test = (_permuted(split, order) for split in (train, validation, test))
         if self.shuffled_labels:
             train, validation, test = (_dealt_anew(split, at) for at, split in enumerate((train, validation, test)))
-        mark = hashlib.sha256(f"{data.fingerprint}/{self}".encode()).hexdigest()
+        mark = hashlib.sha256(f"{data.fingerprint}/{self!r}".encode()).hexdigest()
         return replace(data, train=train, validation=validation, test=test, fingerprint=mark)
 
 

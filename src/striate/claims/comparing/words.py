@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from striate.claims.comparing.metrics import Metric
     from striate.claims.comparing.statistics import Interval, Paired, Verdict
+    from striate.train.recipe import Recipe
 
 
 LEAST_P = 0.001
 """Below it a p value is not written with its figures."""
+
+ALWAYS_TOLD = "epochs", "batch_size"
+TUNED = "learning_rate", "seed"
+"""Settings of a recipe that are told whatever they are, and those that a comparison decides by itself."""
 
 
 def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) -> str:
@@ -94,6 +99,25 @@ def value(number: float, metric: Metric) -> str:
         return f"{100 * number:.2f}%"
     shown = metric.shown(number)
     return f"{shown:.0f}" if metric.unit == "steps" and shown >= 10 else f"{shown:.3g}"
+
+
+def settings(recipe: Recipe) -> str:
+    """A recipe in words: how long, in what batches, and what differs from the default; not the rate, which is tuned.
+
+    Example:
+        >>> from striate.train import Recipe
+        >>> settings(Recipe(epochs=8, ema=0.99))
+        'epochs 8, batch size 256, ema 0.99'
+    """
+    usual, own = type(recipe)().model_dump(mode="json"), recipe.model_dump(mode="json")
+    told = [name for name in own if name in ALWAYS_TOLD or (own[name] != usual[name] and name not in TUNED)]
+    return ", ".join(f"{name.replace('_', ' ')} {_setting(own[name])}" for name in told)
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key} {_setting(held)}" for key, held in value.items() if held) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def listed(names: list[str]) -> str:
