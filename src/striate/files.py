@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from io import FileIO
 
 
 @contextlib.contextmanager
@@ -39,7 +41,7 @@ def replacing(path: Path) -> Generator[Path]:
         draft = Path(name)
         yield draft
         _flush(draft)
-        draft.chmod(0o666 & ~_umask())
+        draft.chmod(0o666 & ~umask())
         draft.replace(path)
         _flush(path.parent)
     except OSError as fault:
@@ -74,6 +76,46 @@ def write_json(path: Path, value: object, *, indent: int | None = 2) -> None:
     write_text(path, text + "\n")
 
 
+def sweep(folder: Path, name: str = "*") -> None:
+    """Removes the drafts of files `name` in `folder` that killed processes left; nobody may be writing there.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / ".note.txt.k2x_9ab1.part").write_text("ha")
+        >>> sweep(folder, "note.txt")
+        >>> list(folder.iterdir())
+        []
+    """
+    for draft in folder.glob(f".{name}.*.part"):
+        draft.unlink(missing_ok=True)
+
+
+def locked(file: FileIO) -> bool:
+    """Whether an open file is this holder's alone from now on until it is closed, or its process ends in any way.
+
+    Where files cannot be locked (Windows, some network drives) it is taken to be.
+    """
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def umask() -> int:
+    """The permissions that this process leaves out of what it makes."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 def _of(path: Path, draft: Path | None, fault: OSError) -> OSError:
     """The fault of writing `path`, under that name: nobody knows the draft's, and a full disk comes without a name."""
     if fault.errno is None or (draft is not None and fault.filename not in (None, str(draft))):
@@ -87,9 +129,3 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

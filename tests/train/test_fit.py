@@ -7,6 +7,8 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -353,3 +355,68 @@ def test_other_faults_pass_through(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(training, "take_step", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         trained(tmp_path / "run")
+
+
+@pytest.mark.parametrize("epochs", [1, 9])
+def test_a_run_goes_on_with_no_other_recipe_than_its_own(epochs: int, tmp_path: Path) -> None:
+    """More epochs would train on, and then report the weights of before."""
+    out, asked = tmp_path / "run", recipe()
+    for stopped in (3, None):
+        if stopped:
+            with pytest.raises(Failure, match="Ctrl-C"):
+                run(NETWORK, DATA, asked, out=out, engine=ENGINE, watch=stop_with_ctrl_c(stopped))
+        else:
+            run_on(out, DATA)
+        before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+        asked.changed(epochs=epochs).write(out / "recipe.toml")
+        with pytest.raises(UserError, match=rf"recipe.toml says epochs = {epochs} where it began with 3; put it back"):
+            resume(out, DATA)
+        asked.write(out / "recipe.toml")
+        assert before == {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def test_a_run_goes_on_with_no_other_network_than_its_own(tmp_path: Path) -> None:
+    done = trained(tmp_path / "run", epochs=1)
+    text = (done.path / "network.txt").read_text()
+    (done.path / "network.txt").write_text(text.replace("relu", "tanh"))
+    with pytest.raises(UserError, match=r"network\.txt is not the network that the run began with"):
+        resume(done.path, DATA)
+
+
+def test_nobody_else_trains_a_run_that_is_being_trained(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    events = fit(NETWORK, DATA, recipe(), out=out, engine=ENGINE)
+    for _ in range(4):
+        next(events)
+    with pytest.raises(Failure, match=r"run is being trained already"):
+        resume(out, DATA)
+    assert len(Run(out).metrics()) > 0
+    list(events)
+    assert [type(event) for event in resume(out, DATA)] == [Started, Finished]
+
+
+def test_another_process_cannot_train_a_run_that_is_being_trained(tmp_path: Path) -> None:
+    events = fit(NETWORK, DATA, recipe(), out=tmp_path / "run", engine=ENGINE)
+    next(events)
+    asked = "import sys; from striate.train import resume; from squares import squares; resume(sys.argv[1], squares())"
+    place = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    said = subprocess.run(
+        [sys.executable, "-c", asked, str(tmp_path / "run")], env=place, capture_output=True, text=True, check=False
+    )
+    assert said.stderr.splitlines()[-1].endswith(
+        "run is being trained already; wait until that training ends, or stop it first"
+    )
+    list(events)
+
+
+def test_what_a_killed_save_left_is_gone_after_resuming(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Failure, match="Ctrl-C"):
+        run(NETWORK, DATA, recipe(), out=out, engine=ENGINE, watch=stop_with_ctrl_c(3))
+    left = [out / "checkpoints" / ".last.safetensors.ab12cd34.part", out / ".result.json.ab12cd34.part"]
+    others = out / ".report.html.ab12cd34.part"  # another command may be writing it
+    for path in [*left, others]:
+        path.write_bytes(b"half")
+    run_on(out, DATA)
+    assert not any(path.exists() for path in left)
+    assert others.exists()

@@ -22,12 +22,12 @@ from striate import files
 from striate.errors import Failure, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
     from torch import Tensor
 
-    from striate.train.loop import Workbench
+    from striate.train.workbench import Workbench
 
 METADATA = "striate-training"
 """The metadata key under which `State` stands."""
@@ -51,6 +51,8 @@ class State:
         best_epoch: the epoch (from 1) with the best validation score; 0 before the first.
         metrics_bytes: length of metrics.jsonl at this point.
         learning_rate: of the last step; the schedule itself depends on the step alone.
+        network: the text of the network that the run began with.
+        recipe: the settings that it began with, as JSON has them.
     """
 
     epoch: int = 0
@@ -65,6 +67,8 @@ class State:
     best_epoch: int = 0
     metrics_bytes: int = 0
     learning_rate: float = 0.0
+    network: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def close_epoch(self, evaluated: dict[str, Any]) -> None:
         """Books a finished epoch, as the event `Evaluated` describes it, and begins the next."""
@@ -123,11 +127,25 @@ def restore(path: Path, bench: Workbench) -> State:
 
 def read(path: Path) -> tuple[dict[str, Tensor], State]:
     """The tensors and the state of a checkpoint. Raises ModelError where the file is missing or no checkpoint."""
+    with _readable(path), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, _state(file.metadata())
+
+
+def read_state(path: Path) -> State:
+    """The state of a checkpoint, without its tensors. Raises ModelError as `read`."""
+    with _readable(path), safe_open(path, "pt") as file:
+        return _state(file.metadata())
+
+
+def _state(metadata: Mapping[str, str] | None) -> State:
+    return State(**json.loads((metadata or {})[METADATA]))
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Generator[None]:
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, State(**json.loads(metadata[METADATA]))
+        yield
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as cause:
         raise ModelError(f"{path} is not a checkpoint that can be read: {cause}") from None
 

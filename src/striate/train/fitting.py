@@ -9,16 +9,19 @@ What a step does stands in `loop.py`, what an epoch is in `training.py`.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from striate import files
 from striate.data import FITS, load
 from striate.errors import DataError, UserError
+from striate.network import Network
 from striate.train import checkpoint
 from striate.train.engine import Engine
 from striate.train.recipe import Recipe
-from striate.train.runs import Run, new_run, refuse_occupied
+from striate.train.runs import Metrics, Run, new_run, refuse_occupied
 from striate.train.training import Training
 from striate.train.workbench import matching, preprocessing, set_up
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from striate.data import DataSet, Fit
-    from striate.network import Network
     from striate.train.events import Event
 
 
@@ -61,7 +63,7 @@ def fit(
     engine = engine or engine_for(recipe)
     refuse_occupied(out)
     bench = set_up(network, data, recipe, engine, preprocessing(data, _fit_of(source)))
-    state = checkpoint.State()
+    state = checkpoint.State(network=str(network), recipe=recipe.model_dump(mode="json"))
     with new_run(
         out,
         network=network,
@@ -72,7 +74,7 @@ def fit(
         source=source,
     ) as draft:
         checkpoint.save(draft.checkpoint("last"), bench, state)
-    return Training(Run(out), data, bench, state).events(resumed=False)
+    return Training(Run(out), data, bench, state, Metrics(Run(out))).events(resumed=False)
 
 
 def resume(out: Path | str, data: DataSet | None = None, *, engine: Engine | None = None) -> Generator[Event]:
@@ -84,17 +86,24 @@ def resume(out: Path | str, data: DataSet | None = None, *, engine: Engine | Non
         engine: the run's own unless given; with another one results agree but for rounding.
 
     Raises:
-        UserError: there is no run, or the data is not what the run was trained on.
-        Failure: as `fit`.
+        UserError: there is no run, its network or recipe is not the one it began with (other epochs, for one, would be
+            another schedule from the first step on), or the data is not what it was trained on.
+        Failure: the run is being trained already; or as `fit`.
     """
     run = Run.open(out)
     engine = engine or Engine.of_json(run.environment["engine"])
     data = data or _load_again(run)
     if data.fingerprint != run.data["fingerprint"]:
         raise DataError(f"{data.name} is not what {run.path} was trained on: its content, split or size has changed")
-    bench = set_up(run.network, data, run.recipe, engine, run.preprocessing)
-    state = checkpoint.restore(run.checkpoint("last"), bench)
-    return Training(run, data, bench, state).events(resumed=True)
+    with contextlib.ExitStack() as unless_begun:
+        metrics = unless_begun.enter_context(contextlib.closing(Metrics(run)))
+        _sweep(run)
+        _refuse_changed(run)
+        bench = set_up(run.network, data, run.recipe, engine, run.preprocessing)
+        state = checkpoint.restore(run.checkpoint("last"), bench)
+        metrics.cut(state.metrics_bytes)
+        unless_begun.pop_all()
+    return Training(run, data, bench, state, metrics).events(resumed=True)
 
 
 def run(
@@ -147,6 +156,27 @@ def _fit_of(source: Mapping[str, object] | None) -> Fit:
         if named == known:
             return known
     raise DataError(f"fit must be one of {', '.join(FITS)}, found {named}")
+
+
+def _sweep(run: Run) -> None:
+    """Removes what a killed process was writing."""
+    files.sweep(run.path / "checkpoints")
+    for name in ("model.safetensors", "result.json"):
+        files.sweep(run.path, name)
+
+
+def _refuse_changed(run: Run) -> None:
+    """Raises UserError where the run's network or recipe is not the one it began with."""
+    begun = checkpoint.read_state(run.checkpoint("last"))
+    if begun.network and Network.parse(begun.network, allow_large=True) != run.network:
+        raise UserError(f"{run.path / 'network.txt'} is not the network that the run began with; put it back")
+    first, now = Recipe.parse(begun.recipe or run.recipe.model_dump()).model_dump(), run.recipe.model_dump()
+    changed = [f"{name} = {now[name]} where it began with {first[name]}" for name in now if now[name] != first[name]]
+    if changed:
+        raise UserError(
+            f"a run goes on with the recipe that it began with, and {run.path / 'recipe.toml'} says "
+            f"{', '.join(changed)}; put it back, or begin a new run with that recipe"
+        )
 
 
 def _load_again(run: Run) -> DataSet:

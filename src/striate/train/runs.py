@@ -151,7 +151,7 @@ def new_run(
     refuse_occupied(out)
     draft = _draft(out)
     try:
-        draft.chmod(0o777 & ~_umask())
+        draft.chmod(0o777 & ~files.umask())
         files.write_text(draft / "network.txt", f"{network}\n")
         recipe.write(draft / "recipe.toml")
         files.write_json(draft / "environment.json", environment(engine))
@@ -204,13 +204,25 @@ def environment(engine: Engine) -> dict[str, object]:
 
 @final
 class Metrics:
-    """Appends to metrics.jsonl. What lies behind `length` bytes, from a run that was killed, is cut off first."""
+    """Appends to a run's metrics.jsonl; while this is open, nobody else trains the run.
 
-    def __init__(self, path: Path, length: int) -> None:
-        self._file = path.open("r+b", buffering=0)
+    Raises:
+        Failure: somebody does.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._path = run.path / "metrics.jsonl"
+        self._file = self._path.open("r+b", buffering=0)
+        self.length = 0
+        if not files.locked(self._file):
+            self.close()
+            raise Failure(f"{run.path} is being trained already; wait until that training ends, or stop it first")
+
+    def cut(self, length: int) -> None:
+        """Cuts off what lies behind `length` bytes, of a run that was killed. Raises Failure where there is less."""
         found = self._file.seek(0, os.SEEK_END)
         if found < length:
-            raise Failure(f"{path} has lost lines: {found} bytes where the checkpoint has seen {length}")
+            raise Failure(f"{self._path} has lost lines: {found} bytes where the checkpoint has seen {length}")
         self._file.truncate(length)
         self._file.seek(length)
         self.length = length
@@ -269,9 +281,3 @@ def _remove(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

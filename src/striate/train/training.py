@@ -22,7 +22,7 @@ from striate.train import checkpoint, interrupts
 from striate.train.evaluation import evaluate, evaluate_regression, score
 from striate.train.events import Evaluated, Event, Finished, Saved, Started, Stepped
 from striate.train.loop import take_step
-from striate.train.runs import Metrics, Run, resume_command
+from striate.train.runs import resume_command
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from striate.data import DataSet
     from striate.train.checkpoint import State
+    from striate.train.runs import Metrics, Run
     from striate.train.workbench import Workbench
 
 EVENT_SECONDS = 0.2
@@ -45,10 +46,10 @@ RECORDS_PER_EPOCH = 50
 class Training:
     """One run at work."""
 
-    def __init__(self, run: Run, data: DataSet, bench: Workbench, state: State) -> None:
+    def __init__(self, run: Run, data: DataSet, bench: Workbench, state: State, metrics: Metrics) -> None:
         self.run, self.data, self.bench, self.state = run, data, bench, state
         self.train, self.validation = (resident(part, bench.engine.device) for part in (data.train, data.validation))
-        self.metrics = Metrics(run.path / "metrics.jsonl", state.metrics_bytes)
+        self.metrics = metrics
         self.record_every = max(1, round(bench.steps / RECORDS_PER_EPOCH))
         self.saved_at = self.event_at = time.monotonic()
         self.saved_place = self._place()
