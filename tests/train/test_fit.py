@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from squares import ENGINE, NETWORK, recipe, squares, steady
 
 from striate.data import DataSet, Findings, Split, load, table
@@ -112,7 +114,7 @@ def stop_with_ctrl_c(at: int) -> Callable[[Event], None]:
 @pytest.mark.parametrize("at", [1, 4, 6, 7, 17, 18])
 def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(at: int, whole: Run, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with pytest.raises(Failure, match=r"stopped by Ctrl-C.*striate train --resume \S+run$"):
+    with pytest.raises(Failure, match=r"stopped by Ctrl-C.*; to go on: striate\.train\.run_on\('\S+run', data\)$"):
         run(NETWORK, DATA, recipe(keep_epochs=True), out=out, engine=ENGINE, watch=stop_with_ctrl_c(at))
     state = checkpoint.read(Run.open(out).checkpoint("last"))[1]
     assert state.epoch * 6 + state.step == at
@@ -158,7 +160,7 @@ def test_resuming_a_finished_run_only_says_how_it_ended(whole: Run) -> None:
 
 
 def test_a_run_is_never_written_over(whole: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"holds a run already.*striate train --resume"):
+    with pytest.raises(UserError, match=r"holds a run already.*striate\.train\.run_on"):
         fit(NETWORK, DATA, recipe(), out=whole.path)
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(UserError, match="is not an empty folder"):
@@ -170,6 +172,9 @@ def test_a_run_is_never_written_over(whole: Run, tmp_path: Path) -> None:
 def test_other_data_cannot_resume_a_run(whole: Run) -> None:
     with pytest.raises(DataError, match=r"not what .* was trained on"):
         resume(whole.path, squares(seed=5))
+    fewer = replace(DATA, train=Split(DATA.train.images[:-1], DATA.train.labels[:-1], DATA.train.sources[:-1]))
+    with pytest.raises(DataError, match=r"not what .* was trained on"):
+        resume(whole.path, fewer)
     with pytest.raises(UserError, match="does not say where its data came from"):
         resume(whole.path)
 
@@ -212,7 +217,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
     weights_too: bool, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison_loss(monkeypatch, at=10, weights_too=weights_too)
-    with pytest.raises(Failure, match=r"epoch 2.*learning_rate.*kept up to epoch 2, step 0; to go on: striate train"):
+    with pytest.raises(Failure, match=r"epoch 2.*learning_rate.*kept up to epoch 2, step 0; to go on: striate"):
         trained(tmp_path / "run", keep_epochs=True)
     monkeypatch.undo()
     kept = checkpoint.read(Run.open(tmp_path / "run").checkpoint("last"))[0]
@@ -304,6 +309,34 @@ def test_the_run_finds_its_data_again_from_its_source(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="Ctrl-C"):
         run(network, small, chosen, out=out, engine=ENGINE, source=source, watch=stop_with_ctrl_c(2))
     assert run_on(out).result is not None
+
+
+def test_what_was_loaded_is_loaded_again_in_the_same_way(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(photos.parent)
+    padded = load(photos.name, size=(8, 8), fit="pad", seed=3)
+    out, network = tmp_path / "run", Network.parse("dense 2")
+    with pytest.raises(Failure, match=r"to go on: striate train --resume \S+run$"):
+        run(network, padded, recipe(epochs=1), out=out, engine=ENGINE, watch=stop_with_ctrl_c(1))
+    stopped = Run.open(out)
+    assert stopped.preprocessing.fit == "pad"
+    assert stopped.data_source is not None
+    assert stopped.data_source["name_or_path"] == str(photos)
+    monkeypatch.chdir(tmp_path)
+    assert run_on(out).model().preprocessing.fit == "pad"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of two classes of broad images."""
+    draw = np.random.default_rng(0)
+    for name in ("left", "right"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for at in range(10):
+            Image.fromarray(draw.integers(0, 256, (6, 12), np.uint8)).save(tmp_path / "photos" / name / f"{at}.png")
+    return tmp_path / "photos"
 
 
 def test_what_does_not_fit_together_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -114,12 +114,10 @@ def train_new(
 
     paired = pair(net, source.size, lambda s, c: source.at(s, c).load(), allow_large=allow_large)
     _say(paired)
-    shape = paired.data.shape
-    exact = source.at((shape[1], shape[2]), shape[0])
     target = out or _free_folder(paired.data.name, net or "default")
-    recipe, kept = wishes.recipe(paired.data), exact.as_json()
+    recipe = wishes.recipe(paired.data)
     with Progress() as progress:
-        return run(paired.network, paired.data, recipe, out=target, engine=engine, source=kept, watch=progress)
+        return run(paired.network, paired.data, recipe, out=target, engine=engine, watch=progress)
 
 
 def _refuse_changes(context: typer.Context) -> None:
@@ -138,11 +136,12 @@ def _refuse_changes(context: typer.Context) -> None:
 
 def _resumed(path: Path, root: Path | None) -> Run:
     from striate.train import Progress, Run, run_on
+    from striate.train.runs import resume_command
 
     stopped = Run.open(path)
     kept = stopped.data_source
     if kept is None:
-        raise UserError(f"{path} was trained on data made in Python; resume it there: striate.train.resume")
+        raise UserError(f"{path} was trained on data made in Python; go on with it there: {resume_command(stopped)}")
     source = Source.of_json(kept)
     loaded = replace(source, root=root or source.root).load()
     with Progress() as progress:

@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64, UInt8
 from striate.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from striate.data.findings import Findings
 
@@ -52,6 +52,7 @@ class DataSet:
         train, validation, test: the splits; none of them shares an image with another unless `findings` says so.
         findings: what was skipped or odd.
         fingerprint: sha256 (hex) of the content, the labels, the split and the size: equal data, equal fingerprint.
+        source: the arguments of `load` that give this data again, as JSON has them; None where it was made otherwise.
     """
 
     name: str
@@ -61,6 +62,7 @@ class DataSet:
     test: Split
     findings: Findings
     fingerprint: str
+    source: Mapping[str, object] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

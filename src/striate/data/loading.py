@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,11 @@ def load(
         ((1, 28, 28), 3500, 500, 1000)
     """
     options = Options(size, channels, fit, seed, max_bad, cache_folder(cache), progress or silent)
+    loaded = _found(name_or_path, root, options)
+    return replace(loaded, source=_source(name_or_path, root, loaded.shape, options))
+
+
+def _found(name_or_path: str | Path, root: Path | None, options: Options) -> DataSet:
     name = name_or_path if isinstance(name_or_path, str) else ""
     if name == "digits":
         return _digits(options)
@@ -85,6 +91,21 @@ def expanded(path: str | Path) -> Path:
 def needs_download(name_or_path: str, root: Path | None = None) -> bool:
     """Whether `load` with these arguments would have to download."""
     return any(known.name == name_or_path and not _present(known, root, cache_folder()) for known in catalogue.ALL)
+
+
+def _source(name_or_path: str | Path, root: Path | None, shape: tuple[int, ...], options: Options) -> dict[str, object]:
+    """The arguments of `load` that give the same data again, from any working folder."""
+    named = name_or_path in NAMES
+    channels, rows, columns = shape
+    return {
+        "name_or_path": name_or_path if named else str(Path(name_or_path).expanduser().resolve()),
+        "size": [rows, columns],
+        "channels": channels,
+        "fit": options.fit,
+        "root": str(root.resolve()) if root else None,
+        "max_bad": options.max_bad,
+        "seed": options.seed,
+    }
 
 
 def _digits(options: Options) -> DataSet:

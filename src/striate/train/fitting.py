@@ -21,7 +21,7 @@ from striate.network import Network
 from striate.train import checkpoint
 from striate.train.engine import Engine
 from striate.train.recipe import Recipe
-from striate.train.runs import Metrics, Run, new_run, refuse_occupied
+from striate.train.runs import Metrics, Run, counts, new_run, refuse_occupied
 from striate.train.training import Training
 from striate.train.workbench import matching, preprocessing, set_up
 
@@ -49,7 +49,8 @@ def fit(
         recipe: how; `Recipe()` unless given.
         out: the run's folder; must not exist, or be empty.
         engine: on what; `Engine.choose()` with the recipe's precision unless given.
-        source: the arguments of `data.load` that give this data again, so that `resume(out)` can.
+        source: the arguments of `data.load` that give this data again, so that `resume(out)` can; the data set's own
+            unless given.
 
     Returns:
         The events, `Started` first and `Finished` last. Nothing is trained before they are asked for.
@@ -62,6 +63,7 @@ def fit(
     network = matching(network, data)
     engine = engine or engine_for(recipe)
     refuse_occupied(out)
+    source = data.source if source is None else source
     bench = set_up(network, data, recipe, engine, preprocessing(data, _fit_of(source)))
     state = checkpoint.State(network=str(network), recipe=recipe.model_dump(mode="json"))
     with new_run(
@@ -93,7 +95,7 @@ def resume(out: Path | str, data: DataSet | None = None, *, engine: Engine | Non
     run = Run.open(out)
     engine = engine or Engine.of_json(run.environment["engine"])
     data = data or _load_again(run)
-    if data.fingerprint != run.data["fingerprint"]:
+    if (data.fingerprint, counts(data)) != (run.data["fingerprint"], run.data["images"]):
         raise DataError(f"{data.name} is not what {run.path} was trained on: its content, split or size has changed")
     with contextlib.ExitStack() as unless_begun:
         metrics = unless_begun.enter_context(contextlib.closing(Metrics(run)))

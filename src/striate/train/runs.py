@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from striate.data import DataSet
     from striate.train.engine import Engine
 
+DECIDED = ("network.txt", "recipe.toml", "environment.json", "data.json")
+"""The files that say what was decided before the first step; without one of them a folder holds no run."""
+
 
 @final
 @dataclass(frozen=True)
@@ -47,8 +50,7 @@ class Run:
     def open(cls, path: Path | str) -> Run:
         """The run in this folder. Raises UserError where there is none."""
         run = cls(Path(path))
-        needed = ("network.txt", "recipe.toml", "environment.json", "data.json")
-        missing = [name for name in needed if not (run.path / name).is_file()]
+        missing = [name for name in DECIDED if not (run.path / name).is_file()]
         if missing:
             if not run.path.exists():
                 raise UserError(f"there is no run at {path}")
@@ -175,17 +177,21 @@ def _draft(out: Path) -> Path:
 
 def refuse_occupied(out: Path) -> None:
     """Raises UserError where `out` cannot become a new run's folder."""
-    if (out / "recipe.toml").exists():
-        raise UserError(f"{out} holds a run already; go on with it by: {resume_command(out)}; or choose another folder")
+    if all((out / name).is_file() for name in DECIDED):
+        raise UserError(
+            f"{out} holds a run already; go on with it by: {resume_command(Run(out))}; or choose another folder"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not an empty folder; choose another for the run")
 
 
-def resume_command(out: Path) -> str:
-    """What to type so that a stopped run goes on."""
+def resume_command(run: Run) -> str:
+    """What makes a stopped run go on: a command; a call in Python where only Python can give the data again."""
     import shlex
 
-    return f"striate train --resume {shlex.quote(str(out))}"
+    if run.data_source is None:
+        return f"striate.train.run_on({str(run.path)!r}, data)"
+    return f"striate train --resume {shlex.quote(str(run.path))}"
 
 
 def environment(engine: Engine) -> dict[str, object]:
@@ -243,13 +249,18 @@ class Metrics:
         self._file.close()
 
 
+def counts(data: DataSet) -> dict[str, int]:
+    """How many images each split has."""
+    return {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
+
+
 def _described(data: DataSet, preprocessing: Preprocessing, source: Mapping[str, object] | None) -> dict[str, object]:
     return {
         "name": data.name,
         "source": dict(source) if source is not None else None,
         "shape": list(data.shape),
         "classes": list(data.classes),
-        "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+        "images": counts(data),
         "fingerprint": data.fingerprint,
         "preprocessing": {
             "shape": list(preprocessing.shape),

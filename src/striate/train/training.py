@@ -282,7 +282,7 @@ class Training:
             raise Failure(f"{reason}; {self._kept()}") from None
 
     def _kept(self) -> str:
-        return f"kept up to {_place_text(self.saved_place)}; to go on: {resume_command(self.run.path)}"
+        return f"kept up to {_place_text(self.saved_place)}; to go on: {resume_command(self.run)}"
 
 
 class Diverged(Exception):  # noqa: N818
