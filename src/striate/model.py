@@ -280,10 +280,13 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def ends_in_softmax(module: nn.Module) -> bool:
-    """Whether the module's outputs are probabilities already."""
+    """Whether the module's outputs are probabilities already; flattened, or with dropout after, they still are."""
     from torch import nn
 
-    return isinstance(module, nn.Sequential) and len(module) > 0 and isinstance(module[-1], nn.Softmax)
+    if not isinstance(module, nn.Sequential):
+        return False
+    last = next((part for part in reversed(module) if not isinstance(part, nn.Flatten | nn.Dropout)), None)
+    return isinstance(last, nn.Softmax)
 
 
 def _are_probabilities(outputs: Tensor) -> bool:

@@ -68,6 +68,7 @@ def test_describe_takes_an_input_shape(striate: Command) -> None:
         (["train", "digits", "--set", "rate"], "NAME=VALUE"),
         (["train", "digits", "--set", "colour.hue=2"], "there is no table of settings colour"),
         (["train", "digits", "--net", "conv 4 3x3, dense 7"], "7 outputs and digits has 10 classes"),
+        (["train", "digits", "--net", "conv 2 3x3, relu, conv 10 26x26"], "let the last layer be `flatten`"),
         (["train", "digits", "--net", "ann"], "takes 3 features"),
         (["train", "digits", "--recipe", "no.toml"], "cannot read a recipe from no.toml"),
         (["train", "digits", "--device", "quantum"], "device must be one"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,9 +13,6 @@ from striate.data import table
 from striate.network import Network
 from striate.train import Recipe, Run, checkpoint, evaluate_regression, fit, run
 from striate.train.events import Saved, Started
-
-if TYPE_CHECKING:
-    pass
 
 DATA = squares()
 
@@ -97,3 +93,17 @@ def test_the_lectures_network_learns_a_function_of_three_inputs(tmp_path: Path) 
     assert scored.r2 > 0.9
     assert done.result is not None
     assert done.result["test"]["rmse"] == pytest.approx(scored.rmse)
+
+
+@pytest.mark.parametrize("end", ["softmax, flatten", "flatten, softmax, dropout 0", "softmax, dropout 0, flatten"])
+def test_softmax_is_taken_once_wherever_the_maps_become_a_vector(end: str, tmp_path: Path) -> None:
+    ends = {"plain": "flatten, softmax", "other": end}
+    done = {
+        name: run(Network.parse(f"conv 3 8x8, {text}"), DATA, recipe(), out=tmp_path / name, engine=ENGINE)
+        for name, text in ends.items()
+    }
+    ours, theirs = (each.model().predict(DATA.test.images) for each in done.values())
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert theirs.max() > np.e / (np.e + 2)  # of a softmax of a softmax no probability can be larger
+    plain, other = (each.metrics()[-1] for each in done.values())
+    assert other["loss"] == pytest.approx(plain["loss"], rel=1e-5)

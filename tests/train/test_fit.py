@@ -341,8 +341,12 @@ def photos(tmp_path: Path) -> Path:
 
 def test_what_does_not_fit_together_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with pytest.raises(NetworkError, match="4 outputs; squares has 3 classes"):
+    with pytest.raises(NetworkError, match="4 outputs and squares has 3 classes"):
         fit(Network.parse("input 1x8x8, dense 4"), DATA, recipe(), out=out)
+    with pytest.raises(NetworkError, match=r"gives maps \(3x1x1\) and squares has 3 classes; .* `flatten`"):
+        fit(Network.parse("input 1x8x8, conv 2 3x3, relu, conv 3 6x6"), DATA, recipe(), out=out)
+    with pytest.raises(NetworkError, match="a softmax at each of 3 positions; let `flatten` come before it"):
+        fit(Network.parse("input 1x8x8, conv 1 6x8, softmax, flatten"), DATA, recipe(), out=out)
     with pytest.raises(NetworkError, match=r"shape \(1, 9, 9\); those of squares have shape \(1, 8, 8\)"):
         fit(Network.parse("input 1x9x9, dense 3"), DATA, recipe(), out=out)
     with pytest.raises(RecipeError, match="loss must be cross-entropy"):

@@ -42,26 +42,25 @@ def make_faster(module: nn.Module) -> None:
 
 
 @final
-class WordDropout(nn.Module):
+class WordDropout(nn.Dropout):
     """Dropout (Srivastava et al. 2014) whose mask comes from sixteen bits a number; on the CPU, where it is faster.
 
     Elsewhere, and in evaluation mode, it does what nn.Dropout does.
     """
 
     def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
+        super().__init__(p)
         self.kept = min(max(round((1 - p) * LEVELS), 1), LEVELS - 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         if not self.training:
-            return x
-        if x.device.type != "cpu":
-            return nn.functional.dropout(x, self.p)
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = words.view(torch.int16)[: x.numel()].view(x.shape)
+            return input
+        if input.device.type != "cpu":
+            return nn.functional.dropout(input, self.p)
+        words = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        bits = words.view(torch.int16)[: input.numel()].view(input.shape)
         mask = bits < self.kept - LEVELS // 2  # int16 runs from -2^15: `kept` of its 2^16 values lie below
-        return x * mask.to(x.dtype).mul_(LEVELS / self.kept)
+        return input * mask.to(input.dtype).mul_(LEVELS / self.kept)
 
 
 def _pool_first(sequence: nn.Sequential) -> None:

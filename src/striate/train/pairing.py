@@ -9,11 +9,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from striate import presets
 from striate.errors import NetworkError
+from striate.layers.dropout import Dropout
+from striate.layers.flatten import Flatten
+from striate.layers.softmax import Softmax
 from striate.network import Network
 
 if TYPE_CHECKING:
@@ -56,7 +60,7 @@ def pair(
         allow_large: as in `Network.parse`.
 
     Raises:
-        NetworkError: where a network written by the user does not fit the data.
+        NetworkError: a network written by the user does not fit the data.
 
     Example:
         >>> from striate import data
@@ -74,12 +78,45 @@ def pair(
         return _preset(network, written, load(wanted, None))
     loaded = load(wanted, written.input[0] if written.input else None)
     fitted = Network.parse(_without_input(written), input=loaded.shape, allow_large=allow_large)
-    if loaded.classes and fitted.outputs != len(loaded.classes):
-        raise NetworkError(
-            f"the network has {fitted.outputs} outputs and {loaded.name} has {len(loaded.classes)} classes; "
-            f"they must be equal: let the last layer be `dense {len(loaded.classes)}`"
-        )
+    refuse_other_outputs(fitted, loaded)
     return Pairing(fitted, loaded)
+
+
+def refuse_other_outputs(network: Network, data: DataSet) -> None:
+    """Raises NetworkError where the network does not give a vector of as many numbers as the data needs.
+
+    Example:
+        >>> from striate import data
+        >>> digits = data.load("digits")
+        >>> refuse_other_outputs(Network.parse("conv 10 28x28", input=digits.shape), digits)
+        Traceback (most recent call last):
+        striate.errors.NetworkError: the network gives maps (10x1x1) and digits has 10 classes; let the last layer be \
+`flatten`
+    """
+    needed = len(data.classes) or data.train.labels.shape[1]
+    what = f"{data.name} has {needed} {'classes' if data.classes else 'numbers to predict'}"
+    if network.outputs != needed:
+        raise NetworkError(
+            f"the network has {network.outputs} outputs and {what}; "
+            f"they must be equal: let the last layer be `dense {needed}`"
+        )
+    if network.shapes[-1] != (needed,):
+        maps = "x".join(map(str, network.shapes[-1]))
+        raise NetworkError(f"the network gives maps ({maps}) and {what}; let the last layer be `flatten`")
+    if data.classes:
+        _refuse_several_distributions(network)
+
+
+def _refuse_several_distributions(network: Network) -> None:
+    """Raises NetworkError where the probabilities of one image would add up to more than 1."""
+    for layer, shape in zip(reversed(network.layers), reversed(network.shapes), strict=True):
+        positions = math.prod(shape[1:])
+        if isinstance(layer, Softmax) and positions > 1:
+            raise NetworkError(
+                f"the network ends in a softmax at each of {positions} positions; let `flatten` come before it"
+            )
+        if not isinstance(layer, Flatten | Dropout):
+            return
 
 
 def _default(loaded: DataSet) -> Pairing:

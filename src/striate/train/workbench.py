@@ -14,6 +14,7 @@ from striate.errors import DataError, NetworkError, RecipeError
 from striate.model import Preprocessing, ends_in_softmax
 from striate.train.faster import make_faster
 from striate.train.optimizer import optimizer, training_loss
+from striate.train.pairing import refuse_other_outputs
 from striate.train.randomness import Randomness
 
 if TYPE_CHECKING:
@@ -124,18 +125,15 @@ def matching(network: Network, data: DataSet) -> Network:
     """The network, with the data's shape where it has no input line.
 
     Raises:
-        NetworkError: it takes another input, or has another number of outputs, than the data needs.
+        NetworkError: it takes another input, or has other outputs, than the data needs.
     """
     if network.input is None:
         network = type(network)(network.layers, data.shape, network.allow_large)
-    needed = len(data.classes) or data.train.labels.shape[1]
     if network.input != data.shape:
         raise NetworkError(
             f"the network takes inputs of shape {network.input}; those of {data.name} have shape {data.shape}"
         )
-    if network.outputs != needed:
-        what = f"{needed} classes" if data.classes else f"{needed} numbers to predict"
-        raise NetworkError(f"the network has {network.outputs} outputs; {data.name} has {what}")
+    refuse_other_outputs(network, data)
     return network
 
 
