@@ -15,7 +15,7 @@ from striate import data
 from striate.cli import main
 from striate.model import Model
 
-from .conftest import NETWORK, Command
+from .conftest import NETWORK, Command, Said
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +237,39 @@ def test_the_shown_recipe_can_be_used(striate: Command, tmp_path: Path) -> None:
     assert again.out == shown.out
     assert 'optimizer = "sgd"' in again.out
     assert "seed = 4" in again.out
+
+
+def recipe_in(said: Said) -> package.Recipe:
+    assert said.code == 0
+    return package.Recipe.from_toml(said.out)
+
+
+def test_the_shown_recipe_is_the_one_that_is_followed(striate: Command, photos: Path, tmp_path: Path) -> None:
+    words = ["train", photos, "--size", "96", "--net", "avgpool 8x8, dense 3", "--epochs", "1"]
+    shown = recipe_in(striate(*words, "--show-recipe", "--out", tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    assert (shown.batch_size, shown.augmentation.shift) == (64, 6)
+    assert striate(*words, "--out", tmp_path / "run").code == 0
+    assert package.train.Run.open(tmp_path / "run").recipe == shown
+    assert recipe_in(striate("train", "--resume", tmp_path / "run", "--show-recipe")) == shown
+    loaded = data.load(photos, size=(96, 96))
+    assert package.Recipe.suiting(loaded).changed(epochs=1) == shown
+
+
+def test_a_recipes_file_changes_what_it_names_and_nothing_else(striate: Command, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('optimizer = "sgd"\nprecision = "float32"\n[augmentation]\nflip = true\n')
+    said = ["--set", "optimizer=sgd", "--set", "augmentation.flip=true", "--set", "precision=float32"]
+    named = recipe_in(striate("train", "--show-recipe", "--recipe", file))
+    assert named == recipe_in(striate("train", "--show-recipe", *said))
+    assert (named.epochs, named.batch_size, named.augmentation.shift) == (30, 64, 1)
+    assert named.precision == "float32"
+    assert recipe_in(striate("train", "--show-recipe", "--recipe", file, "--precision", "auto")).precision == "auto"
+
+
+def test_a_folder_that_is_taken_is_told_before_any_image_is_read(striate: Command, digits_run: Path) -> None:
+    said = striate("train", "no/such/data", "--out", digits_run)
+    assert "holds a run already" in said.err
 
 
 def test_photos_train_with_a_network_chosen_for_them(striate: Command, photos: Path, tmp_path: Path) -> None:

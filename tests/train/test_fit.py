@@ -24,7 +24,7 @@ from striate.data import DataSet, Findings, Split, load, table
 from striate.errors import DataError, Failure, ModelError, NetworkError, RecipeError, UserError
 from striate.model import Model
 from striate.network import Network
-from striate.train import Run, checkpoint, evaluate, fit, resume, run, run_on, training
+from striate.train import Recipe, Run, checkpoint, evaluate, fit, resume, run, run_on, training
 from striate.train.events import Evaluated, Event, Finished, Saved, Started, Stepped
 
 if TYPE_CHECKING:
@@ -351,6 +351,11 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_written(tmp_pa
         fit(Network.parse("input 1x9x9, dense 3"), DATA, recipe(), out=out)
     with pytest.raises(RecipeError, match="loss must be cross-entropy"):
         fit(NETWORK, DATA, recipe(loss="mean-squared-error"), out=out)
+    late = recipe(schedule="cosine", warmup_steps=18)
+    with pytest.raises(RecipeError, match="warmup_steps must be below the 18 steps of this training, found 18"):
+        fit(NETWORK, DATA, late, out=out)
+    with pytest.raises(RecipeError, match="recipe's precision is bfloat16 and the engine's is float32"):
+        fit(NETWORK, DATA, recipe(precision="bfloat16"), out=out, engine=ENGINE)
     with pytest.raises(RecipeError, match="loss must be mean-squared-error"):
         fit(Network.preset("ann"), table(np.eye(3).repeat(9, 0), np.arange(27)), recipe(), out=out)
     nothing = Split(DATA.train.images[:0], DATA.train.labels[:0], ())
@@ -358,6 +363,16 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_written(tmp_pa
     with pytest.raises(DataError, match="the validation split of empty is empty"):
         fit(NETWORK, empty, recipe(), out=out)
     assert not out.exists()
+
+
+def test_without_a_recipe_the_one_that_suits_the_data_is_followed(tmp_path: Path) -> None:
+    first = next(fit(NETWORK, DATA, out=tmp_path / "squares", engine=ENGINE))
+    assert isinstance(first, Started)
+    assert (first.epochs, first.steps) == (30, 2)
+    assert Run(tmp_path / "squares").recipe == Recipe.suiting(DATA) == Recipe.suited(96, 8)
+    numbers = table(np.arange(81).reshape(27, 3), np.arange(27))
+    done = run(Network.preset("ann"), numbers, out=tmp_path / "numbers", engine=ENGINE)
+    assert done.recipe.loss == "mean-squared-error"
 
 
 def test_an_empty_test_split_ends_without_a_score(tmp_path: Path) -> None:

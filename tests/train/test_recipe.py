@@ -85,6 +85,9 @@ def test_all_faults_are_said_at_once() -> None:
     [
         ({"nesterov": True}, "nesterov needs optimizer = sgd"),
         ({"nesterov": True, "optimizer": "sgd", "momentum": 0.0}, "nesterov needs momentum above 0"),
+        ({"schedule": "constant", "rise": 0.5}, "rise is of one-cycle alone; leave it out with schedule = constant"),
+        ({"augmentation": {"flip": "yes"}}, "augmentation.flip must be true or false, found 'yes'"),
+        ({"augmentation": {"shift": 2.0}}, "augmentation.shift must be a whole number from 0 to 1024, found 2.0"),
         ({"warmup_steps": 10}, "warmup_steps must be 0 with one-cycle"),
         ({"loss": "mean-squared-error", "class_weights": "balanced"}, "class_weights must be none"),
         ({"augmentation": {"shift": -1}}, "augmentation.shift must be a whole number from 0 to 1024, found -1"),
@@ -108,6 +111,17 @@ def test_bad_toml_names_the_file_and_the_line(tmp_path: Path) -> None:
         Recipe.read(path)
     with pytest.raises(RecipeError, match="cannot read a recipe from"):
         Recipe.read(tmp_path / "missing.toml")
+
+
+def test_a_file_over_a_recipe_changes_what_it_names(tmp_path: Path) -> None:
+    under = Recipe(epochs=30, augmentation=Augmentation(shift=4))
+    path = tmp_path / "mine.toml"
+    path.write_text("seed = 2\n[augmentation]\nrotate = 5\n")
+    assert Recipe.read(path, over=under) == under.changed(seed=2, augmentation=Augmentation(shift=4, rotate=5))
+    assert Recipe.read(path).epochs == Recipe().epochs
+    path.write_text("augmentation = 3")
+    with pytest.raises(RecipeError, match=r"mine\.toml: augmentation must be a table of settings, found 3"):
+        Recipe.read(path, over=under)
 
 
 def test_a_recipe_is_frozen_and_changes_into_another() -> None:

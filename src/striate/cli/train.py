@@ -56,10 +56,13 @@ def train(
     data_root: DataRoot = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps. Default: the best.")] = None,
     precision: Annotated[
-        Literal["auto", "float32", "bfloat16"], typer.Option("--precision", help="Of convolutions and products.")
-    ] = "auto",
+        Literal["auto", "float32", "bfloat16"] | None,
+        typer.Option("--precision", help="Of convolutions and products. Default: the recipe's; auto."),
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Threads of the CPU's arithmetic.")] = None,
-    show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the recipe and stop.")] = False,
+    show_recipe: Annotated[
+        bool, typer.Option("--show-recipe", help="Print the recipe that would be followed, and stop.")
+    ] = False,
     allow_large: AllowLarge = False,
     json: JsonOption = False,
 ) -> None:
@@ -67,23 +70,29 @@ def train(
 
     Ctrl-C, a full disk or a killed process lose nothing: the same run goes on with --resume RUN.
 
+    A recipe's file says only what is to differ from the recipe that suits the data, which --show-recipe prints.
+
     Examples: striate train digits | striate train ~/photos --epochs 20 | striate train mnist --net lenet5 --seed 3
     """
-    wishes = Wishes(recipe, _settings(epochs, seed, precision, settings or []))
-    if show_recipe:
-        console.show(wishes.recipe(None).to_toml().rstrip())
-        return
     if resume is not None:
-        _refuse_changes(context)
-        run = _resumed(resume, data_root)
-    else:
-        from striate.train import Engine
+        from striate.train import Run
 
-        first = wishes.recipe(None)  # its faults are told before any image is read
-        engine = Engine.choose(device=device, precision=first.precision, threads=threads)
-        wanted = Source(source, size(image_size), None, fit, data_root, max_bad, first.seed)
-        run = train_new(wanted, net, wishes, out, engine, allow_large=allow_large)
-    _report(run, json)
+        _refuse_changes(context)
+        if show_recipe:
+            _show(Run.open(resume).recipe)
+        else:
+            _report(_resumed(resume, data_root), json)
+        return
+    wishes = Wishes(recipe, _settings({"epochs": epochs, "seed": seed, "precision": precision}, settings or []))
+    first = wishes.recipe(None)  # its faults are told before any image is read
+    wanted = Source(source, size(image_size), None, fit, data_root, max_bad, first.seed)
+    if show_recipe:
+        _show(wishes.recipe(_paired(wanted, net, allow_large=allow_large).data))
+        return
+    from striate.train import Engine
+
+    engine = Engine.choose(device=device, precision=first.precision, threads=threads)
+    _report(train_new(wanted, net, wishes, out, engine, allow_large=allow_large), json)
 
 
 @final
@@ -98,10 +107,8 @@ class Wishes:
         """The recipe for these images; without them the default one. Raises RecipeError."""
         from striate.train import Recipe
 
-        if self.file is not None:
-            start = Recipe.read(self.file)
-        else:
-            start = Recipe() if data is None else Recipe.suited(len(data.train), max(data.shape[1:], default=1))
+        start = Recipe() if data is None else Recipe.suiting(data)
+        start = start if self.file is None else Recipe.read(self.file, over=start)
         return start.changed(**merged(start, self.settings))
 
 
@@ -110,9 +117,11 @@ def train_new(
 ) -> Run:
     """Pairs network and data, says what was decided, trains with a progress bar, and returns the finished run."""
     from striate.train import Progress, run
-    from striate.train.pairing import pair
+    from striate.train.runs import refuse_occupied
 
-    paired = pair(net, source.size, lambda s, c: source.at(s, c).load(), allow_large=allow_large)
+    if out is not None:
+        refuse_occupied(out)
+    paired = _paired(source, net, allow_large=allow_large)
     _say(paired)
     target = out or _free_folder(paired.data.name, net or "default")
     recipe = wishes.recipe(paired.data)
@@ -120,9 +129,19 @@ def train_new(
         return run(paired.network, paired.data, recipe, out=target, engine=engine, watch=progress)
 
 
+def _paired(source: Source, net: str | None, *, allow_large: bool) -> Pairing:
+    from striate.train.pairing import pair
+
+    return pair(net, source.size, lambda s, c: source.at(s, c).load(), allow_large=allow_large)
+
+
+def _show(recipe: Recipe) -> None:
+    console.show(recipe.to_toml().rstrip())
+
+
 def _refuse_changes(context: typer.Context) -> None:
     """Raises UserError where anything is said beside --resume that it could not heed."""
-    heeded = {"resume", "data_root", "json"}
+    heeded = {"resume", "data_root", "show_recipe", "json"}
     for given in context.command.params:
         name = given.name or ""
         source = context.get_parameter_source(name)
@@ -153,15 +172,15 @@ def _say(paired: Pairing) -> None:
         console.note(line)
 
 
-def _settings(epochs: int | None, seed: int | None, precision: str, settings: list[str]) -> dict[str, object]:
+def _settings(options: Mapping[str, object], settings: list[str]) -> dict[str, object]:
     """The settings of the command line, by name; those of a table by `table.name`. Raises RecipeError."""
-    found: dict[str, object] = {} if precision == "auto" else {"precision": precision}
+    found: dict[str, object] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
             raise RecipeError(f"--set takes NAME=VALUE, found {setting!r}")
         found[name.strip()] = _value(value.strip())
-    return found | {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    return found | {name: value for name, value in options.items() if value is not None}
 
 
 def _value(text: str) -> object:

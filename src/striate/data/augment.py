@@ -25,7 +25,7 @@ class Augmentation(BaseModel):
     The order is: flip, then scale and rotate about the centre, then shift, then contrast, brightness, erase.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     shift: Annotated[int, Field(ge=0, le=1024, description="whole pixels, up or down and left or right")] = 0
     rotate: Annotated[float, Field(ge=0, le=180, description="degrees, either way")] = 0.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate import files
 from striate.data import FITS, load
-from striate.errors import DataError, UserError
+from striate.errors import DataError, RecipeError, UserError
 from striate.network import Network
 from striate.train import checkpoint
 from striate.train.engine import Engine
@@ -46,7 +46,7 @@ def fit(
     Arguments:
         network: its input and outputs must be the data's.
         data: `validation` decides which epoch is best; `test` is scored once, at the end.
-        recipe: how; `Recipe()` unless given.
+        recipe: how; `Recipe.suiting(data)` unless given.
         out: the run's folder; must not exist, or be empty.
         engine: on what; `Engine.choose()` with the recipe's precision unless given.
         source: the arguments of `data.load` that give this data again, so that `resume(out)` can; the data set's own
@@ -59,9 +59,10 @@ def fit(
         UserError: something given cannot be used; raised at once.
         Failure: from the iterator, where training cannot go on: the reason, what is kept, and the command that resumes.
     """
-    recipe, out = recipe or Recipe(), Path(out)
+    recipe, out = recipe or Recipe.suiting(data), Path(out)
     network = matching(network, data)
     engine = engine or engine_for(recipe)
+    _refuse_other_precision(engine, recipe)
     refuse_occupied(out)
     source = data.source if source is None else source
     bench = set_up(network, data, recipe, engine, preprocessing(data, _fit_of(source)))
@@ -94,6 +95,7 @@ def resume(out: Path | str, data: DataSet | None = None, *, engine: Engine | Non
     """
     run = Run.open(out)
     engine = engine or Engine.of_json(run.environment["engine"])
+    _refuse_other_precision(engine, run.recipe)
     data = data or _load_again(run)
     if (data.fingerprint, counts(data)) != (run.data["fingerprint"], run.data["images"]):
         raise DataError(f"{data.name} is not what {run.path} was trained on: its content, split or size has changed")
@@ -149,6 +151,14 @@ def engine_for(recipe: Recipe) -> Engine:
     """The engine this machine gets for a recipe; regression stays in float32, as its outputs need more than 8 bits."""
     exact = recipe.precision == "auto" and recipe.loss == "mean-squared-error"
     return Engine.choose(precision="float32" if exact else recipe.precision)
+
+
+def _refuse_other_precision(engine: Engine, recipe: Recipe) -> None:
+    if recipe.precision not in ("auto", engine.precision):
+        raise RecipeError(
+            f"the recipe's precision is {recipe.precision} and the engine's is {engine.precision}; "
+            "let them be the same, or let the recipe's be auto"
+        )
 
 
 def _fit_of(source: Mapping[str, object] | None) -> Fit:

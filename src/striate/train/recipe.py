@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypeVar, final
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, final
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -163,6 +163,10 @@ optimiser (did you mean optimizer?)
                 "warmup_steps must be 0 with one-cycle, which has its own rise (setting: rise)",
             ),
             (
+                self.schedule != "one-cycle" and self.rise != type(self).model_fields["rise"].default,
+                f"rise is of one-cycle alone; leave it out with schedule = {self.schedule}",
+            ),
+            (
                 self.loss != "cross-entropy" and self.class_weights != "none",
                 "class_weights must be none with loss = mean-squared-error",
             ),
@@ -189,8 +193,9 @@ optimiser (did you mean optimizer?)
 
     @classmethod
     def suiting(cls, data: DataSet) -> Recipe:
-        """`suited` to a data set: what is taken where no recipe is given."""
-        return cls.suited(len(data.train), max(data.shape[1:], default=1))
+        """The default recipe for these data: `suited` to how many and how large they are, with the loss they need."""
+        suited = cls.suited(len(data.train), max(data.shape[1:], default=1))
+        return suited if data.classes else suited.changed(loss="mean-squared-error")
 
     def changed(self, **values: object) -> Recipe:
         """This recipe with other values. Raises RecipeError as the constructor does."""
@@ -202,19 +207,27 @@ optimiser (did you mean optimizer?)
         return cls(**values)  # pyright: ignore[reportArgumentType]
 
     @classmethod
-    def from_toml(cls, text: str) -> Recipe:
-        """Reads what `to_toml` wrote, or any part of it. Raises RecipeError, with the line where the TOML is wrong."""
+    def from_toml(cls, text: str, over: Recipe | None = None) -> Recipe:
+        """Reads what `to_toml` wrote, or any part of it; what is not named is as in `over`, or at its default.
+
+        Raises:
+            RecipeError: with the line where the TOML is wrong.
+
+        Example:
+            >>> Recipe.from_toml("seed = 2", over=Recipe(epochs=30)).epochs
+            30
+        """
         try:
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as cause:
             raise RecipeError(f"the recipe is not valid TOML: {cause}") from None
-        return cls.parse(values)
+        return cls.parse(_laid(values, over.model_dump()) if over else values)
 
     @classmethod
-    def read(cls, path: Path | str) -> Recipe:
-        """Reads a TOML file. Raises RecipeError that names the file."""
+    def read(cls, path: Path | str, over: Recipe | None = None) -> Recipe:
+        """Reads a TOML file as `from_toml` does its text. Raises RecipeError that names the file."""
         try:
-            return cls.from_toml(Path(path).read_text(encoding="utf-8"))
+            return cls.from_toml(Path(path).read_text(encoding="utf-8"), over)
         except RecipeError as fault:
             raise RecipeError(f"{path}: {fault}") from None
         except (OSError, UnicodeDecodeError) as cause:
@@ -228,6 +241,12 @@ optimiser (did you mean optimizer?)
     def write(self, path: Path | str) -> None:
         """Writes `to_toml` to a file, atomically."""
         files.write_text(Path(path), self.to_toml())
+
+
+def _laid(values: dict[str, Any], under: dict[str, Any]) -> dict[str, Any]:
+    """`values` laid over others, table by table."""
+    tables = {name: under[name] | value for name, value in values.items() if isinstance(value, dict) and name in under}
+    return under | values | tables
 
 
 def _filled(table: Container, settings: BaseModel) -> Container:

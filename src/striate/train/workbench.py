@@ -69,7 +69,8 @@ def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, prep
     """The workbench of a training's first step.
 
     Raises:
-        RecipeError: the loss does not suit the data, or batches of one image do not suit batch normalization.
+        RecipeError: the loss does not suit the data, batches of one image do not suit batch normalization, or the
+            warm-up never ends.
         DataError: a split that training needs is empty.
     """
     for name, split in (("train", data.train), ("validation", data.validation)):
@@ -78,6 +79,8 @@ def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, prep
                 f"training needs images to train on and to validate on; the {name} split of {data.name} is empty"
             )
     _refuse_batches_of_one(network, len(data.train), recipe.batch_size)
+    steps = steps_per_epoch(len(data.train), recipe.batch_size)
+    _refuse_endless_warmup(recipe, steps * recipe.epochs)
     device = torch.device(engine.device)
     module = network.build(recipe.seed).train()
     make_faster(module)
@@ -92,8 +95,13 @@ def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, prep
         preprocessing=preprocessing,
         engine=engine,
         recipe=recipe,
-        steps=steps_per_epoch(len(data.train), recipe.batch_size),
+        steps=steps,
     )
+
+
+def _refuse_endless_warmup(recipe: Recipe, steps: int) -> None:
+    if recipe.warmup_steps >= steps:
+        raise RecipeError(f"warmup_steps must be below the {steps} steps of this training, found {recipe.warmup_steps}")
 
 
 def _refuse_batches_of_one(network: Network, images: int, batch_size: int) -> None:
