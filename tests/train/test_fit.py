@@ -165,8 +165,37 @@ def test_a_run_is_never_written_over(whole: Run, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(UserError, match="is not an empty folder"):
         fit(NETWORK, DATA, recipe(), out=tmp_path)
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "recipe.toml").write_text("")
+    with pytest.raises(UserError, match="is not an empty folder"):
+        fit(NETWORK, DATA, recipe(), out=damaged)
     with pytest.raises(UserError, match="there is no run at"):
         Run.open(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "here", "mount"])
+def test_an_empty_folder_becomes_the_run_whatever_kind_it_is(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "empty", tmp_path / "empty"
+    folder.mkdir()
+    if kind == "link":
+        out = tmp_path / "link"
+        out.symlink_to(folder)
+    if kind == "here":
+        monkeypatch.chdir(folder)
+        out = Path()
+    if kind == "mount":
+        monkeypatch.setattr(Path, "rmdir", busy)
+    done = run(NETWORK, DATA, recipe(epochs=1), out=out, engine=ENGINE)
+    assert done.result is not None
+    assert Run.open(folder).result == done.result
+    assert not [path.name for path in [*folder.iterdir(), *tmp_path.iterdir()] if path.name.startswith(".")]
+
+
+def busy(path: Path) -> NoReturn:
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
 
 
 def test_other_data_cannot_resume_a_run(whole: Run) -> None:
@@ -299,6 +328,13 @@ def test_a_run_gives_its_models_back(whole: Run) -> None:
         assert whole.model(which).predict(DATA.test.images).shape == (30, 3)
     with pytest.raises(ModelError, match=r"no checkpoint epoch-007.*kept epochs: 1, 2"):
         whole.model(7)
+
+
+def test_a_run_without_a_finished_epoch_has_no_model_yet(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="Ctrl-C"):
+        run(NETWORK, DATA, recipe(), out=tmp_path / "run", engine=ENGINE, watch=stop_with_ctrl_c(2))
+    with pytest.raises(ModelError, match=r"no checkpoint best.*; no epoch is finished yet; go on with it by: striate"):
+        Run.open(tmp_path / "run").model()
 
 
 def test_the_run_finds_its_data_again_from_its_source(tmp_path: Path) -> None:

@@ -120,13 +120,17 @@ class Run:
 
         path = self.checkpoint(which)
         if not path.exists():
-            kept = self.kept_epochs()
-            said = f"kept epochs: {', '.join(map(str, kept))}" if kept else "no epochs were kept (recipe: keep_epochs)"
-            raise ModelError(f"{self.path} has no checkpoint {path.name}; {said}")
+            raise ModelError(f"{self.path} has no checkpoint {path.name}; {self._kept()}")
         network = self.network
         module = network.build(seed=0)
         module.load_state_dict(judged_weights(path))
         return Model(module.eval(), self.preprocessing, tuple(self.data["classes"]), network, self.data["name"])
+
+    def _kept(self) -> str:
+        if not self.checkpoint("best").exists():
+            return f"no epoch is finished yet; go on with it by: {resume_command(self)}"
+        kept = self.kept_epochs()
+        return f"kept epochs: {', '.join(map(str, kept))}" if kept else "no epochs were kept (recipe: keep_epochs)"
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl: `kind` is `step` or `epoch`. A line half written is left out."""
@@ -145,12 +149,16 @@ def new_run(
     preprocessing: Preprocessing,
     source: Mapping[str, object] | None,
 ) -> Generator[Run]:
-    """Gives a hidden folder beside `out` to fill; on leaving it becomes `out` in one step: no half run is ever seen.
+    """Gives a hidden folder to fill; on leaving it becomes `out` in one step: no half run is ever seen.
+
+    Where `out` is an empty folder already (a link, the working folder, a mount: what nobody can replace) the files are
+    moved into it, the recipe last, without which a folder holds no run.
 
     Raises:
         UserError: `out` holds something already.
     """
     refuse_occupied(out)
+    out = out.resolve()
     draft = _draft(out)
     try:
         draft.chmod(0o777 & ~files.umask())
@@ -161,18 +169,26 @@ def new_run(
         files.write_text(draft / "metrics.jsonl", "")
         yield Run(draft)
         if out.is_dir():
-            out.rmdir()
-        draft.rename(out)
+            _move_into(out, draft)
+        else:
+            draft.rename(out)
     finally:
         _remove(draft)
 
 
 def _draft(out: Path) -> Path:
+    """A new folder beside `out`, or in it where it is there: a mount's files cannot be renamed into it from outside."""
+    place = out if out.is_dir() else out.parent
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
+        place.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=place, prefix=f".{out.name}.", suffix=".part"))
     except OSError as cause:
         raise Failure(f"the run's folder {out} cannot be made: {cause.strerror}; choose another with --out") from None
+
+
+def _move_into(out: Path, draft: Path) -> None:
+    for path in sorted(draft.iterdir(), key=lambda path: path.name == "recipe.toml"):
+        path.rename(out / path.name)
 
 
 def refuse_occupied(out: Path) -> None:
