@@ -115,6 +115,14 @@ def test_modes_are_put_back_after_an_exception() -> None:
     assert broken.module.training
 
 
+def test_vectors_of_any_float_are_taken_as_in_training() -> None:
+    network = Network.parse("input 3, dense 4, tanh, dense 2")
+    mine = Model(network.build(), Preprocessing((3,), (0.5, 1.0, 2.0), (1.0, 2.0, 3.0)), (), network)
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    np.testing.assert_array_equal(mine.predict(x), mine.predict(x.astype(np.float32)))
+    assert mine.predict(x[:0]).shape == (0, 2)
+
+
 def test_images_of_another_kind_are_refused() -> None:
     with pytest.raises(ModelError, match=r"takes inputs of shape \(2, 6, 6\), found \(2, 5, 5\)"):
         model().predict(np.zeros((1, 2, 5, 5), np.uint8))

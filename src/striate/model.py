@@ -36,6 +36,9 @@ METADATA = "striate"
 ROUNDING = 1e-5
 """How far from 1 the sum of a softmax in float32 may be."""
 
+EPSILON = 1e-12
+"""Smallest probability whose logarithm is taken, for networks that end in softmax."""
+
 VERSION = 1
 """Version of that JSON; raised when an older program could misread it."""
 
@@ -80,7 +83,8 @@ class Preprocessing:
         """What the module takes, from a batch of uint8 images or float vectors of shape (n, *shape).
 
         Arguments:
-            images: uint8, or floats that are scaled already (0 to 1 for images).
+            images: uint8, or floats that are scaled already (0 to 1 for images); float64 is taken as float32, in which
+                every network here is trained.
             dtype: of the result; float32 unless given.
             device: where the work is done; where `images` lie unless given.
 
@@ -91,7 +95,8 @@ class Preprocessing:
         """
         import torch
 
-        x = images.to(device) if device is not None else images
+        x = images.float() if images.dtype == torch.float64 else images
+        x = x.to(device) if device is not None else x
         top = 255.0 if x.dtype == torch.uint8 else 1.0
         ones = (1,) * (len(self.shape) - 1)
         scale = torch.tensor([1 / (top * s) for s in self.std], device=x.device).reshape(-1, *ones)
@@ -232,7 +237,9 @@ class Model:
         import torch
 
         self._check(images)
-        outputs = [np.zeros((0, len(self.classes)), np.float32)] if not len(images) else []
+        if not len(images):
+            return self.predict(np.zeros((1, *self.preprocessing.shape), images.dtype))[:0]
+        outputs: list[np.ndarray] = []
         with evaluating(self.module), torch.inference_mode():
             for start in range(0, len(images), batch):
                 taken = torch.from_numpy(np.array(images[start : start + batch]))

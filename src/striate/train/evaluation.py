@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64
 
 from striate.data.batches import batches
 from striate.errors import DataError, ModelError
-from striate.model import Model, device_of, ends_in_softmax, evaluating
+from striate.model import EPSILON, Model, device_of, ends_in_softmax, evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +32,6 @@ BINS = 15
 
 HARDEST = 100
 """How many of the images with the highest loss are listed."""
-
-EPSILON = 1e-12
-"""Smallest probability whose logarithm is taken, for networks that end in softmax."""
 
 
 class Score(NamedTuple):

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from striate.errors import RecipeError
+from striate.model import EPSILON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from striate.data import DataSet, Split
     from striate.train.recipe import Recipe
-
-EPSILON = 1e-12
-"""Smallest probability whose logarithm is taken, for networks that end in softmax."""
 
 
 def optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
