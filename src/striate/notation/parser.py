@@ -12,7 +12,7 @@ After a fault the parser goes on at the next separator, so that all faults of on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from striate.layers import Block, Layer, Shape, kinds
 from striate.layers.values import Whole
@@ -20,9 +20,6 @@ from striate.notation.faults import Fault, error, nearest, shown
 from striate.notation.fields import Fields
 from striate.notation.source import Item, Source
 from striate.notation.tokens import SEPARATORS, Token, tokens
-
-if TYPE_CHECKING:
-    pass
 
 MOST_CHARACTERS = 1_000_000
 """Of one text: enough to print the largest network that can be read."""
