@@ -241,6 +241,9 @@ def test_recipes_can_be_compared(tmp_path: Path) -> None:
     network = Network.parse(TEXT, input=(1, 16, 16))
     found = variant(str(tmp_path / "short.toml"), stripes(), RECIPE, network=network)
     assert (found.name, found.recipe.epochs) == ("short", 1)
+    (tmp_path / "plain.toml").write_text('optimizer = "sgd"')
+    plain = variant(str(tmp_path / "plain.toml"), stripes(), RECIPE, network=network).recipe
+    assert plain == Recipe.suiting(stripes()).changed(optimizer="sgd")
     with pytest.raises(UserError, match="--net"):
         variant(str(tmp_path / "short.toml"), stripes(), RECIPE)
 

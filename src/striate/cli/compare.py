@@ -179,7 +179,8 @@ def _variants(
 def _recipe(path: Path | None, loaded: DataSet) -> Recipe:
     from striate.train.recipe import Recipe
 
-    return Recipe.read(path) if path is not None else Recipe.suiting(loaded)
+    suited = Recipe.suiting(loaded)
+    return Recipe.read(path, over=suited) if path is not None else suited
 
 
 def _rates(text: str | None) -> list[float] | None:

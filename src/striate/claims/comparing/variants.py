@@ -42,7 +42,7 @@ def variant(text: str, data: DataSet, recipe: Recipe, *, network: Network | None
     """The variant that a user names.
 
     Arguments:
-        text: a recipe's file (.toml), or a network: a preset, a file, text.
+        text: a recipe's file (.toml), laid over the recipe that suits the data; or a network: a preset, a file, text.
         data: what it will learn; a preset, and a network without an input line, are fitted to it.
         recipe: of a variant that is a network.
         network: of a variant that is a recipe.
@@ -60,7 +60,7 @@ def variant(text: str, data: DataSet, recipe: Recipe, *, network: Network | None
     if text.endswith(".toml"):
         if network is None:
             raise UserError(f"{text} is a recipe; name the network it trains with --net")
-        return Variant(Path(text).stem, network, Recipe.read(text))
+        return Variant(Path(text).stem, network, Recipe.read(text, over=Recipe.suiting(data)))
     name = Path(text).stem if text not in presets.names() and _is_file(text) else " ".join(text.split())
     return Variant(name, fitted(text, data), recipe)
 
