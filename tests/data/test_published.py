@@ -133,6 +133,19 @@ def test_downloads_go_into_the_data_folder_that_is_named(
     assert not (tmp_path / "cache" / "downloads").exists()
 
 
+def test_whether_a_download_is_needed_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("STRIATE_DATA", raising=False)
+    (tmp_path / "root").mkdir()
+    for name, raw in mnist_like().items():
+        (tmp_path / "root" / name).write_bytes(raw)
+    assert loading.needs_download("mnist")
+    assert not loading.needs_download("mnist", tmp_path / "root")
+    assert loading.needs_download("cifar10", tmp_path / "root")
+    assert not loading.needs_download("digits")
+    assert not loading.needs_download("some/folder")
+
+
 def test_a_data_folder_that_cannot_be_written_is_a_failure_where_it_was_asked_for_and_only_looked_into_where_not(
     tmp_path: Path, served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
