@@ -1,4 +1,5 @@
-"""Writing files so that a reader, or a process killed at any instant, sees the old content or the new, never a part.
+"""Writing files so that a reader, or a process killed at any instant, sees the old content or the new, never a part;
+and paths as users write them.
 
 Knows nothing of what it writes. Reading needs no help and has none here.
 """
@@ -16,6 +17,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator
     from io import FileIO
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the user's home for `~`, and `~name` for that user's; as it stands where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises a RuntimeError for an unknown user
 
 
 @contextlib.contextmanager

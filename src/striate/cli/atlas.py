@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from striate import files
 from striate.cli import console
 from striate.cli.foreign import Foreign
 from striate.cli.options import (
@@ -75,9 +76,9 @@ def atlas(
     striate atlas --module models.mine:make --weights mine.pt --input 3x64x64 --data ~/photos
     """
     foreign = Foreign(module, net, weights, input, mean, std, classes)
-    if model is not None and (Path(model).expanduser() / "atlas.json").is_file():
+    if model is not None and (files.expanded(model) / "atlas.json").is_file():
         more = named or out or layers or which or others or (top, rule, stored) != (9, "deconvnet", "float32")
-        _again(Path(model).expanduser(), foreign, more=bool(more), json=json)
+        _again(files.expanded(model), foreign, more=bool(more), json=json)
         return
     subject = Subject.named(model, foreign)
     loaded = subject.images(named, data_root, which)

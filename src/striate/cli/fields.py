@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from striate import files
 from striate.cli import console, hubs
 from striate.cli.foreign import Foreign, shape
 from striate.cli.options import (
@@ -93,7 +94,7 @@ def _subject(target: str | None, foreign: Foreign) -> Subject | None:
         raise UserError("name a run, a network's preset, file or text, torchvision:NAME, timm:NAME, or --module")
     if target is None or hubs.is_hub(target):
         return Subject.named(target, foreign, pretrained=False)
-    path = Path(target).expanduser()
+    path = files.expanded(target)
     if not (path.is_dir() or path.suffix == ".safetensors"):
         return None
     return Subject.named(target, foreign)

@@ -46,7 +46,7 @@ class Source:
     def as_json(self) -> dict[str, object]:
         """What a run keeps of it, so that the same data can be loaded from any folder."""
         from striate import data
-        from striate.data.loading import expanded
+        from striate.files import expanded
 
         named = self.name_or_path in data.NAMES
         return {

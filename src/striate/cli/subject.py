@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
+from striate import files
 from striate.cli import elsewhere, hubs
 from striate.cli.foreign import Foreign
 from striate.cli.source import Source
@@ -69,7 +70,7 @@ class Subject:
         if target is None or hubs.is_hub(target):
             model = foreign.model(target, pretrained=pretrained)
             return cls(Path(model.name), model, None, () if target else foreign.assumed)
-        path = Path(target).expanduser()
+        path = files.expanded(target)
         own = elsewhere.described(path)
         if own is not None:
             known = foreign.over(own.foreign)

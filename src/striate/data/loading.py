@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from striate import files
 from striate.data import catalogue, idx, published
 from striate.data.arrays import Source, read_npz
 from striate.data.cache import file_digest, key
@@ -80,12 +81,7 @@ def _found(name_or_path: str | Path, root: Path | None, options: Options) -> Dat
     for known in catalogue.ALL:
         if name == known.name:
             return _published(known, root, options)
-    return _lying_at(expanded(name_or_path), options)
-
-
-def expanded(path: str | Path) -> Path:
-    """The path with the user's home for `~`, and `~name` for that user's; as it stands where there is no such user."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises a RuntimeError for an unknown user
+    return _lying_at(files.expanded(name_or_path), options)
 
 
 def needs_download(name_or_path: str, root: Path | None = None) -> bool:
@@ -98,7 +94,7 @@ def _source(name_or_path: str | Path, root: Path | None, shape: tuple[int, ...],
     named = name_or_path in NAMES
     channels, rows, columns = shape
     return {
-        "name_or_path": name_or_path if named else str(Path(name_or_path).expanduser().resolve()),
+        "name_or_path": name_or_path if named else str(files.expanded(name_or_path).resolve()),
         "size": [rows, columns],
         "channels": channels,
         "fit": options.fit,

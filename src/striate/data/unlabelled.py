@@ -12,11 +12,11 @@ from striate.data.dataset import DataSet, Split
 from striate.data.decoding import Plan, decoded, key
 from striate.data.findings import Unreadable, escaped, merged
 from striate.data.folder import Listing, unlabelled
-from striate.data.loading import expanded
 from striate.data.options import Options
 from striate.data.pixels import Fit, Seen
 from striate.data.workers import Progress, silent
 from striate.errors import DataError
+from striate.files import expanded
 
 
 def load_unlabelled(
