@@ -50,6 +50,18 @@ def rectified_without_gradient(x: Tensor) -> Tensor:
     return y
 
 
+def rectified_out_of_sight(x: Tensor) -> Tensor:
+    y = x.clone()
+    torch.clamp(x.detach(), min=0, out=y.data)
+    return y
+
+
+def rectified_in_an_array(x: Tensor) -> Tensor:
+    y = x.clone()
+    torch.from_numpy(y.detach().numpy()).clamp_(min=0)
+    return y
+
+
 REFUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "gelu": ("gelu", nn.GELU()),
     "silu": ("silu", F.silu),
@@ -103,6 +115,8 @@ REFUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "overwritten data": ("clamp without gradient", overwritten_data),
     "overwritten without gradient": ("an assignment under a mask", overwritten_without_gradient),
     "rectified without gradient": ("relu without gradient", rectified_without_gradient),
+    "rectified out of sight": ("clamp without gradient", rectified_out_of_sight),
+    "rectified in an array": ("clamp without gradient", rectified_in_an_array),
     "of a statistic": ("detached", lambda x: x - x.detach().mean()),
     "without gradient": ("a product with a mask", lambda x: x * torch.no_grad()(lambda: (x > 0) + 0.0)()),
     "where it is highest": ("gather", lambda x: beside_zeros(x, 0).gather(0, beside_zeros(x, 0).argmax(0)[None])[0]),

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
+from striate.errors import ModelError
 from striate.inside.atlases.atlas import atlas
 from striate.inside.atlases.folder import Atlas
 from striate.inside.atlases.projecting import Pairs, Projections, project_windows
@@ -95,6 +97,71 @@ def test_what_is_no_chain_is_not_cut_into_windows() -> None:
     ):
         traced = trace(net.eval(), torch.zeros(1, 2, 8, 8))
         assert chain(traced, len(traced.calls) - 1, "deconvnet") is None
+
+
+OVERWRITING: dict[str, tuple[Callable[[Tensor], object], str | None]] = {
+    "by a mask": (lambda y: y.__setitem__(y < 0, 0), "an assignment under a mask"),
+    "by a view": (lambda y: F.relu(y.view(y.shape), inplace=True), None),
+    "by a part": (lambda y: y[:, :2].clamp_(min=0), None),
+    "by its data": (lambda y: y.data.clamp_(min=0), "clamp without gradient"),
+    "by its data, into": (lambda y: torch.clamp(y.detach(), min=0, out=y.data), "clamp without gradient"),
+    "by an array": (lambda y: torch.from_numpy(y.detach().numpy()).relu_(), "relu without gradient"),
+}
+
+
+class Overwriting(nn.Module):
+    """A convolution whose output is overwritten through another tensor before the next one takes it."""
+
+    def __init__(self, overwrite: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.last, self.overwrite = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 3, 3), overwrite
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        self.overwrite(y)
+        return self.last(y)
+
+
+@pytest.mark.parametrize("name", OVERWRITING)
+def test_what_was_overwritten_on_the_way_is_not_cut_into_windows(name: str, tmp_path: Path) -> None:
+    overwrite, refused = OVERWRITING[name]
+    net, images = Overwriting(overwrite).eval(), torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        traced = trace(net, images[:1])
+    assert chain(traced, traced.layers["last"], "deconvnet") is None
+    if refused:
+        with pytest.raises(ModelError, match=refused):
+            atlas(net, images, tmp_path / "a", ["last"])
+        return
+    made = atlas(net, images, tmp_path / "a", ["last"], top=1)
+    for unit, found in enumerate(made.layer("last")["units"]):
+        (item,) = found["top"]
+        (top, left), cell = item["shown"], made.projections("last", unit)[0]
+        expected = project(net, images[item["image"]], "last", unit, tuple(item["position"])).numpy()
+        assert np.abs(cell - expected[:, top : top + cell.shape[1], left : left + cell.shape[2]]).max() <= 2e-6
+
+
+def test_what_overwrites_its_own_input_is_cut_into_windows() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 3, 3)).eval()
+    traced = trace(net, torch.rand(1, 1, 8, 8))
+    assert chain(traced, traced.layers["2"], "deconvnet") is not None
+
+
+def test_a_block_whose_output_was_overwritten_is_not_the_layer_that_it_ends_in() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            y[:, 0] = 0
+            return y
+
+    traced = trace(nn.Sequential(Block(), nn.ReLU()).requires_grad_(False), torch.rand(1, 1, 8, 8))
+    assert list(traced.layers) == ["0.conv", "1"]
+    assert traced.activation("0.conv") == traced.layers["0.conv"]
 
 
 def test_capped_relus_need_no_whole_images_under_the_deconvnet_rule(tmp_path: Path) -> None:

@@ -209,7 +209,9 @@ def _layers(traced: Trace, names: Sequence[str] | None, rule: Rule) -> list[Laye
     unknown = [name for name in chosen if name not in traced.layers]
     if unknown:
         near = difflib.get_close_matches(unknown[0], traced.layers, n=5, cutoff=0.3) or list(traced.layers)[:10]
-        raise ModelError(f"no layer {unknown[0]!r} is called when the module runs: nearest are {', '.join(near)}")
+        raise ModelError(
+            f"no layer {unknown[0]!r} is the result of one call when the module runs: nearest are {', '.join(near)}"
+        )
     return [_layer(traced, name, rule) for name in chosen]
 
 

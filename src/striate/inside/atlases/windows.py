@@ -128,7 +128,7 @@ def chain(trace: Trace, number: int, rule: Rule) -> Chain | None:
     shape, image = call.shape[1:], call.shape[2:]
     while number != IMAGE:
         call = trace.calls[number]
-        if len(call.inputs) != 1 or len(call.shape) != 4:
+        if len(call.inputs) != 1 or len(call.shape) != 4 or call.stale:
             return None
         before = call.inputs[0]
         size = trace.image[1:] if before == IMAGE else trace.calls[before].shape[2:]

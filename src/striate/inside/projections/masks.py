@@ -14,10 +14,10 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from striate.inside.projections.marks import mark_fault, tensors_in, unwatched
 from striate.inside.projections.spellings import spelling
+from striate.inside.watching.tensors import Tensors, overwriting
 
 _COMPARING = (
     "gt", "ge", "lt", "le", "eq", "ne", "greater", "greater_equal", "less", "less_equal", "not_equal",
@@ -42,10 +42,10 @@ class Masks:
     """Follows values without gradient that are made of activations through the calls of one forward pass."""
 
     def __init__(self) -> None:
-        self._derived = WeakTensorKeyDictionary()
+        self._derived = Tensors[bool]()
         """Tensors without gradient that were made of activations -> whether a comparison lies between."""
-        self._aliases = WeakTensorKeyDictionary()
-        """Those among them that share memory with activations, such as x.data -> the activations."""
+        self._activations = Tensors[bool]()
+        """Tensors with gradient: what else lies in their memory, such as x.data, is followed by it."""
 
     def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """What the call gives; it is followed, and the node that it makes is marked if such a value meets activations
@@ -53,37 +53,35 @@ class Masks:
         name = spelling(func)[0]
         with unwatched():
             given = list(tensors_in(args[:1] if name in _SHAPING else (args, kwargs)))
-            derived = [self._derived[x] for x in given if x in self._derived and not x.requires_grad]
+            derived = [bool(self._derived.get(x)) for x in given if x in self._derived and not x.requires_grad]
             known = bool(derived) or any(x.requires_grad for x in given)
-            versions = [_version(x) for x in given[:1]]
-        result = func(*args, **kwargs)
+            self._put_activations(given)
+        with overwriting((args, kwargs)) as overwritten:
+            result = func(*args, **kwargs)
         with unwatched():
-            if [_version(x) for x in given[:1]] != versions:
-                mark_fault(self._overwritten(given[0]), f"{name} without gradient")
+            for tensor in overwritten:
+                mark_fault(self._unnoticed(tensor), f"{name} without gradient")
             made = args[0] if name == "setitem" else result
             if derived and name not in _APART:
                 mark_fault(made, _said(name, masked=any(derived)))
             if known and name not in _APART and not name.startswith(_MAKING):
                 self._follow(made, masked=any(derived) or name in _COMPARING)
-                self._share(given[:1], made)
         return result
 
-    def _overwritten(self, tensor: Tensor) -> Tensor | None:
-        """The activations that have been overwritten unnoticed by autograd, if any."""
-        if tensor.requires_grad:
-            return None if torch.is_grad_enabled() else tensor
-        return self._aliases.get(tensor, None)
+    def _put_activations(self, given: Sequence[Tensor]) -> None:
+        for tensor in given:
+            if tensor.requires_grad:
+                self._activations.put(tensor, True)
 
-    def _share(self, given: Sequence[Tensor], made: object) -> None:
-        """Notes which results without gradient share memory with the activations that the call was given first."""
-        for tensor in tensors_in(made):
-            if given and not tensor.requires_grad and tensor is not given[0] and _memory(tensor) == _memory(given[0]):
-                self._aliases[tensor] = given[0] if given[0].requires_grad else self._aliases.get(given[0])
+    def _unnoticed(self, overwritten: Tensor) -> Sequence[Tensor]:
+        """The activations that have been overwritten with this tensor, unnoticed by autograd."""
+        noticed = overwritten.requires_grad and torch.is_grad_enabled()
+        return () if noticed else self._activations.beside(overwritten)
 
     def _follow(self, made: object, *, masked: bool) -> None:
         for tensor in tensors_in(made):
             if not tensor.requires_grad:
-                self._derived[tensor] = masked or self._derived.get(tensor, False)
+                self._derived.put(tensor, masked or bool(self._derived.get(tensor)))
 
 
 def _said(name: str, *, masked: bool) -> str:
@@ -93,13 +91,3 @@ def _said(name: str, *, masked: bool) -> str:
     if name.startswith(_WRITING):
         return "an assignment under a mask"
     return "a product with a mask" if "mul" in name or "div" in name else f"{name} under a mask"
-
-
-def _version(tensor: Tensor) -> int:
-    """How often the tensor has been overwritten."""
-    return -1 if tensor.is_inference() else tensor._version
-
-
-def _memory(tensor: Tensor) -> int:
-    """What tensors have in common that share memory."""
-    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]

@@ -23,6 +23,7 @@ from striate.errors import ModelError
 from striate.inside.projections.marks import tensors_in
 from striate.inside.projections.spellings import rectification, spelling
 from striate.inside.watching.channels import Channels
+from striate.inside.watching.tensors import Tensors, overwriting
 from striate.inside.watching.watch import layer_names
 
 IMAGE = -1
@@ -42,6 +43,8 @@ class Call:
         rectifies: whether it computes max(0, x).
         capped: whether it computes min(c, max(0, x)), as ReLU6 does.
         channels: the dimension that the module keeps the channels in.
+        stale: whether something that it is given was overwritten, in place and through another tensor, since the call
+            that made it: other calls than those it names stand behind its numbers.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Call:
     rectifies: bool
     capped: bool = False
     channels: int = 1
+    stale: bool = False
 
     @property
     def convolves(self) -> bool:
@@ -83,7 +87,8 @@ class Trace:
         calls: in order; their numbers are their places.
         layers: name of a layer -> number of the call that made its output. `name@k` for the k-th use of a submodule
             that is used several times, as everywhere in this room. In the order in which they were done: a layer
-            before the block that it ends, and before an identity that hands it on.
+            before the block that it ends, and before an identity that hands it on. One whose output was overwritten
+            in part since is none: no call gives it.
         image: shape of one image, as it goes in.
     """
 
@@ -104,7 +109,7 @@ class Trace:
         number = self.layers[layer]
         while self.calls[number].convolves or self.calls[number].name in ("linear", "batch_norm"):
             takers = [k for k, call in enumerate(self.calls) if number in call.inputs]
-            if len(takers) != 1 or not self.calls[takers[0]].finishes:
+            if len(takers) != 1 or not self.calls[takers[0]].finishes or self.calls[takers[0]].stale:
                 break
             number = takers[0]
         return number
@@ -128,8 +133,9 @@ def trace(module: nn.Module, images: Float[Tensor, "batch ..."]) -> Trace:
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(part: nn.Module, inputs: object, output: object) -> None:
             del part, inputs
-            if isinstance(output, Tensor) and recorder.made.get(id(output), IMAGE) != IMAGE:
-                done.append((name, recorder.made[id(output)]))
+            number = recorder.made.get(output)
+            if isinstance(output, Tensor) and number not in (None, IMAGE) and not recorder.made.stale(output):
+                done.append((name, number))
 
         return hook
 
@@ -162,13 +168,13 @@ def _with_functions(calls: Sequence[Call], layers: dict[str, int]) -> dict[str, 
 
 @final
 class _Recorder(TorchFunctionMode):
-    """Writes down every call that returns a tensor, and keeps the tensors so that no two have the same identity."""
+    """Writes down every call that returns a tensor, and which call made each tensor."""
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
         self.calls: list[Call] = []
-        self.made: dict[int, int] = {id(images): IMAGE}
-        self.kept: list[Tensor] = [images]
+        self.made = Tensors[int]()
+        self.made.put(images, IMAGE)
         self.channels = Channels()
 
     def __torch_function__(
@@ -179,25 +185,35 @@ class _Recorder(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
+        given = list(tensors_in((args, kwargs)))
+        stale = any(map(self.made.stale, given))
+        with overwriting(given) as overwritten:
+            result = func(*args, **kwargs)
+        self.made.wrote(*overwritten)
         self.channels.follow(func, args, kwargs, result)
         if _counts(result):
-            inputs = tuple(self.made[id(t)] for t in tensors_in((args, kwargs)) if id(t) in self.made)
-            self.made[id(result)] = len(self.calls)
-            self.kept.append(result)
-            plain = tuple(self._own(a) for a in args), {k: self._own(a) for k, a in kwargs.items()}
-            found = rectification(func, args, kwargs)
-            call = Call(
-                *(spelling(func)[0], inputs, *plain, tuple(self.channels.first(result).shape)),
-                rectifies=found is not None and found.ceiling is None,
-                capped=found is not None and found.ceiling is not None,
-                channels=self.channels.of(result),
-            )
-            self.calls.append(call)
+            self._write(func, args, kwargs, result, stale=stale)
         return result
 
+    def _write(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], result: Tensor, *, stale: bool
+    ) -> None:
+        made = (self.made.get(each) for each in tensors_in((args, kwargs)))
+        inputs = tuple(number for number in made if number is not None)
+        plain = tuple(self._own(a) for a in args), {k: self._own(a) for k, a in kwargs.items()}
+        found = rectification(func, args, kwargs)
+        call = Call(
+            *(spelling(func)[0], inputs, *plain, tuple(self.channels.first(result).shape)),
+            rectifies=found is not None and found.ceiling is None,
+            capped=found is not None and found.ceiling is not None,
+            channels=self.channels.of(result),
+            stale=stale,
+        )
+        self.made.put(result, len(self.calls))
+        self.calls.append(call)
+
     def _own(self, value: Any) -> Any:
-        return None if isinstance(value, Tensor) and id(value) in self.made else value
+        return None if value in self.made else value
 
 
 def _counts(result: Any) -> bool:
