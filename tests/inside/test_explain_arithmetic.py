@@ -249,7 +249,7 @@ def test_zeros_filled_by_assignment_are_no_constant() -> None:
     (stop, *_) = explain(nn.Sequential(Held(call), nn.Conv2d(3, 1, 1)), noise(3, 4, 5), "1", 0, (0, 0), depth=3).below
     assert isinstance(stop.found, Explanation)
     (below,) = stop.found.below
-    assert below.found == Stop("the way down ends here: it was put together number by number, by assignment")
+    assert below.found == Stop("the way down ends here: it was put together part by part, in place")
 
 
 def test_of_a_layer_that_is_a_constant_nothing_can_be_told() -> None:

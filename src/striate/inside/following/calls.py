@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -15,21 +15,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from striate.inside.following import arithmetic, joints, moves, statistics
 from striate.inside.following.arguments import input_of, require
-from striate.inside.following.ledger import Ledger, of_one_image
-from striate.inside.following.origins import FIRST, LAST, Origin, made
+from striate.inside.following.ledger import Entry, Ledger, of_one_image
+from striate.inside.following.origins import FIRST, LAST, made
 from striate.inside.following.steps import Padding, Reached, Translated, made_by, one_image
 from striate.inside.following.translation import is_at_each_position, is_translated, translated
 from striate.inside.projections.spellings import rectified_by, spelling
 from striate.layers.dropout import Dropout
 from striate.layers.rectifiers import Relu
-
-
-class Entry(NamedTuple):
-    """Where a result comes from; with `padding`, which zeros the call has put around it."""
-
-    origin: Origin
-    padding: Padding | None = None
-
 
 Finish = Callable[[Sequence[Tensor]], Sequence[Entry | None]]
 """What to make of a call's results; None for one that the equation does not give."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from torch import Tensor, nn
 
-from striate.inside.following.origins import CONSTANT, Origin, numbers, unknown
+from striate.inside.following.origins import CONSTANT, OVERWRITTEN, Origin, numbers, unknown
 from striate.inside.following.steps import Padding, Reached, one_image
+from striate.inside.watching.tensors import Tensors
 from striate.layers.layer import Array
 
 _LEAVING = frozenset({"item", "tolist", "numpy", "__array__", "__float__"})
@@ -35,9 +36,20 @@ class Constant:
     name: str
 
 
+class Entry(NamedTuple):
+    """Where a tensor comes from; with `padding`, which zeros were put around it last."""
+
+    origin: Origin
+    padding: Padding | None = None
+
+
+_CONSTANT = Entry(unknown(CONSTANT))
+"""What is known of all constants."""
+
+
 @final
 class Ledger:
-    """Where every tensor of a pass comes from; keeps them all, so that no two have one identity.
+    """Where every tensor of a pass comes from.
 
     A tensor that the module holds is a constant, and so is what is made of constants alone. Of a tensor that turns up
     in the pass and was not seen being made nothing is known.
@@ -47,42 +59,46 @@ class Ledger:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        held = list(_held(module))
-        self._origins: dict[int, Origin] = {}
-        self._paddings: dict[int, Padding] = {}
-        self._kept = held
-        self._constants = set(map(id, held))
-        named = [*module.named_parameters(), *module.named_buffers()]
-        self._names = {_memory(tensor): name for name, tensor in reversed(named)} | {0: ""}
+        self._entries = Tensors[Entry]()
+        for tensor in _held(module):
+            self.put_constant(tensor)
+        self._named = Tensors[str]()
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            self._named.put(tensor, name)
         self.left = ""
 
     def put(self, tensor: Tensor, origin: Origin, padding: Padding | None = None) -> None:
         """Remembers where a tensor comes from; with `padding`, which zeros were put around it last."""
-        self._origins[id(tensor)] = origin
-        self._paddings.pop(id(tensor), None)
-        if padding is not None:
-            self._paddings[id(tensor)] = padding
-        self._kept.append(tensor)
+        self._entries.put(tensor, Entry(origin, padding))
 
     def put_constant(self, tensor: Tensor) -> None:
         """Remembers that a tensor does not depend on the image."""
-        self._constants.add(id(tensor))
-        self._kept.append(tensor)
+        self._entries.put(tensor, _CONSTANT)
+
+    def overwrite(self, tensor: Tensor) -> None:
+        """Remembers that numbers of the image may have been written into a tensor, and so into all that lie in its
+        memory: what is said of these no longer holds, but where their numbers are as before."""
+        for each in self._entries.beside(tensor):
+            entry = self._entries.get(each)
+            assert entry is not None
+            if entry is _CONSTANT:
+                self.put(each, unknown("it was put together part by part, in place"))
+            elif not entry.origin.gives(each):
+                self.put(each, unknown(OVERWRITTEN))
 
     def origin(self, tensor: object) -> Origin | None:
         """Where a tensor comes from; None where that was not seen."""
-        if id(tensor) not in self._origins and self.constant(tensor):
-            return unknown(CONSTANT)
-        return self._origins.get(id(tensor))
+        entry = self._entries.get(tensor)
+        return entry and entry.origin
 
     def reached(self, tensor: Tensor) -> Reached:
         """What reaches a call as this argument, as it is now."""
-        origin = self.origin(tensor) or unknown("it is made where calls are not seen")
-        return Reached(one_image(tensor), origin, self._paddings.get(id(tensor)))
+        origin, padding = self._entries.get(tensor) or Entry(unknown("it is made where calls are not seen"))
+        return Reached(one_image(tensor), origin, padding)
 
     def seen(self, tensor: object) -> bool:
         """Whether it is a tensor that depends on the image, or may."""
-        return id(tensor) in self._origins
+        return self._entries.get(tensor) not in (None, _CONSTANT)
 
     def follows(self, tensors: Sequence[Any]) -> bool:
         """Whether all of these are tensors of the one image that were seen being made."""
@@ -91,7 +107,7 @@ class Ledger:
     def constant(self, value: object) -> bool:
         """Whether a number or a tensor is one that does not depend on the image."""
         if isinstance(value, Tensor):
-            return id(value) in self._constants and not self.seen(value)
+            return self._entries.get(value) is _CONSTANT
         plain = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
         return plain and not self.left
 
@@ -99,7 +115,8 @@ class Ledger:
         """A constant; what is a part or a view of a parameter or a buffer has its name."""
         if not isinstance(value, Tensor):
             return Constant(np.asarray(value, dtype=np.float64), "")
-        return Constant(numbers(value), self._names.get(_memory(value), ""))
+        named = map(self._named.get, self._named.beside(value))
+        return Constant(numbers(value), next(filter(None, named), ""))
 
     def made_of_constants(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether a call is given nothing of the image, and so makes constants."""
@@ -111,14 +128,6 @@ class Ledger:
         name = getattr(func, "__name__", "")
         if name in _LEAVING and any(map(self.seen, args)):
             self.left = name.strip("_")
-
-
-def _memory(tensor: Tensor) -> int:
-    """Where a tensor and its views keep their numbers; 0 where it cannot be told, as of a sparse one."""
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except RuntimeError:
-        return 0
 
 
 def of_one_image(tensor: Tensor) -> bool:

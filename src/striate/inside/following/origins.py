@@ -20,6 +20,9 @@ BORDER = -1
 CONSTANT = "it is a constant, the same for every image"
 """Why there is no way down from a number that the module holds."""
 
+OVERWRITTEN = "it was overwritten or rounded after it was made"
+"""Why there is no way down from numbers that are not those that were made."""
+
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 """The axes of maps in a batch: channels first, of such as have them last; and channels last."""
 
@@ -78,6 +81,14 @@ class Origin:
             return self.values
         (places,) = self.index
         return np.where(places == BORDER, 0.0, self.values.ravel()[places])
+
+    def gives(self, tensor: Tensor) -> bool:
+        """Whether the tensor still holds the numbers that came from there; what is not known cannot be wrong."""
+        if self.reason:
+            return True
+        whole = self.values[None] if self.index is None else self.values.ravel()[self.index]
+        whole = whole if self.index is None else np.where(self.index == BORDER, 0.0, whole)
+        return np.array_equal(whole, numbers(tensor), equal_nan=True)
 
     @property
     def channels_last(self) -> bool:

@@ -13,9 +13,10 @@ from torch.overrides import TorchFunctionMode
 from striate.inside.following.arguments import Untranslatable, convolves
 from striate.inside.following.calls import Call
 from striate.inside.following.ledger import Ledger, of_one_image
-from striate.inside.following.origins import Origin, unknown
+from striate.inside.following.origins import OVERWRITTEN, Origin, unknown
 from striate.inside.following.steps import made_by
 from striate.inside.following.translation import translated_module
+from striate.inside.watching.tensors import overwriting
 
 
 @final
@@ -58,10 +59,12 @@ class Recorder(TorchFunctionMode):
 
         def hook(part: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
             called, given = self._waiting.pop()
-            assert called is part, "modules return in the order in which they were called"
+            while called is not part:  # one that failed, and the module has gone on without it
+                called, given = self._waiting.pop()
             if isinstance(output, Tensor):
                 with self._unseen():
                     origin = self._left(name, part, inputs[0] if inputs else None, given, output)
+                    origin = origin if origin.gives(output) else unknown(OVERWRITTEN)
                 if not self.ledger.constant(output):
                     self.ledger.put(output, origin)
             else:
@@ -112,7 +115,10 @@ class Recorder(TorchFunctionMode):
             finish, reason = call.foreseen(self.ledger), ""
         except Untranslatable as fault:
             finish, reason = None, f" with {fault}"
-        result = call.func(*call.args, **call.kwargs)
+        with overwriting((call.args, call.kwargs)) as overwritten:
+            result = call.func(*call.args, **call.kwargs)
+        for each in overwritten:
+            self.ledger.overwrite(each)
         results = _tensors(result)
         entries = finish(results) if finish else [None] * len(results)
         for each, entry in zip(results, entries, strict=False):
@@ -120,8 +126,6 @@ class Recorder(TorchFunctionMode):
                 self.ledger.put(each, *entry)
             elif call.overwrites or not any(each is arg for arg in call.args):
                 self.ledger.put(each, unknown(f"it is made by the function {call.name}{reason or _OTHER}"))
-        if call.name == "setitem" and not self.ledger.seen(call.args[0]):
-            self.ledger.put(call.args[0], unknown("it was put together number by number, by assignment"))
         self.ledger.note(call.func, call.args)
         return result
 
