@@ -20,7 +20,8 @@ from striate.errors import DataError, ModelError
 from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.explanation import Below, Explanation
 from striate.inside.following.origins import Origin, Step, spot
-from striate.inside.following.passage import CONVOLUTIONS, Passage, passage
+from striate.inside.following.passage import Passage, passage
+from striate.inside.watching.calls import CONVOLUTIONS
 from striate.inside.watching.watch import as_input, named_layer, opened, undisturbed
 from striate.layers.terms import Formula, Source, Spot, Terms
 from striate.layers.values import Pair

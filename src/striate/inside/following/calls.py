@@ -74,17 +74,18 @@ class Call:
             shape = () if x is None else tuple(x.shape)
             require(not is_translated(name), f"an input of shape {shape}; explained is a batch of one image")
             return None
-        return self._computed(x, ledger.reached(x))
+        return self._computed(x, ledger)
 
-    def _computed(self, x: Tensor, reached: Reached) -> Finish | None:
+    def _computed(self, x: Tensor, ledger: Ledger) -> Finish | None:
         """What a layer, or a statistic, makes of x."""
+        reached = ledger.reached(x)
         name, kwargs = self.name, {_NUMPYS.get(key, key): value for key, value in self.kwargs.items()}
         taken = statistics.read(name, self.args, kwargs, reached)
         if taken is not None:
             return lambda results: [Entry(taken.origin(one_image(results[0])))]
         last = reached.origin.channels_last and is_at_each_position(name)
         shape = reached.channels_first.x.shape if last else tuple(x.shape[1:])
-        found = translated(self.func, name, self.args, kwargs, shape, channels_last=last)
+        found = translated(self.func, name, self.args, kwargs, shape, seen=ledger.seen, channels_last=last)
         if found is not None and found.training and isinstance(found.layer, Dropout):
             drawn = self._drawn(x)
             found = replace(found, held={"mask": drawn.permute(*FIRST) if last else drawn})

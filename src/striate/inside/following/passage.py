@@ -19,11 +19,9 @@ from striate.errors import ModelError
 from striate.inside.following.ledger import Ledger
 from striate.inside.following.origins import Origin, numbers
 from striate.inside.following.recorder import Recorder
+from striate.inside.watching.calls import CONVOLUTIONS
 from striate.inside.watching.watch import one_call
 from striate.layers.layer import Array
-
-CONVOLUTIONS = "conv2d"
-"""`conv2d@k` names the k-th of all convolutions, also where no submodule stands for it, as in an atlas."""
 
 
 @final
@@ -33,11 +31,13 @@ class Passage:
 
     Attributes:
         image: what the module was given, without the batch.
-        layers: name of submodule -> where its output came from, once for every call.
+        layers: name of submodule, every name where it has several -> where its output came from, once for every call.
+        convolutions: where the output of every 2-D convolution came from, also where no submodule stands for it.
     """
 
     image: Array
     layers: dict[str, list[Origin]]
+    convolutions: list[Origin]
 
     def of(self, layer: str) -> Origin:
         """Where a layer's output comes from: a step.
@@ -46,12 +46,18 @@ class Passage:
             ModelError: the layer was not called, was called several times and `layer` does not say which call is
                 meant, or its output is made by something that is not explained.
         """
-        found = one_call(layer, self.layers)
+        found = one_call(layer, self._calls(layer))
         if found.reason:
             raise ModelError(f"layer {layer} cannot be explained: {found.reason}")
         if found.step is None:
             raise ModelError(f"layer {layer} cannot be explained: it hands on the image as it is")
         return found
+
+    def _calls(self, layer: str) -> dict[str, list[Origin]]:
+        """Every call of each name; `conv2d@k` counts on from the calls of a submodule of that name, as in an atlas."""
+        if not layer.startswith(f"{CONVOLUTIONS}@"):
+            return self.layers
+        return {CONVOLUTIONS: [*self.layers.get(CONVOLUTIONS, ()), *self.convolutions]}
 
 
 def passage(module: nn.Module, image: Float[Tensor, "1 ..."]) -> Passage:
@@ -72,4 +78,7 @@ def passage(module: nn.Module, image: Float[Tensor, "1 ..."]) -> Passage:
         stack.enter_context(torch.no_grad())
         stack.enter_context(recorder)
         module(image)
-    return Passage(whole, {CONVOLUTIONS: recorder.convolutions} | recorder.layers)
+    first = {part: name for name, part in module.named_modules()}
+    names = {name: first[part] for name, part in module.named_modules(remove_duplicate=False)}
+    layers = {name: recorder.layers[known] for name, known in names.items() if known in recorder.layers}
+    return Passage(whole, layers, recorder.convolutions)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from striate.inside.following import norms, pointwise, pools
@@ -62,11 +62,16 @@ def translated(
     kwargs: Mapping[str, Any],
     input: Shape,
     *,
+    seen: Callable[[Tensor], bool],
     channels_last: bool = False,
 ) -> Translated | None:
     """The layer whose equation a call computes on an input of this shape; None where no layer does.
 
-    `channels_last`: the call has its maps as (rows, columns, channels); `input` has the channels first all the same.
+    Arguments:
+        func, name, args, kwargs: the call.
+        input: shape of what reaches it, for one image.
+        seen: whether a tensor depends on the image, or may, as no layer's own numbers do.
+        channels_last: the call has its maps as (rows, columns, channels); `input` has the channels first all the same.
 
     Raises:
         Untranslatable: the function is known, but not with these arguments.
@@ -74,7 +79,8 @@ def translated(
     Example:
         >>> import torch
         >>> x, W = torch.zeros(1, 3, 8, 8), torch.zeros(8, 3, 3, 3)
-        >>> str(translated(F.conv2d, "conv2d", (x, W), {"stride": 2, "padding": 1}, (3, 8, 8)).layer)
+        >>> given = {"stride": 2, "padding": 1}
+        >>> str(translated(F.conv2d, "conv2d", (x, W), given, (3, 8, 8), seen=lambda tensor: tensor is x).layer)
         'conv 8 3x3 stride=2x2 pad=1x1 bias=no'
     """
     # torch.batch_norm has its arguments in another order than F.batch_norm; so has torch.instance_norm.
@@ -85,6 +91,7 @@ def translated(
     positional = dict(zip(function.arguments, args[1:], strict=False)) if args else {}
     try:
         given = {**function.arguments, **positional, **kwargs, "channels_last": channels_last}
+        require(not any(map(seen, _numbers(function, given))), "weights that depend on the image, or may")
         found = replace(function.translate(given, input), at_each_position=name in _AT_EACH_POSITION)
         found.layer.output(found.taken(input))
     except Untranslatable:
@@ -92,6 +99,13 @@ def translated(
     except ValueError as fault:
         raise Untranslatable(str(fault)) from None
     return found
+
+
+def _numbers(function: _Function, given: Given) -> list[Tensor]:
+    """The tensors that a call takes besides its input; running statistics only where it reads them."""
+    anew = bool(given.get("training") or given.get("use_input_stats"))
+    names = (name for name in function.arguments if not (anew and name.startswith("running_")))
+    return [given[name] for name in names if isinstance(given[name], Tensor)]
 
 
 def translated_module(part: nn.Module, input: Shape) -> Translated | None:

@@ -29,6 +29,9 @@ from striate.inside.watching.watch import layer_names
 IMAGE = -1
 """Stands for the images themselves where a call's number is asked for."""
 
+CONVOLUTIONS = "conv2d"
+"""`conv2d@k` names the k-th of all convolutions where no submodule stands for it."""
+
 
 @final
 @dataclass(frozen=True)
@@ -160,10 +163,12 @@ def _numbered(done: Sequence[tuple[str, int]]) -> dict[str, int]:
 
 
 def _with_functions(calls: Sequence[Call], layers: dict[str, int]) -> dict[str, int]:
-    """Adds convolutions that no submodule stands for, as `conv2d@k` for the k-th of all convolutions."""
-    named = set(layers.values())
+    """Adds convolutions that no submodule stands for, as `conv2d@k` for the k-th of all convolutions; counted on from
+    the calls of a submodule that is itself called `conv2d`, if there is one."""
+    named, taken = set(layers.values()), sum(name.partition("@")[0] == CONVOLUTIONS for name in layers)
     convolutions = [number for number, call in enumerate(calls) if call.convolves]
-    return layers | {f"conv2d@{k + 1}": number for k, number in enumerate(convolutions) if number not in named}
+    numbered = enumerate(convolutions, taken + 1)
+    return layers | {f"{CONVOLUTIONS}@{k}": number for k, number in numbered if number not in named}
 
 
 @final
