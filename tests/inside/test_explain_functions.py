@@ -85,7 +85,6 @@ def test_a_layer_called_twice_needs_its_number(functional: Functional) -> None:
 @pytest.mark.parametrize(
     ("module", "shape", "words"),
     [
-        (nn.MaxPool2d(2, dilation=2), (1, 5, 5), "dilation=2; explained is 1"),
         (nn.AvgPool2d(2, divisor_override=3), (1, 4, 4), "divisor_override=3"),
         (nn.GELU(approximate="tanh"), (4,), "approximate='tanh'"),
         (nn.Softmax(dim=2), (1, 4, 4), "dim=2; explained is dim=1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -74,6 +75,8 @@ def pools(draw: st.DrawFn, kind: type[Pool]) -> Case:
         pad=(draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2))),
         ceil=draw(st.booleans()),
     )
+    if isinstance(layer, MaxPool):
+        layer = replace(layer, dilation=draw(sides(1, 3)))
     return Case(layer, (draw(st.integers(1, 3)), *draw(sides(1, 8))))
 
 

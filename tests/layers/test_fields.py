@@ -130,6 +130,7 @@ LAYERS: list[Layer] = [
     Conv(2, (2, 2), dilation=(2, 3)),
     MaxPool((2, 2)),
     MaxPool((3, 3), (2, 2), (1, 1), ceil=True),
+    MaxPool((2, 3), (1, 2), (1, 1), dilation=(2, 3)),
     AvgPool((2, 3), (1, 2), (1, 0)),
     AdaptiveMaxPool((1, 1)),
     Relu(),

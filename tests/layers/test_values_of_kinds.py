@@ -145,12 +145,19 @@ def test_maximum_of_negative_numbers_ignores_padding() -> None:
     assert np.all(MaxPool((3, 3), (2, 2), (1, 1)).forward(x, {}) == -1)
 
 
+def test_a_window_without_any_pixel_is_refused() -> None:
+    assert MaxPool((2, 2), pad=(1, 1), dilation=(2, 2)).output((1, 2, 2)) == (1, 1, 1)
+    with pytest.raises(ShapeError, match="a window of 2x2 with dilation=3x3 has no pixel of 2x2 under it"):
+        MaxPool((2, 2), pad=(1, 1), dilation=(3, 3)).output((1, 2, 2))
+
+
 @pytest.mark.parametrize(
     ("layer", "text"),
     [
         (Conv(64, (3, 3), (2, 2), "same", groups=2, bias=False), "conv 64 3x3 stride=2x2 pad=same groups=2 bias=no"),
         (MaxPool((2, 2)), "maxpool 2x2"),
         (MaxPool((3, 3), (2, 2), (1, 1), ceil=True), "maxpool 3x3 stride=2x2 pad=1x1 ceil=yes"),
+        (MaxPool((2, 2), (1, 1), dilation=(2, 3)), "maxpool 2x2 stride=1x1 dilation=2x3"),
         (AvgPool((2, 3)), "avgpool 2x3"),
         (GlobalAvgPool(), "globalavgpool"),
         (AdaptiveAvgPool((6, 6)), "adaptiveavgpool 6x6"),

@@ -60,7 +60,8 @@ class Pooling(Layer):
         c, i, j = at
         rows, columns = self.under(i, 0, x.shape[2]), self.under(j, 1, x.shape[3])
         patch = x[image, c, rows, columns]
-        places = grid(range(c, c + 1), range(rows.start, rows.stop), range(columns.start, columns.stop))[0]
+        spans = (range(*axis.indices(side)) for axis, side in zip((rows, columns), x.shape[2:], strict=True))
+        places = grid(range(c, c + 1), *spans)[0]
         return Pooled(self.equation, patch, self.shares(patch[None, None])[0, 0], places)
 
     def _windows(self, x: Array) -> Iterator[tuple[int, int, tuple[slice, slice]]]:

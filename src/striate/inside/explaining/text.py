@@ -104,9 +104,8 @@ def _below(below: Below, letter: str, number: str, width: int, most: int) -> Ite
 
 def _pooled(terms: Pooled, width: int) -> Iterator[Line]:
     """A window, and which pixel is the largest, or their mean."""
-    unit, top, left = terms.places[0, 0].tolist()
-    bottom, right = terms.places[-1, -1, 1:].tolist()
-    window = f"window: rows {span(range(top, bottom + 1))} and columns {span(range(left, right + 1))} of unit {unit}"
+    unit, rows, columns = terms.places[0, 0, 0], terms.places[:, 0, 1].tolist(), terms.places[0, :, 2].tolist()
+    window = f"window: rows {span(rows)} and columns {span(columns)} of unit {unit}"
     yield from wrapped(window, width)
     yield ()
     yield from _fitting(terms.x, width, terms)

@@ -15,9 +15,8 @@ from striate.layers.values import Pair
 
 def maximum(given: Given, input: Shape) -> Translated:
     """`F.max_pool2d`."""
-    require(pair(given["dilation"]) == (1, 1), f"dilation={given['dilation']}; explained is 1")
-    kernel, step = _window(given)
-    return Translated(MaxPool(kernel, step, pair(given["padding"]), bool(given["ceil_mode"])))
+    (kernel, step), dilation = _window(given), pair(given["dilation"])
+    return Translated(MaxPool(kernel, step, pair(given["padding"]), bool(given["ceil_mode"]), dilation))
 
 
 def mean(given: Given, input: Shape) -> Translated:
@@ -25,9 +24,10 @@ def mean(given: Given, input: Shape) -> Translated:
     divisor = given["divisor_override"]
     require(divisor is None, f"divisor_override={divisor}; explained is the mean")
     (kernel, step), pad, ceil = _window(given), pair(given["padding"]), bool(given["ceil_mode"])
-    if any(pad) and given["count_include_pad"]:
-        return Translated(AvgPool(kernel, step, ceil=ceil), border=pad)
-    return Translated(AvgPool(kernel, step, pad, ceil))
+    pool = AvgPool(kernel, step, pad, ceil)
+    if any(pad) and given["count_include_pad"]:  # with ceil_mode, windows that begin below or right of the map are none
+        return Translated(AvgPool(kernel, step, ceil=ceil), border=pad, output=pool.output(input))
+    return Translated(pool)
 
 
 def _window(given: Given) -> tuple[Pair, Pair | None]:

@@ -29,6 +29,7 @@ class Translated:
         border: zeros that it puts around its input and counts as pixels: rows above and below, columns left and right.
         training: whether it computes as in training: dropout that draws, a batch norm of this batch's statistics.
         shape: the shape in which the equation takes the input, where the function takes another; else ().
+        output: the shape that comes out, where it lacks the last rows or columns that the equation gives; else ().
         at_each_position: whether it computes the same at every position of maps, so that channels may stand last.
     """
 
@@ -37,6 +38,7 @@ class Translated:
     border: Pair = (0, 0)
     training: bool = False
     shape: Shape = ()
+    output: Shape = ()
     at_each_position: bool = False
 
     def taken(self, input: Shape) -> Shape:
@@ -79,7 +81,7 @@ def made_by(name: str, found: Translated, reached: Reached, output: Tensor, *, f
     """The output of a translated call, as a step; None where it is not of the shape that the equation says."""
     found, reached = _with_padding(found, reached)
     reached = _shaped(found, reached)
-    y, inside = one_image(output), found.layer.output(reached.x.shape)
+    y, inside = one_image(output), found.output or found.layer.output(reached.x.shape)
     if len(output) != 1 or y.size != np.prod(inside):
         return None
 
