@@ -75,6 +75,12 @@ def test_what_was_overwritten_is_not_explained_as_it_was_before(name: str) -> No
     assert "overwritten or rounded" in below.found.reason
 
 
+def test_a_function_that_overwrites_without_saying_so_in_its_name_is_named() -> None:
+    net = Parts(lambda m, x: F.threshold(m.conv(x), 0.1, 20.0, True))
+    with pytest.raises(ModelError, match="by the function threshold, which no layer's equation describes"):
+        explain(net, noise(1, 6, 6), "", 0)
+
+
 def test_of_two_parts_only_the_one_that_was_overwritten_is_lost() -> None:
     def call(m: Parts, x: Tensor) -> Tensor:
         first, last = m.conv(x).chunk(2, 1)

@@ -49,11 +49,6 @@ class Call:
             return str(getattr(getattr(self.func, "__self__", None), "__name__", name))
         return _DISPATCHED.get(self.func, name)
 
-    @property
-    def overwrites(self) -> bool:
-        """Whether it says that it writes over what it is given."""
-        return spelling(self.func)[1] or bool(self.kwargs.get("inplace"))
-
     def foreseen(self, ledger: Ledger) -> Finish | None:
         """What it will make; None where no equation describes it.
 

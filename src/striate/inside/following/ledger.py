@@ -75,12 +75,16 @@ class Ledger:
         """Remembers that a tensor does not depend on the image."""
         self._entries.put(tensor, _CONSTANT)
 
-    def overwrite(self, tensor: Tensor) -> None:
+    def overwrite(self, tensor: Tensor, told: Sequence[Tensor]) -> None:
         """Remembers that numbers of the image may have been written into a tensor, and so into all that lie in its
-        memory: what is said of these no longer holds, but where their numbers are as before."""
+        memory: what is said of these no longer holds, but where their numbers are as before.
+
+        `told`: those of them that were put since.
+        """
         for each in self._entries.beside(tensor):
             entry = self._entries.get(each)
-            assert entry is not None
+            if entry is None or any(each is other for other in told):
+                continue
             if entry is _CONSTANT:
                 self.put(each, unknown("it was put together part by part, in place"))
             elif not entry.origin.gives(each):

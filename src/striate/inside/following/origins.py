@@ -88,7 +88,8 @@ class Origin:
             return True
         whole = self.values[None] if self.index is None else self.values.ravel()[self.index]
         whole = whole if self.index is None else np.where(self.index == BORDER, 0.0, whole)
-        return np.array_equal(whole, numbers(tensor), equal_nan=True)
+        held = numbers(tensor)  # compared as they are first, which takes a third of the time
+        return np.array_equal(whole, held) or np.array_equal(whole, held, equal_nan=True)
 
     @property
     def channels_last(self) -> bool:

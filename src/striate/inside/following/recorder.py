@@ -112,26 +112,32 @@ class Recorder(TorchFunctionMode):
     def _followed(self, call: Call) -> Any:
         """The result of a call that is given something of the image, once it is written down where it comes from."""
         try:
-            finish, reason = call.foreseen(self.ledger), ""
+            finish, reason = call.foreseen(self.ledger), _OTHER
         except Untranslatable as fault:
             finish, reason = None, f" with {fault}"
         with overwriting((call.args, call.kwargs)) as overwritten:
             result = call.func(*call.args, **call.kwargs)
-        for each in overwritten:
-            self.ledger.overwrite(each)
         results = _tensors(result)
         entries = finish(results) if finish else [None] * len(results)
-        for each, entry in zip(results, entries, strict=False):
-            if entry is not None:
-                self.ledger.put(each, *entry)
-            elif call.overwrites or not any(each is arg for arg in call.args):
-                self.ledger.put(each, unknown(f"it is made by the function {call.name}{reason or _OTHER}"))
+        told = {each: entry for each, entry in zip(results, entries, strict=False) if entry is not None}
+        for each in results:
+            if each in told:
+                self.ledger.put(each, *told[each])
+            elif _among(overwritten, each) or not _among(call.args, each):
+                self.ledger.put(each, unknown(f"it is made by the function {call.name}{reason}"))
+        for each in overwritten:
+            self.ledger.overwrite(each, list(told))
         self.ledger.note(call.func, call.args)
         return result
 
 
 _OTHER = ", which no layer's equation describes"
 _UNLIKE = "its output has another shape than its equation says"
+
+
+def _among(these: Sequence[Any], tensor: Tensor) -> bool:
+    """Whether it is one of these, not one of equal numbers."""
+    return any(each is tensor for each in these)
 
 
 def _tensors(result: Any) -> list[Tensor]:
