@@ -7,31 +7,25 @@ float64, what the number is made of; its value is set beside the one that the mo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
-from striate.inside.explaining.ends import Pixel, Stop
-from striate.inside.explaining.explanation import Below, Explanation
-from striate.inside.following.origins import Origin, Step, spot
+from striate.inside.explaining.descent import Descent
+from striate.inside.explaining.explanation import Explanation
+from striate.inside.following.origins import Origin, spot
 from striate.inside.following.passage import Passage, passage
 from striate.inside.watching.calls import CONVOLUTIONS
 from striate.inside.watching.watch import as_input, named_layer, opened, undisturbed
-from striate.layers.terms import Formula, Source, Spot, Terms
+from striate.layers.terms import Spot
 from striate.layers.values import Pair
 
 if TYPE_CHECKING:
-    from striate.model import Model, Preprocessing
+    from striate.model import Model
     from striate.network import Network
-
-FOLLOWED = 60
-"""How many numbers one call explains with several terms of each; below these it follows the largest term alone."""
 
 
 def explain(
@@ -94,9 +88,9 @@ def explain(
     if step is None or at is None:
         raise ModelError(f"this number of {layer} is a 0 that was put around maps: no layer makes it")
     raw = shown[0].numpy() if shown.dtype == torch.uint8 else None
-    descent = _Descent(raw, getattr(subject, "preprocessing", None), follow)
+    descent = Descent(raw, getattr(subject, "preprocessing", None), follow)
     name = layer if origin.index is None else step.name
-    return descent.explanation(step, name, at, -1 if depth == "input" else depth, FOLLOWED)
+    return descent.explanation(step, name, at, -1 if depth == "input" else depth)
 
 
 def _passed(module: nn.Module, images: Tensor, training: bool, seed: int) -> Passage:
@@ -148,63 +142,3 @@ def _place(origin: Origin, layer: str, unit: int, position: Pair | None) -> Spot
             f" rows 0 to {rows - 1} and columns 0 to {columns - 1}"
         )
     return (unit, *position)
-
-
-@final
-@dataclass(frozen=True)
-class _Descent:
-    """The way down from one number.
-
-    Attributes:
-        raw: the image before preprocessing; None where it came preprocessed.
-        preprocessing: how it was preprocessed.
-        follow: how many terms of each number are followed.
-    """
-
-    raw: np.ndarray | None
-    preprocessing: Preprocessing | None
-    follow: int
-
-    def explanation(self, step: Step, name: str, at: Spot, depth: int, budget: int) -> Explanation:
-        """The number at `at` of a step's output, and `depth` layers below it; -1 for all."""
-        terms = step.terms(at)
-        followed = list(islice(_adding(terms), self.follow)) if depth else []
-        # What is left is shared out, and the largest term is always followed, so that the pixels are reached.
-        share = max(budget - 1, 0) // max(len(followed), 1)
-        followed = followed if share else followed[:1]
-        below = tuple(
-            Below(source, self._found(step.origins[source.branch], source, depth, share)) for source in followed
-        )
-        position = (at[1], at[2]) if len(at) == 3 else None
-        return Explanation(name, step.text, step.input, at[0], position, terms, float(step.output[at]), below)
-
-    def _found(self, origin: Origin, source: Source, depth: int, budget: int) -> Explanation | Pixel | Stop:
-        """What a source is made of."""
-        if origin.reason:
-            return Stop(f"the way down ends here: {origin.reason}")
-        at = origin.place(source.at)
-        if at is None:
-            return Stop("a 0 that was put around the maps, which counts")
-        if not np.array_equal(origin.values[at], source.x, equal_nan=True):
-            return Stop("the way down ends here: this number was overwritten or rounded on its way between two layers")
-        if origin.step is None:
-            return self._pixel(at, source.x)
-        if origin.step.text == "flatten":
-            (inner,) = origin.step.terms(at).sources
-            return self._found(origin.step.origins[""], inner, depth, budget)
-        return self.explanation(origin.step, origin.step.name, at, depth - 1, budget)
-
-    def _pixel(self, at: Spot, value: float) -> Pixel:
-        position = (at[1], at[2]) if len(at) == 3 else None
-        if self.raw is None or self.preprocessing is None:
-            return Pixel(at[0], position, value)
-        mean, std = self.preprocessing.mean[at[0]], self.preprocessing.std[at[0]]
-        return Pixel(at[0], position, value, int(self.raw[at]), mean, std)
-
-
-def _adding(terms: Terms) -> Iterator[Source]:
-    """The sources to follow: those that add something, or the first; of a formula of one or two, each."""
-    each = isinstance(terms, Formula) and terms.summed is None
-    for number, source in enumerate(terms.sources):
-        if each or source.adds != 0 or number == 0:
-            yield source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 from striate.inside.explaining import html, text
@@ -47,9 +47,9 @@ class Explanation:
     input: Shape
     unit: int
     position: Pair | None
-    terms: Terms
+    terms: Terms = field(repr=False)
     module_value: float
-    below: tuple[Below, ...] = ()
+    below: tuple[Below, ...] = field(default=(), repr=False)
 
     @property
     def value(self) -> float:
@@ -74,20 +74,15 @@ class Explanation:
 
     def as_json(self) -> dict[str, Any]:
         """Everything under the names of the attributes; `terms` also says its `form`."""
-        return {
-            "layer": self.layer,
-            "kind": self.kind,
-            "unit": self.unit,
-            "position": plain(self.position),
-            "value": plain(self.value),
-            "module_value": plain(self.module_value),
-            "difference": plain(self.difference),
-            "relative": plain(self.relative),
-            "agrees": self.agrees,
-            "input": plain(self.input),
-            "terms": _terms_json(self.terms),
-            "below": [{"source": plain(below.source), **_below_json(below.found)} for below in self.below],
-        }
+        whole = _numbers_json(self)
+        unfinished: list[tuple[Explanation, dict[str, Any]]] = [(self, whole)]
+        for found, held in unfinished:  # which grows meanwhile: it may be deeper than functions can call themselves
+            for below in found.below:
+                kept = {"source": plain(below.source), **_below_json(below.found)}
+                held["below"].append(kept)
+                if isinstance(below.found, Explanation):
+                    unfinished.append((below.found, kept["explanation"]))
+        return whole
 
     def text(self, width: int = 100, most: int = 16) -> str:
         """As text to follow by hand.
@@ -106,13 +101,31 @@ class Explanation:
         return html.page(self)
 
 
+def _numbers_json(found: Explanation) -> dict[str, Any]:
+    """What `as_json` has of a number, before what lies below it."""
+    return {
+        "layer": found.layer,
+        "kind": found.kind,
+        "unit": found.unit,
+        "position": plain(found.position),
+        "value": plain(found.value),
+        "module_value": plain(found.module_value),
+        "difference": plain(found.difference),
+        "relative": plain(found.relative),
+        "agrees": found.agrees,
+        "input": plain(found.input),
+        "terms": _terms_json(found.terms),
+        "below": [],
+    }
+
+
 def _terms_json(terms: Terms) -> dict[str, Any]:
     return {"form": type(terms).__name__.lower(), **plain(terms)}
 
 
 def _below_json(found: Explanation | Pixel | Stop) -> dict[str, Any]:
     if isinstance(found, Explanation):
-        return {"explanation": found.as_json()}
+        return {"explanation": _numbers_json(found)}
     if isinstance(found, Pixel):
         return {"pixel": plain(found)}
     return {"stop": found.reason}

@@ -24,6 +24,7 @@ from striate.inside.explaining.figures import (
     whereabouts,
     worked,
 )
+from striate.inside.explaining.nested import Nested, flat
 from striate.layers.layer import shape_text
 from striate.layers.terms import Formula, Pooled, Products, Summed
 
@@ -63,10 +64,10 @@ STYLE = """
 
 def page(explanation: Explanation) -> str:
     """The piece, with its style."""
-    return f'<div class="striate-explanation"><style>{STYLE}</style>{"".join(_parts(explanation))}</div>'
+    return f'<div class="striate-explanation"><style>{STYLE}</style>{"".join(flat(_parts(explanation)))}</div>'
 
 
-def _parts(explanation: Explanation) -> Iterator[str]:
+def _parts(explanation: Explanation) -> Nested[str]:
     terms = explanation.terms
     title = f"{explanation.layer or 'the module'}, {place(explanation.unit, explanation.position)}"
     yield _line(f"{title}: {figure(explanation.value)}", "title")
@@ -147,14 +148,17 @@ def _summed(summed: Summed) -> Iterator[str]:
     yield _line(f"Σ = {figure(summed.total)}", "num")
 
 
-def _below(below: Below, letter: str) -> str:
+def _below(below: Below, letter: str) -> Nested[str]:
     x, found = f"{letter} = {figure(below.source.x)}", below.found
     if isinstance(found, Stop):
-        return _line(f"{x}: {found.reason}", "muted")
-    if isinstance(found, Pixel):
+        yield _line(f"{x}: {found.reason}", "muted")
+    elif isinstance(found, Pixel):
         raw = "" if found.raw is None else f", pixel value {found.raw} of 255"
-        return _line(f"{x} is the image at {place(found.unit, found.position, 'channel')}{raw}")
-    return f"<details><summary>where its {x} comes from</summary>{''.join(_parts(found))}</details>"
+        yield _line(f"{x} is the image at {place(found.unit, found.position, 'channel')}{raw}")
+    else:
+        yield f"<details><summary>where its {x} comes from</summary>"
+        yield _parts(found)
+        yield "</details>"
 
 
 def _line(text: str, kind: str = "") -> str:

@@ -28,6 +28,7 @@ from striate.inside.explaining.figures import (
     whereabouts,
     worked,
 )
+from striate.inside.explaining.nested import Nested, flat
 from striate.inside.explaining.products import products
 from striate.layers.layer import Array, shape_text
 from striate.layers.terms import Formula, Pooled, Products
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 def lines(explanation: Explanation, width: int, most: int) -> list[Line]:
     """The lines of `Explanation.text`."""
-    found = list(_all(explanation, "", max(width, 20), max(most, 1)))
+    found = list(flat(_all(explanation, "", max(width, 20), max(most, 1))))
     exact = isinstance(explanation.terms, Products) and _whole(explanation.terms)
     note = "" if exact else "Tables are rounded; sums and values are worked out from the unrounded numbers."
     return [*found, *wrapped(note, width, "muted")]
@@ -49,7 +50,7 @@ def _whole(terms: Products) -> bool:
     return all(bool(np.all(part == np.round(part))) for part in (terms.x, terms.W, np.array(terms.b or 0.0)))
 
 
-def _all(explanation: Explanation, number: str, width: int, most: int) -> Iterator[Line]:
+def _all(explanation: Explanation, number: str, width: int, most: int) -> Nested[Line]:
     """An explanation and those below it, which are numbered 1, 1.1, 1.2, 2, ..."""
     yield from _heading(explanation, width)
     terms = explanation.terms
@@ -64,7 +65,7 @@ def _all(explanation: Explanation, number: str, width: int, most: int) -> Iterat
     for k, (below, letter) in enumerate(zip(explanation.below, called, strict=True), 1):
         own = f"{number}.{k}" if number else str(k)
         yield ()
-        yield from _below(below, letter, own, width, most)
+        yield _below(below, letter, own, width, most)
 
 
 def _heading(explanation: Explanation, width: int) -> Iterator[Line]:
@@ -84,7 +85,7 @@ def _agreement(explanation: Explanation, width: int) -> Iterator[Line]:
         yield from wrapped(f"{words}: more than rounding in float32, {figure(TOLERANCE)}", width, "bad", indent=9)
 
 
-def _below(below: Below, letter: str, number: str, width: int, most: int) -> Iterator[Line]:
+def _below(below: Below, letter: str, number: str, width: int, most: int) -> Nested[Line]:
     x, found = f"{letter} = {figure(below.source.x)}", below.found
     if isinstance(found, Stop):
         yield from wrapped(f"{number}  {x}: {found.reason}", width)
@@ -96,7 +97,7 @@ def _below(below: Below, letter: str, number: str, width: int, most: int) -> Ite
     else:
         adds = "" if below.source.adds == below.source.x else f", which adds {figure(below.source.adds)},"
         yield from wrapped(f"{number}  where {x}{adds} comes from", width, "title")
-        yield from _all(found, number, width, most)
+        yield _all(found, number, width, most)
 
 
 # --- pooling and formulas --------------------------------------------------------------------------------------
