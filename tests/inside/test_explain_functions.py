@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_a_layer_called_twice_needs_its_number(functional: Functional) -> None:
         (nn.ConstantPad2d(1, 3.0), (1, 4, 4), "the function pad, which no"),
         (nn.Linear(4, 2), (1, 4, 4), "an input of 3 dimensions; explained is a vector"),
         (nn.Identity(), (4,), "it hands on the image as it is"),
-        (nn.LeakyReLU(-0.5), (4,), "slope of leakyrelu must be"),
+        (nn.LeakyReLU(math.nan), (4,), "slope of leakyrelu must be"),
         (nn.MaxPool2d(2, return_indices=True), (1, 4, 4), "it is a MaxPool2d, which gives more than one tensor"),
     ],
     ids=lambda value: str(value)[:30],

@@ -178,7 +178,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "hardsigmoid": of(st.just(HardSigmoid()), ANY),
     "hardswish": of(st.just(HardSwish()), ANY),
     "layernorm": of(st.builds(LayerNorm, EPS), ANY),
-    "leakyrelu": of(st.builds(LeakyRelu, real(0, 1)), ANY),
+    "leakyrelu": of(st.builds(LeakyRelu, real(-3, 3)), ANY),
     "lrn": of(st.builds(Lrn, st.integers(1, 7), real(0, 2), real(0, 2), real(0.1, 3)), MAPS),
     "maxpool": pools(MaxPool),
     "relu": of(st.just(Relu()), ANY),

@@ -200,7 +200,8 @@ def test_text_form(layer: Layer, text: str) -> None:
         (lambda: Lrn(0), ["size of lrn"]),
         (lambda: Lrn(5, k=0), ["k of lrn", "above 0"]),
         (lambda: Lrn(5, alpha=float("nan")), ["alpha of lrn"]),
-        (lambda: LeakyRelu(-1), ["slope of leakyrelu"]),
+        (lambda: LeakyRelu(-2e6), ["slope of leakyrelu"]),
+        (lambda: LeakyRelu(float("inf")), ["slope of leakyrelu"]),
         (lambda: Elu(-1), ["alpha of elu"]),
     ],
 )

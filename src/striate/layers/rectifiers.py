@@ -58,7 +58,7 @@ class LeakyRelu(Activation):
     """`leakyrelu slope=0.01`: x where x > 0, else slope · x.
 
     Attributes:
-        slope: of the negative side.
+        slope: of the negative side; usually from 0 to 1, learned ones may be any number.
 
     Example:
         >>> LeakyRelu(slope=0.5).f(np.array([-2.0, 3.0]))
@@ -68,7 +68,7 @@ class LeakyRelu(Activation):
     word: ClassVar[str] = "leakyrelu"
     label: ClassVar[str] = "leakyrelu"
 
-    slope: Annotated[float, Real(0, 1)] = 0.01
+    slope: Annotated[float, Real(-1e6, 1e6)] = 0.01
 
     def module(self, input: Shape) -> nn.Module:
         from torch import nn
