@@ -41,11 +41,16 @@ class Activation(Layer):
     ) -> Formula:
         value = float(x[image][at])
         equation, known, steps = self.worked(value)
-        return single(equation, {"x": value, **known}, at, *steps)
+        return single(equation, {"x": value, **known}, at, *steps, size=self.size(value))
 
     @abc.abstractmethod
     def worked(self, x: float) -> tuple[str, dict[str, float], tuple[Step, ...]]:
         """The function as an equation, the letters in it besides x, and its steps for this x."""
+
+    def size(self, x: float) -> float:
+        """The size of what is added up on the way to f(x), where that is more than f(x); as `Formula.size`."""
+        del x
+        return 0.0
 
     @abc.abstractmethod
     def f(self, x: Array) -> Array:

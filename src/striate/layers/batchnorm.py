@@ -94,7 +94,8 @@ class BatchNorm(Layer):
             Step("y", "γ · x̂ + β", known["γ"] * x_hat + known["β"]),
         )
         remark = f"μ and σ² are {'those of this batch' if training else 'the running ones, kept from training'}."
-        size = max(abs(known["x"]), abs(known["μ"])) * abs(known["γ"]) / deviation
+        largest = float(np.abs(x[:, c]).mean()) if training else abs(known["μ"])
+        size = max(max(abs(known["x"]), largest) * abs(known["γ"]) / deviation, abs(known["β"]))
         sources = (Source(at, known["x"], known["x"]),)
         return Formula("y = γ · x̂ + β,  x̂ = (x − μ) / √(σ² + ε)", known, steps, sources, remark=remark, size=size)
 

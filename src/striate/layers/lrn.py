@@ -81,7 +81,8 @@ class Lrn(Layer):
         steps = (Step("s", "k + α / N · Σ", s), Step("y", "x / s^β", known["x"] / s**self.beta))
         others = [Source((int(e), h, w), float(v), float(v)) for e, v in zip(d, beside, strict=True) if e != c]
         sources = (Source(at, known["x"], known["x"]), *sorted(others, key=lambda other: -abs(other.x)))
-        return Formula("y[c] = x[c] / (k + α/N · Σ_d x[d]²)^β", known, steps, sources, summed)
+        size = max(self.beta, 1) * abs(steps[-1].value)  # what is lost of s is lost β-fold of its power
+        return Formula("y[c] = x[c] / (k + α/N · Σ_d x[d]²)^β", known, steps, sources, summed, size=size)
 
     def _denominator(self, x: Array) -> Array:
         return self.k + self.alpha / self.size * np.einsum("cd,ndhw->nchw", self._neighbours(x), x**2)

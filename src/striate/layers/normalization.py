@@ -90,7 +90,7 @@ class Normalization(Layer):
             _sources(summed, at),
             summed,
             remark=f"μ is the mean of the n numbers x_d: {self.whole(x.shape[1:], at)}.",
-            size=max(abs(known["x"]), abs(known["μ"])) * abs(known["γ"]) / deviation,
+            size=max(max(abs(known["x"]), float(np.abs(beside).mean())) * abs(known["γ"]) / deviation, abs(known["β"])),
         )
 
     @abc.abstractmethod

@@ -46,6 +46,10 @@ class Gelu(Activation):
         p = float(_normal_distribution(np.array(x)))
         return "y = x · Φ(x)", {}, (Step("p", "Φ(x)", p), Step("y", "x · p", x * p))
 
+    def size(self, x: float) -> float:
+        """torch computes x/2 · (1 + erf(x/√2)): far below 0 little is left of the 1."""
+        return abs(x) / 2
+
     def f(self, x: Array) -> Array:
         return x * _normal_distribution(x)
 
@@ -106,6 +110,10 @@ class HardSwish(Activation):
         s = float(hardsigmoid(np.array(x)))
         steps = (Step("s", "min(1, max(0, x / 6 + 1 / 2))", s), Step("y", "x · s", x * s))
         return "y = x · min(1, max(0, x/6 + 1/2))", {}, steps
+
+    def size(self, x: float) -> float:
+        """Near −3 little is left of x · 1/2."""
+        return abs(x) / 2 if -3 < x < 3 else 0.0
 
     def f(self, x: Array) -> Array:
         return x * hardsigmoid(x)

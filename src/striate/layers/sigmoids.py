@@ -73,6 +73,10 @@ class Tanh(Activation):
         steps = (Step("s", "1 / (1 + e^(−2 · x))", s), Step("y", "2 · s − 1", 2 * s - 1))
         return "y = 2σ(2x) − 1,  σ(x) = 1 / (1 + e^−x)", {}, steps
 
+    def size(self, x: float) -> float:
+        """Near 0 little is left of the 1."""
+        return 1.0
+
     def f(self, x: Array) -> Array:
         return 2 * sigmoid(2 * x) - 1
 
@@ -100,6 +104,10 @@ class HardSigmoid(Activation):
 
     def worked(self, x: float) -> tuple[str, dict[str, float], tuple[Step, ...]]:
         return "y = min(1, max(0, x/6 + 1/2))", {}, (Step("y", "min(1, max(0, x / 6 + 1 / 2))", self.at(x)),)
+
+    def size(self, x: float) -> float:
+        """Near −3 little is left of the 1/2."""
+        return 1 / 2 if -3 < x < 3 else 0.0
 
     def f(self, x: Array) -> Array:
         return hardsigmoid(x)

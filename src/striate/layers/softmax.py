@@ -69,6 +69,7 @@ class Softmax(Layer):
             shares,
             summed,
             remark="m is the largest x_d; taken from every x it changes no quotient, and no power overflows.",
+            size=max(known["m"] - known["x"], 1) * float(y),  # what is lost of an exponent is lost of its power
         )
 
 

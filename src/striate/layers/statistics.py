@@ -48,8 +48,7 @@ def taken(
     shares = added / len(x) if kind == "mean" else added
     numbers = zip(map(tuple, places.tolist()), x.tolist(), shares.tolist(), strict=True)
     sources = sorted((Source(*number) for number in numbers), key=lambda source: -abs(source.adds))
-    size = float(np.abs(added).sum()) / (len(x) if kind == "mean" else 1) if kind in ("sum", "mean") else 0.0
-    return Formula(equation, known, (Step("y", formula, value),), tuple(sources), summed, size=size)
+    return Formula(equation, known, (Step("y", formula, value),), tuple(sources), summed, size=_size(kind, x, value))
 
 
 def largest(x: Float[np.ndarray, " n"], places: Int[np.ndarray, "n axes"]) -> Formula:
@@ -69,6 +68,14 @@ def largest(x: Float[np.ndarray, " n"], places: Int[np.ndarray, "n axes"]) -> Fo
     remark = f"x is the largest of {len(x)} numbers, that of {where}."
     value = float(x[first])
     return single("y = max over d of x_d", {"x": value}, (unit, *position), Step("y", "x", value), remark=remark)
+
+
+def _size(kind: Statistic, x: Float[np.ndarray, " n"], value: float) -> float:
+    """The size of what is added up; of numbers that differ little, of which the mean is taken, they are that."""
+    if kind in ("sum", "mean"):
+        return float(np.abs(x).sum()) / (len(x) if kind == "mean" else 1)
+    whole = float(np.sqrt(np.mean(x**2)))
+    return {"variance": float(x.std()) * whole, "deviation": whole}.get(kind, abs(value))
 
 
 _ADDED = {"variance": "(x_d − μ)^2", "deviation": "(x_d − μ)^2", "length": "x_d^2"}

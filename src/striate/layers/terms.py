@@ -184,7 +184,8 @@ class Formula:
         sources: the inputs it was made of, the most important first.
         summed: what Σ stands for, where the formulas have one.
         remark: what else a reader should know, as a sentence; or "".
-        size: the largest of the numbers that a rounding machine meets on the way; 0 where the steps show it.
+        size: the largest of what is added up or taken from one another on the way, in the unit of the value, where a
+            rounding machine loses more than it does of the value itself; else 0.
 
     Example:
         >>> Formula("y = max(0, x)", {"x": -1.0}, (Step("y", "max(0, x)", 0.0),), ()).value
@@ -212,17 +213,19 @@ class Formula:
 
     @property
     def scale(self) -> float:
-        """The size of the numbers met on the way."""
-        return max(self.size, *(abs(step.value) for step in self.steps))
+        """The size of the value, or of what it was made of by sums: what a difference from rounding is measured by."""
+        return max(self.size, abs(self.value))
 
 
 Terms: TypeAlias = Products | Pooled | Formula
 """What one number of a layer is made of."""
 
 
-def single(equation: str, known: Mapping[str, float], at: Spot, *steps: Step, remark: str = "") -> Formula:
+def single(
+    equation: str, known: Mapping[str, float], at: Spot, *steps: Step, remark: str = "", size: float = 0.0
+) -> Formula:
     """The formula of a function of one number, the letter x in `known`, that stands at `at` in the input."""
-    return Formula(equation, known, steps, (Source(at, known["x"], known["x"]),), remark=remark)
+    return Formula(equation, known, steps, (Source(at, known["x"], known["x"]),), remark=remark, size=size)
 
 
 def grid(*axes: range) -> Int[np.ndarray, "*window axes"]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.explanation import Below, Explanation
+from striate.inside.explaining.rounding import Rounding
 from striate.inside.following.origins import Origin, Step
 from striate.layers.terms import Formula, Source, Spot, Terms
 
@@ -56,8 +57,10 @@ class _Number:
         """Makes the explanation, once all below it are made."""
         below = tuple(Below(source, _explained(found)) for source, found in self.below)
         step, at = self.step, self.at
-        value = float(step.output[at])
-        self.explained = Explanation(self.name, step.text, step.input, at[0], _position(at), self.terms, value, below)
+        value, rounding = float(step.output[at]), Rounding.of(step.dtype)
+        self.explained = Explanation(
+            self.name, step.text, step.input, at[0], _position(at), self.terms, value, rounding, below
+        )
 
 
 @final

@@ -1,4 +1,4 @@
-"""Where an explanation ends: at a pixel, or before it; and how well it must agree with the module."""
+"""Where the way down ends: at a pixel, or before it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ from dataclasses import dataclass
 from typing import final
 
 from striate.layers.values import Pair
-
-TOLERANCE = 1e-5
-"""Largest relative difference between the equation in float64 and a float32 module that rounding explains."""
-
-UNDERFLOW = 1e-33
-"""Numbers below this are compared absolutely: float32 has no full precision below 1.2e-38, 1e-5 of this."""
 
 
 @final

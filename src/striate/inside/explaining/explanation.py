@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 from striate.inside.explaining import html, text
-from striate.inside.explaining.ends import TOLERANCE, UNDERFLOW, Pixel, Stop
+from striate.inside.explaining.ends import Pixel, Stop
+from striate.inside.explaining.rounding import Rounding
 from striate.inside.watching.plain import plain
 from striate.layers.terms import Source, Terms
 from striate.layers.values import Pair
@@ -39,6 +40,7 @@ class Explanation:
         position: row and column on the feature map; None in a vector.
         terms: the terms of the layer's equation: `Products`, `Pooled` or `Formula` of `striate.layers.terms`.
         module_value: the number that the module itself gave.
+        rounding: in which type of numbers it gave it, and what difference that explains.
         below: the largest terms, followed down.
     """
 
@@ -49,6 +51,7 @@ class Explanation:
     position: Pair | None
     terms: Terms = field(repr=False)
     module_value: float
+    rounding: Rounding = field(repr=False)
     below: tuple[Below, ...] = field(default=(), repr=False)
 
     @property
@@ -58,19 +61,24 @@ class Explanation:
 
     @property
     def difference(self) -> float:
-        """value − module_value."""
-        return self.value - self.module_value
+        """value − module_value; 0 also where both are the same infinity, or no number."""
+        same = self.value == self.module_value or (math.isnan(self.value) and math.isnan(self.module_value))
+        return 0.0 if same else self.value - self.module_value
+
+    @property
+    def scale(self) -> float:
+        """The size of what was added up (for a plain value: of the value), by which rounding is measured."""
+        return max(abs(self.module_value), self.terms.scale, self.rounding.underflow)
 
     @property
     def relative(self) -> float:
-        """|difference| by the size of what was added up (for a plain value: of the value), as rounding is measured."""
-        same = self.value == self.module_value or (math.isnan(self.value) and math.isnan(self.module_value))
-        return 0.0 if same else abs(self.difference) / max(abs(self.module_value), self.terms.scale, UNDERFLOW)
+        """|difference| / scale."""
+        return abs(self.difference) / self.scale if self.difference else 0.0
 
     @property
     def agrees(self) -> bool:
-        """Whether the module gave the same number but for rounding in float32: relative <= 1e-5."""
-        return self.relative <= TOLERANCE
+        """Whether the module gave the same number but for rounding in its type of numbers: in float32, to 1e-5."""
+        return self.relative <= self.rounding.tolerance
 
     def as_json(self) -> dict[str, Any]:
         """Everything under the names of the attributes; `terms` also says its `form`."""
@@ -111,7 +119,10 @@ def _numbers_json(found: Explanation) -> dict[str, Any]:
         "value": plain(found.value),
         "module_value": plain(found.module_value),
         "difference": plain(found.difference),
+        "scale": plain(found.scale),
         "relative": plain(found.relative),
+        "dtype": found.rounding.dtype,
+        "tolerance": found.rounding.tolerance,
         "agrees": found.agrees,
         "input": plain(found.input),
         "terms": _terms_json(found.terms),

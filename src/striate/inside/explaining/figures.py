@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from striate.layers.layer import Array, Shape, shape_text
-from striate.layers.terms import Formula, Products, Source, Step, Summed, Terms
+from striate.layers.terms import Formula, Pooled, Products, Source, Step, Summed, Terms
 from striate.layers.values import Pair
+
+if TYPE_CHECKING:
+    from striate.inside.explaining.explanation import Explanation
 
 MINUS = "−"
 
@@ -101,18 +105,29 @@ def worked(step: Step, letters: Mapping[str, float]) -> str:
     return " = ".join(dict.fromkeys([step.letter, step.formula, numbers, value]))
 
 
-def difference(value: float, relative: float, terms: Terms) -> str:
-    """How far a value is from the module's, in words, and what that is relative to where it is not the value.
+def agreement(found: Explanation) -> str:
+    """The module's number, how far it is from the value, by what that is measured, and whether rounding explains it."""
+    if found.difference == 0:
+        return f"{figure(found.module_value)}, the same"
+    of, tolerance = found.rounding.dtype, figure(found.rounding.tolerance, 2)
+    share = f"relative{_measure(found)} {figure(found.relative, 2)}"
+    explained = f"≤ {tolerance}, rounding in {of}" if found.agrees else f"more than rounding in {of}, {tolerance}"
+    joint = " " if found.agrees else ", "
+    return f"{figure(found.module_value)}, differs by {figure(found.difference, 2)}, {share}{joint}{explained}"
 
-    Example:
-        >>> x = np.array([2.0])
-        >>> difference(1e-8, 2e-9, Products("", x, x, None, np.zeros((1, 1), dtype=int), x > 0))
-        'differs by 1e−08, relative to Σ|W·x| 2e−09'
-    """
-    beside = ""
+
+def _measure(found: Explanation) -> str:
+    """What a difference is relative to, where it is not the value itself."""
+    terms, scale = found.terms, figure(found.scale)
+    if found.scale == found.rounding.underflow:
+        return f" to {scale}, below which {found.rounding.dtype} loses figures:"
+    if found.scale != terms.scale:
+        return ""
     if isinstance(terms, Products):
-        beside = " to Σ|W·x|" + ("" if terms.b is None else " + |b|")
-    return f"differs by {figure(value, 2)}, relative{beside} {figure(relative, 2)}"
+        return f" to Σ|W·x|{'' if terms.b is None else ' + |b|'} = {scale}:"
+    if isinstance(terms, Pooled) and terms.mean:
+        return f" to Σ|x| / {terms.x.size} = {scale}:"
+    return f" to what is added up, {scale}:" if terms.scale > abs(terms.value) else ""
 
 
 def letters(terms: Terms, sources: Sequence[Source]) -> list[str]:

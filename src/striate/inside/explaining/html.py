@@ -13,8 +13,8 @@ import numpy as np
 
 from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.figures import (
+    agreement,
     aligned,
-    difference,
     figure,
     letters,
     patch,
@@ -79,10 +79,7 @@ def _parts(explanation: Explanation) -> Nested[str]:
         yield from _pooled(terms)
     else:
         yield from _formula(terms)
-    differs = difference(explanation.difference, explanation.relative, terms)
-    words = f"module {figure(explanation.module_value)}, {differs}"
-    agrees = ": the same but for rounding" if explanation.agrees else ": more than rounding explains"
-    yield _line(words + agrees, "num good" if explanation.agrees else "num bad")
+    yield _line(f"module {agreement(explanation)}", "num good" if explanation.agrees else "num bad")
     below = explanation.below
     yield from map(_below, below, letters(terms, [each.source for each in below]))
 

@@ -17,10 +17,10 @@ from striate.inside.explaining.blocks import (
     length,
     wrapped,
 )
-from striate.inside.explaining.ends import TOLERANCE, Pixel, Stop
+from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.figures import (
+    agreement,
     aligned,
-    difference,
     figure,
     letters,
     place,
@@ -77,12 +77,8 @@ def _heading(explanation: Explanation, width: int) -> Iterator[Line]:
 
 
 def _agreement(explanation: Explanation, width: int) -> Iterator[Line]:
-    differs = difference(explanation.difference, explanation.relative, explanation.terms)
-    words = f"module   {figure(explanation.module_value)}, {differs}"
-    if explanation.agrees:
-        yield from wrapped(f"{words} ≤ {figure(TOLERANCE)}", width, "good", indent=9)
-    else:
-        yield from wrapped(f"{words}: more than rounding in float32, {figure(TOLERANCE)}", width, "bad", indent=9)
+    role: Role = "good" if explanation.agrees else "bad"
+    yield from wrapped(f"module   {agreement(explanation)}", width, role, indent=9)
 
 
 def _below(below: Below, letter: str, number: str, width: int, most: int) -> Nested[Line]:

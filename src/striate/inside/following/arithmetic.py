@@ -16,7 +16,7 @@ from striate.inside.following.arguments import Untranslatable, require
 from striate.inside.following.joints import ways
 from striate.inside.following.ledger import Constant, Ledger
 from striate.inside.following.origins import FIRST, LAST, Origin, Step, made
-from striate.inside.following.steps import Reached
+from striate.inside.following.steps import Reached, one_image
 from striate.layers.arithmetic import Operand, combined, negative, product_added, root
 from striate.layers.gate import multiplied, scaled
 from striate.layers.layer import Array, Shape
@@ -44,8 +44,9 @@ class Combination:
     operands: Sequence[Reached | Constant]
     factor: float = 1.0
 
-    def origin(self, output: Array) -> Origin:
-        """Where the numbers of what it makes come from: `output`, for the one image."""
+    def origin(self, result: Tensor) -> Origin:
+        """Where the numbers of what it makes come from: `result`, of the one image."""
+        output = one_image(result)
         followed = [each for each in self.operands if isinstance(each, Reached)]
         last = any(each.origin.channels_last and each.x.shape == output.shape for each in followed)
         y = np.moveaxis(output, -1, 0) if last else output
@@ -62,7 +63,7 @@ class Combination:
 
         largest = max((each.x for each in followed), key=lambda x: x.size)
         shape = y.shape if largest.shape == output.shape else largest.shape
-        step = Step(_NOUNS[self.sign], self._text, shape, y, named, terms, function=True)
+        step = Step(_NOUNS[self.sign], self._text, shape, y, named, terms, function=True, dtype=result.dtype)
         return made(step).transposed(*LAST) if last else made(step)
 
     @property

@@ -17,7 +17,7 @@ from striate.inside.following import arithmetic, joints, moves, statistics
 from striate.inside.following.arguments import input_of, require
 from striate.inside.following.ledger import Entry, Ledger, of_one_image
 from striate.inside.following.origins import FIRST, LAST, made
-from striate.inside.following.steps import Padding, Reached, Translated, made_by, one_image
+from striate.inside.following.steps import Padding, Reached, Translated, made_by
 from striate.inside.following.translation import is_at_each_position, is_translated, translated
 from striate.inside.projections.spellings import rectified_by, spelling
 from striate.layers.dropout import Dropout
@@ -77,7 +77,7 @@ class Call:
         name, kwargs = self.name, {_NUMPYS.get(key, key): value for key, value in self.kwargs.items()}
         taken = statistics.read(name, self.args, kwargs, reached)
         if taken is not None:
-            return lambda results: [Entry(taken.origin(one_image(results[0])))]
+            return lambda results: [Entry(taken.origin(results[0]))]
         last = reached.origin.channels_last and is_at_each_position(name)
         shape = reached.channels_first.x.shape if last else tuple(x.shape[1:])
         found = translated(self.func, name, self.args, kwargs, shape, seen=ledger.seen, channels_last=last)
@@ -120,7 +120,7 @@ def _layer(found: Translated, reached: Reached) -> Finish:
 def _combined(found: arithmetic.Combination) -> Finish:
     def finish(results: Sequence[Tensor]) -> Sequence[Entry | None]:
         (result,) = results
-        return [Entry(found.origin(one_image(result))) if of_one_image(result) else None]
+        return [Entry(found.origin(result)) if of_one_image(result) else None]
 
     return finish
 
@@ -133,11 +133,9 @@ def _joined(parts: object, dim: object, ledger: Ledger) -> Finish | None:
     reached, axis = [ledger.reached(part) for part in parts], dim % parts[0].dim()
     if axis == 3 and all(each.origin.channels_last for each in reached):
         first = [each.channels_first for each in reached]
-        return lambda results: [
-            Entry(made(joints.concatenation(first, one_image(results[0].permute(*FIRST)))).transposed(*LAST))
-        ]
+        return lambda results: [Entry(made(joints.concatenation(first, results[0].permute(*FIRST))).transposed(*LAST))]
     require(axis == 1, f"dim={dim}; explained is dim=1, by unit")
-    return lambda results: [Entry(made(joints.concatenation(reached, one_image(results[0]))))]
+    return lambda results: [Entry(made(joints.concatenation(reached, results[0])))]
 
 
 def _parts(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[object, object]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from torch import Tensor
+
 from striate.inside.following.origins import CONSTANT, Origin, Step
-from striate.inside.following.steps import Reached
+from striate.inside.following.steps import Reached, one_image
 from striate.layers.concat import chosen
 from striate.layers.layer import Array
 from striate.layers.terms import Spot, Terms
 
 
-def concatenation(reached: Sequence[Reached], output: Array) -> Step:
+def concatenation(reached: Sequence[Reached], output: Tensor) -> Step:
     """Tensors one after another by unit."""
     named = ways([each.origin for each in reached])
     parts: Mapping[str, Array] = {name: each.x for name, each in zip(named, reached, strict=True)}
@@ -19,7 +21,8 @@ def concatenation(reached: Sequence[Reached], output: Array) -> Step:
     def terms(at: Spot) -> Terms:
         return chosen(parts, at)
 
-    return Step("concat", "concat", reached[0].x.shape, output, named, terms, function=True)
+    y = one_image(output)
+    return Step("concat", "concat", reached[0].x.shape, y, named, terms, function=True, dtype=output.dtype)
 
 
 def ways(origins: Sequence[Origin]) -> dict[str, Origin]:

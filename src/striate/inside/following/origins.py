@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import numpy as np
@@ -40,6 +40,7 @@ class Step:
         origins: branch -> where what reached it came from; one under "" for a layer that is no joint.
         terms: what a number of the output is made of.
         function: whether it is a function that no layer has the name of yet.
+        dtype: the type of the numbers that the module gave; `output` holds them in float64.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Step:
     origins: dict[str, Origin]
     terms: Callable[[Spot], Terms]
     function: bool = False
+    dtype: torch.dtype = field(kw_only=True)
 
 
 @final

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, final
 
 import numpy as np
+from torch import Tensor
 
 from striate.inside.following.arguments import require
 from striate.inside.following.origins import LAST, Origin, Step, made
-from striate.inside.following.steps import Reached
-from striate.layers.layer import Array
+from striate.inside.following.steps import Reached, one_image
 from striate.layers.statistics import Statistic, largest, taken
 from striate.layers.terms import Spot, Terms, grid
 
@@ -40,10 +40,10 @@ class Taken:
     correction: float
     channels_last: bool
 
-    def origin(self, output: Array) -> Origin:
-        """Where the numbers of what it makes come from: `output`, for the one image."""
+    def origin(self, output: Tensor) -> Origin:
+        """Where the numbers of what it makes come from: `output`, of the one image."""
         last, x = self.channels_last and self.keep, self.reached.x
-        y = np.moveaxis(output, -1, 0) if last else output
+        y = np.moveaxis(one_image(output), -1, 0) if last else one_image(output)
 
         def terms(at: Spot) -> Terms:
             places = self._places(at)
@@ -51,7 +51,8 @@ class Taken:
                 return largest(x[tuple(places.T)], places)
             return taken(self.kind, x[tuple(places.T)], places, self.correction)
 
-        origin = made(Step(self.kind, self.kind, x.shape, y, {"": self.reached.origin}, terms, function=True))
+        origins, dtype = {"": self.reached.origin}, output.dtype
+        origin = made(Step(self.kind, self.kind, x.shape, y, origins, terms, function=True, dtype=dtype))
         return origin.transposed(*LAST) if last else origin
 
     def _places(self, at: Spot) -> np.ndarray:

@@ -90,7 +90,8 @@ def made_by(name: str, found: Translated, reached: Reached, output: Tensor, *, f
 
     top, left = found.border
     text = str(found.layer) + (f" after a border of {top}x{left} zeros that count" if any(found.border) else "")
-    origin = made(Step(name, text, reached.x.shape, y.reshape(inside), {"": reached.origin}, terms, function))
+    origins, dtype = {"": reached.origin}, output.dtype
+    origin = made(Step(name, text, reached.x.shape, y.reshape(inside), origins, terms, function, dtype=dtype))
     return origin if y.shape == inside else origin.shaped(y.shape)
 
 
