@@ -11,11 +11,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from striate.errors import ModelError
+from striate.errors import DataError, ModelError
+from striate.inside.atlases.responses import responses
+from striate.inside.explaining.explain import explain
 from striate.inside.projections.projection import project
 from striate.inside.receptive.fields import receptive_fields
 from striate.inside.studies.activations import activations
+from striate.inside.studies.correspondence import correspondence
+from striate.inside.studies.equivariance import equivariance
+from striate.inside.studies.evolution import evolution
+from striate.inside.studies.grad_cam import grad_cam
+from striate.inside.studies.invariance import invariance
+from striate.inside.studies.occlusion import occlude
 from striate.inside.watching.watch import layer_names, layer_shapes, undisturbed, watch
+from striate.model import Model
 
 
 class Restless(nn.Module):
@@ -215,3 +224,45 @@ def test_what_the_module_cannot_take_is_told_in_a_sentence(shape: tuple[int, ...
         assert isinstance(told.value.__cause__, RuntimeError)
         assert "\n" not in str(told.value)
     assert activations(net, torch.rand(1, 3, 8, 8), ["0"])
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (torch.zeros(1, 8, 8, dtype=torch.uint8), "the model takes images of 3 channels, found the shape 1x8x8"),
+        (torch.zeros(4, 8, 8, dtype=torch.uint8), "the model takes images of 3 channels, found the shape 4x8x8"),
+        (torch.zeros(3, 8, 8, dtype=torch.int64), "must be of uint8 numbers from 0 to 255, found torch.int64"),
+    ],
+    ids=["grey", "transparent", "not bytes"],
+)
+def test_images_that_a_model_would_normalize_wrongly_are_refused(image: Tensor, words: str) -> None:
+    """A grey image was taken three times, and whole numbers of other types were not divided by 255."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
+    model = Model.foreign(net, (3, 8, 8))
+    looks: list[Callable[[Tensor], object]] = [
+        lambda x: activations(model, x[None]),
+        lambda x: project(model, x, "0", 1),
+        lambda x: explain(model, x, "0", 1, (0, 0), depth="input"),
+        lambda x: occlude(model, x, "1", 0),
+        lambda x: grad_cam(model, x, "1"),
+        lambda x: responses(model, x),
+        lambda x: invariance(model, x[None], ["1"]),
+        lambda x: equivariance(model, ["1"], x[None]),
+        lambda x: correspondence(model, x[None].repeat(2, 1, 1, 1), {"eye": [(0, 0, 3, 3)] * 2}, ["1"]),
+    ]
+    if image.dtype == torch.uint8:
+        looks.append(lambda x: evolution([(1, model)], x[None], "1", [0]))
+    for look in looks:
+        with pytest.raises(DataError, match=words):
+            look(image)
+
+
+def test_a_model_takes_bytes_of_other_sizes_and_vectors_of_whole_numbers() -> None:
+    model = Model.foreign(nn.Sequential(nn.Conv2d(3, 4, 3)), (3, 8, 8), mean=(0.5,) * 3, std=(0.25,) * 3)
+    image = torch.full((1, 3, 9, 7), 51, dtype=torch.uint8)
+    wanted = activations(model, torch.full((1, 3, 9, 7), (51 / 255 - 0.5) / 0.25))["0"]
+    assert torch.allclose(activations(model, image)["0"], wanted, atol=1e-6)
+    table = Model.foreign(nn.Sequential(nn.Linear(2, 1)), (2,))
+    assert torch.equal(
+        activations(table, torch.tensor([[3, 4]]))["0"], activations(table, torch.tensor([[3.0, 4]]))["0"]
+    )

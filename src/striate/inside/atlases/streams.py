@@ -20,6 +20,7 @@ from torch import Tensor
 from striate.data.dataset import DataSet, Split
 from striate.errors import DataError
 from striate.inside.atlases.joined import Joined
+from striate.inside.watching.watch import normalized
 from striate.model import Preprocessing
 
 _WHOLE = (np.ndarray, Tensor, Joined)
@@ -119,7 +120,7 @@ class Stream:
             return images
         if self.preprocessing is None:
             raise DataError("uint8 images need a Model, which says how to normalize them; a bare module takes floats")
-        return self.preprocessing.normalize(images)
+        return normalized(self.preprocessing, images)
 
     def pictures(self, images: Shaped[Tensor, "batch channel row column"]) -> NDArray[np.uint8]:
         """uint8 (batch, channel, row, column) to look at: uint8 as they are; floats with the normalization undone, or,

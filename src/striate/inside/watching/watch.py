@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from striate.errors import Failure, ModelError, UserError
+from striate.errors import DataError, Failure, ModelError, UserError
 from striate.inside.watching.channels import Channels, Followed
 from striate.inside.watching.scripted import open_to_hooks
 
 if TYPE_CHECKING:
     from striate.layers.layer import Shape
-    from striate.model import Model
+    from striate.model import Model, Preprocessing
 
 T = TypeVar("T")
 
@@ -325,10 +325,30 @@ def opened(model: Model | nn.Module, images: Tensor | np.ndarray) -> tuple[nn.Mo
     """The module of a `Model` or a bare one, and the images as it takes them: a `Model` normalizes uint8 images.
 
     NumPy arrays are taken too, as data sets hold their images.
+
+    Raises:
+        DataError: they are whole numbers that a `Model` cannot normalize: of other channels, or images not of uint8.
     """
     images = tensor_of(images)
     if isinstance(model, nn.Module):
         return model, images
     if images.is_floating_point():
         return model.module, images
-    return model.module, model.preprocessing.normalize(images)
+    return model.module, normalized(model.preprocessing, images)
+
+
+def normalized(preprocessing: Preprocessing, images: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """What is made of images before preprocessing; they may be of another size, but not of other channels: a grey one
+    would be taken three times.
+
+    Raises:
+        DataError: they are of other channels, or not of uint8.
+    """
+    channels, *sides = preprocessing.shape
+    found = tuple(images.shape[-1 - len(sides) :])
+    if found[:1] != (channels,):
+        what = f"images of {channels} channels" if sides else f"vectors of {channels} features"
+        raise DataError(f"the model takes {what}, found the shape {'x'.join(map(str, found))}")
+    if sides and images.dtype != torch.uint8:
+        raise DataError(f"images before preprocessing must be of uint8 numbers from 0 to 255, found {images.dtype}")
+    return preprocessing.normalize(images)
