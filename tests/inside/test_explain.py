@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -262,3 +263,55 @@ def test_all_forms_of_terms_are_met() -> None:
     network, module = Network.parse(TEXTS["pools"]), drawn(TEXTS["pools"])
     found = [explain(module, noise(2, 9, 9), name, 0).terms for name in network.names]
     assert {type(terms) for terms in found} == {Products, Pooled, Formula}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"depth": "pixels"}, "depth must be 0 or more layers, or 'input', found 'pixels'"),
+        ({"depth": 1.5}, "depth must be 0 or more layers, or 'input', found 1.5"),
+        ({"depth": -1}, "depth must be 0 or more layers, or 'input', found -1"),
+        ({"depth": True}, "depth must be 0 or more layers, or 'input', found True"),
+        ({"depth": None}, "depth must be 0 or more layers, or 'input', found None"),
+        ({"depth": 2, "follow": -1}, "follow must be 1 term or more, found -1"),
+        ({"follow": 0}, "follow must be 1 term or more, found 0"),
+        ({"follow": 2.0}, "follow must be 1 term or more, found 2.0"),
+        ({"position": (0,)}, r"position must be a row and a column, found \(0,\)"),
+        ({"position": (0.5, 1)}, r"position must be a row and a column, found \(0.5, 1\)"),
+        ({"position": 3}, "position must be a row and a column, found 3"),
+        ({"position": "01"}, "position must be a row and a column, found '01'"),
+        ({"unit": 0.5}, "unit must be a whole number, found 0.5"),
+        ({"unit": True}, "unit must be a whole number, found True"),
+        ({"unit": None}, "unit must be a whole number, found None"),
+        ({"unit": 2**70}, "unit must be a whole number, found 1180591620717411303424"),
+        ({"layer": 0}, "layer must be a name, found 0"),
+        ({"seed": "x"}, "seed must be a whole number of 64 bits, found 'x'"),
+        ({"seed": 2**70, "unit": "a"}, "unit must be a whole number, found 'a'; seed must be a whole number of 64"),
+        ({"subject": None}, "explained is a Model, a module or a Network, found NoneType"),
+    ],
+    ids=str,
+)
+def test_arguments_that_cannot_be_are_refused_in_a_sentence(arguments: dict[str, Any], words: str) -> None:
+    given: dict[str, Any] = {
+        "subject": nn.Sequential(nn.Conv2d(1, 2, 3)),
+        "image": noise(1, 5, 5),
+        "layer": "0",
+        "unit": 0,
+        "position": (0, 0),
+    }
+    with pytest.raises(ModelError, match=words):
+        explain(**(given | arguments))
+
+
+@pytest.mark.parametrize("image", [None, "cat.jpg", [[1.0], [2.0, 3.0]], np.array([None])], ids=str)
+def test_what_is_no_image_is_refused(image: Any) -> None:
+    with pytest.raises(DataError, match="an image is needed, a tensor or an array of numbers; found"):
+        explain(nn.Sequential(nn.Linear(2, 1)), image, "0", 0)
+
+
+def test_whole_numbers_of_numpy_and_torch_are_whole_numbers() -> None:
+    module, image = nn.Sequential(nn.Conv2d(1, 2, 3)), noise(1, 5, 5)
+    wanted = explain(module, image, "0", 1, (0, 2)).as_json()
+    place: Any = np.array([0, 2])
+    assert explain(module, image.numpy(), "0", np.int64(1), place, depth=np.int64(0)).as_json() == wanted  # pyright: ignore[reportArgumentType]
+    assert explain(module, image, "0", torch.tensor(1), [torch.tensor(0), 2]).as_json() == wanted  # pyright: ignore[reportArgumentType]

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from striate.errors import DataError, ModelError
+from striate.errors import ModelError
 from striate.inside.explaining.descent import Descent
 from striate.inside.explaining.explanation import Explanation
+from striate.inside.explaining.wanted import Wanted, one_image
 from striate.inside.following.origins import Origin, spot
 from striate.inside.following.passage import Passage, passage
 from striate.inside.watching.calls import CONVOLUTIONS
@@ -53,8 +54,8 @@ def explain(
         unit: number of the feature map, also where a layer has its channels last, or of the feature of a vector.
         position: row and column on the feature map; None for its maximum, the first in reading order among equals.
         depth: how many layers down the largest terms are followed; `input`: to the pixels.
-        follow: how many terms of each number are followed; below the first 60 numbers or so, where the way down would
-            branch into thousands, only the largest of each.
+        follow: how many terms of each number are followed, at least 1; below the first 60 numbers or so, where the way
+            down would branch into thousands, only the largest of each.
         training: whether the module is run as in training, on a batch of this one image: dropout leaves out, batch
             norm takes the mean and variance of the image. Nothing is learned; running statistics stay as they are.
         seed: which numbers dropout draws.
@@ -64,9 +65,9 @@ def explain(
         before flattening; and of a layer that moves them, the layer's number is explained that was moved there.
 
     Raises:
-        ModelError: there is no such layer, unit or position, the layer is of a kind that is not explained, or the
-            module cannot be run on one image.
-        DataError: the image is not one image.
+        ModelError: there is no such layer, unit or position, the layer is of a kind that is not explained, the module
+            cannot be run on one image, or an argument is not of the type or within the bounds above.
+        DataError: the image is not one image, or has not the channels that a `Model` takes.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
@@ -74,23 +75,21 @@ def explain(
         >>> found.kind, found.below[0].found.kind, found.agrees
         ('maxpool 2x2', 'relu', True)
     """
-    if depth != "input" and depth < 0:
-        raise ModelError(f"depth must be 0 or more layers, or 'input', found {depth}")
-    # Copied, since an array may be one that torch cannot take as it is: read-only, of negative strides.
-    shown = _one(image if isinstance(image, Tensor) else torch.from_numpy(np.array(image)))
+    wanted = Wanted.checked(layer, unit, position, depth=depth, follow=follow, seed=seed)
+    shown = one_image(image)
     module, images = _opened(subject, shown)
     if not re.fullmatch(rf"{CONVOLUTIONS}@[1-9][0-9]{{0,8}}", layer):
         named_layer(module, layer)
     with undisturbed(module) as still:
-        passed = _passed(still, images, training, seed)
+        passed = _passed(still, images, training, wanted.seed)
     origin = passed.of(layer).with_channels_first
-    step, at = origin.step, origin.place(_place(origin, layer, unit, position))
+    step, at = origin.step, origin.place(_place(origin, wanted))
     if step is None or at is None:
         raise ModelError(f"this number of {layer} is a 0 that was put around maps: no layer makes it")
-    raw = shown[0].numpy() if shown.dtype == torch.uint8 else None
-    descent = Descent(raw, getattr(subject, "preprocessing", None), follow)
+    raw = shown[0].cpu().numpy() if shown.dtype == torch.uint8 else None
+    descent = Descent(raw, getattr(subject, "preprocessing", None), wanted.follow)
     name = layer if origin.index is None else step.name
-    return descent.explanation(step, name, at, -1 if depth == "input" else depth)
+    return descent.explanation(step, name, at, wanted.depth)
 
 
 def _passed(module: nn.Module, images: Tensor, training: bool, seed: int) -> Passage:
@@ -107,24 +106,18 @@ def _passed(module: nn.Module, images: Tensor, training: bool, seed: int) -> Pas
         raise ModelError(f"the module cannot be run as in training on one image: {fault}") from None
 
 
-def _one(image: Tensor) -> Tensor:
-    """The image as a batch of one."""
-    if image.dim() in (1, 3):
-        return image[None]
-    if image.dim() in (2, 4) and len(image) == 1:
-        return image
-    raise DataError(f"one image is needed, (channels, rows, columns) or (features,); found shape {tuple(image.shape)}")
-
-
-def _opened(subject: Model | nn.Module | Network, images: Tensor) -> tuple[nn.Module, Tensor]:
+def _opened(subject: object, images: Tensor) -> tuple[nn.Module, Tensor]:
+    from striate.model import Model
     from striate.network import Network
 
+    if not isinstance(subject, Model | nn.Module | Network):
+        raise ModelError(f"explained is a Model, a module or a Network, found {type(subject).__name__}")
     return opened(subject.build(seed=0) if isinstance(subject, Network) else subject, images)
 
 
-def _place(origin: Origin, layer: str, unit: int, position: Pair | None) -> Spot:
+def _place(origin: Origin, wanted: Wanted) -> Spot:
     """Where the number stands in the layer's output. Raises ModelError where it stands nowhere."""
-    output = origin.moved
+    output, layer, unit, position = origin.moved, wanted.layer, wanted.unit, wanted.position
     if output.ndim not in (1, 3):
         raise ModelError(f"layer {layer} gives {output.ndim}-D outputs, not maps or vectors of units")
     if not 0 <= unit < len(output):
