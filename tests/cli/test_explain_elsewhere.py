@@ -201,3 +201,12 @@ def test_what_the_demo_would_not_heed(striate: Command, more: tuple[str, ...]) -
 def test_what_the_demo_heeds(striate: Command) -> None:
     words = ("--layer", "conv1", "--unit", "1", "--at", "0,0", "--seed", "3", "--width", "70")
     assert striate("explain", "convolution-demo", *words).code == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_too_deep_for_json_is_refused_and_told_as_text(striate: Command) -> None:
+    words = ("explain", "--net", "input 3x16x16, (conv 2 1x1) x400", "flat/1.png", "--layer", "conv400", "--unit", "0")
+    deep = (*words, "--at", "0,0", "--depth", "input", "--follow", "1")
+    refused(striate(*deep, "--json"), "so many layers within one another", "a smaller --depth")
+    assert striate(*deep).out.count("\nmodule   ") == 400
+    assert parsed(striate(*words, "--depth", "9", "--json"))["agrees"]

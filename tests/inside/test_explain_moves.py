@@ -238,7 +238,7 @@ def test_batch_norm_in_training_takes_the_statistics_of_the_image() -> None:
     maps = module[0](image[None])[0, 1].detach().double().numpy()
     assert found.value == pytest.approx((maps[2, 3] - maps.mean()) / np.sqrt(maps.var() + 1e-5), rel=1e-4)
     assert found.agrees
-    assert "those of this batch" in found.text()
+    assert "mean and variance of the 36 numbers of unit 1 in this batch" in found.text()
     assert not any(part.training for part in module.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
     with pytest.raises(ModelError, match="cannot be run as in training on one image: Expected more than 1 value"):

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from html import unescape
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from explained import TEXTS, drawn, noise
 from torch import nn
 
+from striate.inside.explaining.ends import Pixel
 from striate.inside.explaining.explain import explain
+from striate.inside.explaining.explanation import Explanation
+from striate.inside.explaining.figures import preprocessed
+from striate.model import Model, Preprocessing
 from striate.network import Network
 
 
@@ -71,3 +78,48 @@ def test_html_is_whole_escaped_and_loads_nothing() -> None:
     assert "light-dark(#fbfaf7, #15171a)" in page
     for tag in ("div", "table", "tr", "td", "details", "p"):
         assert page.count(f"<{tag}>") + page.count(f"<{tag} ") == page.count(f"</{tag}>")
+
+
+def html(found: Explanation) -> str:
+    return unescape(found._repr_html_())  # pyright: ignore[reportPrivateUsage]
+
+
+def test_pages_say_what_is_left_out_and_where_a_window_lies() -> None:
+    page = html(explain(nn.Sequential(nn.Softmax(1)), noise(40), "0", 3))
+    assert "largest 16 of 40 numbers, each adds e^(x_d − m)" in page
+    x = noise(40).double()
+    powers = (x - x.max()).exp().sort(descending=True).values
+    rest = re.search(r"the other 24 together add ([\d.]+)", page)
+    assert rest is not None
+    assert float(rest[1]) == pytest.approx(float(powers[16:].sum()), rel=1e-5)
+    assert "Tables are rounded" in page
+    assert "largest 16 of 40 products" in html(explain(nn.Sequential(nn.Linear(40, 2)), noise(40), "0", 1))
+    pooled = explain(nn.Sequential(nn.MaxPool2d(2)), noise(1, 6, 6), "0", 0, (1, 2))
+    for shown in (pooled.text(), html(pooled)):
+        assert "window: rows 2, 3 and columns 4, 5 of unit 0" in shown
+
+
+def test_numbers_of_a_vector_are_at_no_channel() -> None:
+    found = explain(nn.Sequential(nn.Linear(3, 1)), torch.tensor([1.0, 2.0, 3.0]), "0", 0, depth="input")
+    for shown in (found.text(), html(found)):
+        assert "x = 2 is feature 1 of what went in" in shown
+        assert "channel" not in shown
+
+
+def test_a_pixel_that_the_module_takes_rounded_is_told_so() -> None:
+    """What stands behind an equals sign is what the formula before it gives."""
+    for dtype, words in ((torch.float32, ""), (torch.bfloat16, ", rounded to −1.30469 as the module takes it")):
+        model = Model.foreign(nn.Sequential(nn.Conv2d(1, 1, 1)).to(dtype), (1, 4, 4), mean=(0.3,), std=(0.2,))
+        image = torch.full((1, 4, 4), 10, dtype=torch.uint8)
+        found = explain(model, image, "0", 0, (1, 2), depth="input")
+        wanted = f"(pixel / 255 − mean) / std = (10 / 255 − 0.3) / 0.2 = −1.30392{words}"
+        assert wanted in " ".join(found.text().split())
+        assert f"{wanted}</p>" in html(found)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (0.485, 0.229), (0.5, 0.001), (51 / 255, 0.25)])
+def test_in_float32_the_formula_of_a_pixel_holds_for_every_level(mean: float, std: float) -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    values = Preprocessing((256,), (mean,) * 256, (std,) * 256).normalize(levels[None])[0].tolist()
+    for level, value in enumerate(values):
+        assert "rounded" not in preprocessed(Pixel(0, (0, 0), value, level, mean, std))

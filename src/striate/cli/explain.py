@@ -29,6 +29,7 @@ from striate.cli.subject import Subject
 from striate.errors import UserError
 
 if TYPE_CHECKING:
+    from striate.inside.explaining.explanation import Explanation
     from striate.layers.values import Pair
 
 WIDTH = 100  # columns where nothing says how wide the terminal is
@@ -108,9 +109,16 @@ def explain(
         subject.model, picture.pixels, layer, unit, position, depth=down, follow=follow, training=training, seed=seed
     )
     if json:
-        console.show_json(found.as_json() | {"image": image})
+        _show_json(found, image)
         return
     show(found, columns, terms)
+
+
+def _show_json(found: Explanation, image: str) -> None:
+    try:
+        console.show_json(found.as_json() | {"image": image})
+    except RecursionError:  # what writes JSON calls itself for what stands within another
+        raise UserError("so many layers within one another cannot be written as JSON: say a smaller --depth") from None
 
 
 def _named(words: list[str], option: str) -> tuple[str | None, str]:

@@ -93,7 +93,8 @@ class BatchNorm(Layer):
             Step("x̂", "(x − μ) / √(σ² + ε)", x_hat),
             Step("y", "γ · x̂ + β", known["γ"] * x_hat + known["β"]),
         )
-        remark = f"μ and σ² are {'those of this batch' if training else 'the running ones, kept from training'}."
+        whole = f"mean and variance of the {x[:, c].size} numbers of unit {c} in this batch"
+        remark = f"μ and σ² are {whole if training else 'the running ones, kept from training'}."
         largest = float(np.abs(x[:, c]).mean()) if training else abs(known["μ"])
         size = max(max(abs(known["x"]), largest) * abs(known["γ"]) / deviation, abs(known["β"]))
         sources = (Source(at, known["x"], known["x"]),)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from striate.inside.explaining.ends import Pixel
 from striate.layers.layer import Array, Shape, shape_text
 from striate.layers.terms import Formula, Pooled, Products, Source, Step, Summed, Terms
 from striate.layers.values import Pair
@@ -125,9 +126,9 @@ def _measure(found: Explanation) -> str:
         return ""
     if isinstance(terms, Products):
         return f" to Σ|W·x|{'' if terms.b is None else ' + |b|'} = {scale}:"
-    if isinstance(terms, Pooled) and terms.mean:
-        return f" to Σ|x| / {terms.x.size} = {scale}:"
-    return f" to what is added up, {scale}:" if terms.scale > abs(terms.value) else ""
+    if figure(abs(terms.value)) == scale:
+        return ""
+    return f" to Σ|x| / {terms.x.size} = {scale}:" if isinstance(terms, Pooled) else f" to what is added up, {scale}:"
 
 
 def letters(terms: Terms, sources: Sequence[Source]) -> list[str]:
@@ -182,6 +183,52 @@ def whereabouts(summed: Summed) -> list[str]:
     return [
         place(spot[0], (spot[1], spot[2]) if len(spot) == 3 and not alike else None) for spot in summed.places.tolist()
     ]
+
+
+def note(terms: Terms) -> str:
+    """What a reader must know of the tables; "" where all numbers of a sum of products are whole."""
+    if isinstance(terms, Products):
+        parts = terms.x, terms.W, np.array(terms.b or 0.0)
+        if all(bool(np.all(part == np.round(part))) for part in parts):
+            return ""
+    return "Tables are rounded; sums and values are worked out from the unrounded numbers."
+
+
+def pixel(found: Pixel) -> str:
+    """Which number of the image a pixel is, in words.
+
+    Example:
+        >>> pixel(Pixel(0, (2, 3), 0.5)), pixel(Pixel(4, None, 0.5))
+        ('the image at channel 0 at row 2, column 3', 'feature 4 of what went in')
+    """
+    if found.position is None:
+        return f"feature {found.unit} of what went in"
+    return f"the image at {place(found.unit, found.position, 'channel')}"
+
+
+def preprocessed(found: Pixel) -> str:
+    """How a pixel's number is made of what it was before; "" where that is not known.
+
+    Example:
+        >>> preprocessed(Pixel(0, (0, 0), -0.5, 51, 0.3, 0.2))
+        '(pixel / 255 − mean) / std = (51 / 255 − 0.3) / 0.2 = −0.5'
+        >>> preprocessed(Pixel(0, (0, 0), -0.498, 51, 0.3, 0.2))
+        '(pixel / 255 − mean) / std = (51 / 255 − 0.3) / 0.2 = −0.5, rounded to −0.498 as the module takes it'
+    """
+    if found.raw is None:
+        return ""
+    value = (found.raw / 255 - found.mean) / found.std
+    # float32 keeps seven figures of what is subtracted, in units of std.
+    exact = abs(value - found.value) <= 1e-6 * max(abs(value), abs(found.mean / found.std), 1 / found.std)
+    worked = f"({found.raw} / 255 − {found.mean:.6g}) / {found.std:.6g} = {figure(found.value if exact else value)}"
+    rounded = "" if exact else f", rounded to {figure(found.value)} as the module takes it"
+    return f"(pixel / 255 − mean) / std = {worked}{rounded}"
+
+
+def window(terms: Pooled) -> str:
+    """Which rows and columns of its map a pooling window covers, in words."""
+    unit, rows, columns = terms.places[0, 0, 0], terms.places[:, 0, 1].tolist(), terms.places[0, :, 2].tolist()
+    return f"window: rows {span(rows)} and columns {span(columns)} of unit {unit}"
 
 
 def span(numbers: Sequence[int]) -> str:

@@ -17,11 +17,15 @@ from striate.inside.explaining.figures import (
     aligned,
     figure,
     letters,
+    note,
     patch,
+    pixel,
     place,
+    preprocessed,
     signed_sum,
     source_of,
     whereabouts,
+    window,
     worked,
 )
 from striate.inside.explaining.nested import Nested, flat
@@ -64,7 +68,9 @@ STYLE = """
 
 def page(explanation: Explanation) -> str:
     """The piece, with its style."""
-    return f'<div class="striate-explanation"><style>{STYLE}</style>{"".join(flat(_parts(explanation)))}</div>'
+    parts, rounded = "".join(flat(_parts(explanation))), note(explanation.terms)
+    below = _line(rounded, "muted") if rounded else ""
+    return f'<div class="striate-explanation"><style>{STYLE}</style>{parts}{below}</div>'
 
 
 def _parts(explanation: Explanation) -> Nested[str]:
@@ -101,7 +107,7 @@ def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
         flat = [part.reshape(len(terms.x))[order] for part in (terms.W, terms.x, terms.products)]
         columns = [aligned(part, 4).tolist() for part in flat]
         rows = [(w, "·", x, "=", xw, at) for w, x, xw, at in zip(*columns, where, strict=True)]
-        yield _rows("largest products W · x", rows)
+        yield _rows(f"largest {len(order)} of {len(terms.x)} products W · x", rows)
     parts = [*terms.sums[order].tolist(), *([float(terms.sums[rest].sum())] if rest else [])]
     others = f", the last of them {len(rest)} others together" if rest else ""
     written = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
@@ -116,7 +122,8 @@ def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
 
 def _pooled(terms: Pooled) -> Iterator[str]:
     mean = terms.mean and terms.x.size > 1
-    yield _row([_table("window", aligned(terms.x, 4), None if mean else terms.taken)])
+    yield _line(window(terms))
+    yield _row([_table("x", aligned(terms.x, 4), None if mean else terms.taken)])
     if mean:
         total = f"{figure(float(terms.x.sum()))} / {terms.x.size}"
         yield _line(f"value {total} = {figure(terms.value)}, the mean of {terms.x.size} numbers", "num value")
@@ -141,7 +148,10 @@ def _summed(summed: Summed) -> Iterator[str]:
     columns = aligned(summed.x[order], 4), aligned(summed.added[order], 4)
     where = whereabouts(summed)
     rows = [(where[k], "x_d =", x, "adds", adds) for k, x, adds in zip(order, *columns, strict=True)]
-    yield _rows(f"largest of {len(summed.x)}, each adds {summed.formula}", rows)
+    yield _rows(f"largest {len(order)} of {len(summed.x)} numbers, each adds {summed.formula}", rows)
+    if rest := len(summed.x) - len(order):
+        left = summed.total - float(summed.added[order].sum())
+        yield _line(f"the other {rest} together add {figure(left)}", "num")
     yield _line(f"Σ = {figure(summed.total)}", "num")
 
 
@@ -150,10 +160,12 @@ def _below(below: Below, letter: str) -> Nested[str]:
     if isinstance(found, Stop):
         yield _line(f"{x}: {found.reason}", "muted")
     elif isinstance(found, Pixel):
-        raw = "" if found.raw is None else f", pixel value {found.raw} of 255"
-        yield _line(f"{x} is the image at {place(found.unit, found.position, 'channel')}{raw}")
+        yield _line(f"{x} is {pixel(found)}")
+        if found.raw is not None:
+            yield _line(preprocessed(found), "num")
     else:
-        yield f"<details><summary>where its {x} comes from</summary>"
+        adds = "" if below.source.adds == below.source.x else f", which adds {figure(below.source.adds)},"
+        yield f"<details><summary>where its {x}{adds} comes from</summary>"
         yield _parts(found)
         yield "</details>"
 

@@ -23,9 +23,12 @@ from striate.inside.explaining.figures import (
     aligned,
     figure,
     letters,
+    note,
+    pixel,
     place,
-    span,
+    preprocessed,
     whereabouts,
+    window,
     worked,
 )
 from striate.inside.explaining.nested import Nested, flat
@@ -40,14 +43,7 @@ if TYPE_CHECKING:
 def lines(explanation: Explanation, width: int, most: int) -> list[Line]:
     """The lines of `Explanation.text`."""
     found = list(flat(_all(explanation, "", max(width, 20), max(most, 1))))
-    exact = isinstance(explanation.terms, Products) and _whole(explanation.terms)
-    note = "" if exact else "Tables are rounded; sums and values are worked out from the unrounded numbers."
-    return [*found, *wrapped(note, width, "muted")]
-
-
-def _whole(terms: Products) -> bool:
-    """Whether all numbers are whole, so that none is rounded."""
-    return all(bool(np.all(part == np.round(part))) for part in (terms.x, terms.W, np.array(terms.b or 0.0)))
+    return [*found, *wrapped(note(explanation.terms), width, "muted")]
 
 
 def _all(explanation: Explanation, number: str, width: int, most: int) -> Nested[Line]:
@@ -86,10 +82,8 @@ def _below(below: Below, letter: str, number: str, width: int, most: int) -> Nes
     if isinstance(found, Stop):
         yield from wrapped(f"{number}  {x}: {found.reason}", width)
     elif isinstance(found, Pixel):
-        yield from wrapped(f"{number}  {x} is the image at {place(found.unit, found.position, 'channel')}", width)
-        if found.raw is not None:
-            steps = f"(pixel / 255 − mean) / std = ({found.raw} / 255 − {found.mean:.6g}) / {found.std:.6g}"
-            yield from wrapped(f"   {steps} = {figure(found.value)}", width)
+        yield from wrapped(f"{number}  {x} is {pixel(found)}", width)
+        yield from wrapped(f"   {preprocessed(found)}".rstrip(), width)
     else:
         adds = "" if below.source.adds == below.source.x else f", which adds {figure(below.source.adds)},"
         yield from wrapped(f"{number}  where {x}{adds} comes from", width, "title")
@@ -101,9 +95,7 @@ def _below(below: Below, letter: str, number: str, width: int, most: int) -> Nes
 
 def _pooled(terms: Pooled, width: int) -> Iterator[Line]:
     """A window, and which pixel is the largest, or their mean."""
-    unit, rows, columns = terms.places[0, 0, 0], terms.places[:, 0, 1].tolist(), terms.places[0, :, 2].tolist()
-    window = f"window: rows {span(rows)} and columns {span(columns)} of unit {unit}"
-    yield from wrapped(window, width)
+    yield from wrapped(window(terms), width)
     yield ()
     yield from _fitting(terms.x, width, terms)
     yield ()
