@@ -15,6 +15,7 @@ from striate.errors import DataError, ModelError
 from striate.inside.atlases.responses import responses
 from striate.inside.explaining.explain import explain
 from striate.inside.projections.projection import project
+from striate.inside.projections.rules import RULES
 from striate.inside.receptive.fields import receptive_fields
 from striate.inside.studies.activations import activations
 from striate.inside.studies.correspondence import correspondence
@@ -203,10 +204,40 @@ def test_layers_without_units_are_named() -> None:
         activations(net, x, ["stages.0@2"])
 
 
-def test_parameters_without_a_shape_are_refused() -> None:
-    net = nn.Sequential(nn.LazyConv2d(2, 3))
-    with pytest.raises(ModelError, match="has no shape yet"):
-        activations(net, torch.ones(1, 1, 4, 4))
+@pytest.mark.parametrize("lazy", [nn.LazyConv2d(2, 3), nn.LazyBatchNorm2d(), nn.LazyBatchNorm2d(affine=False)])
+def test_parameters_and_buffers_without_a_shape_are_refused(lazy: nn.Module) -> None:
+    with pytest.raises(ModelError, match="of a lazy layer has no shape yet"):
+        activations(nn.Sequential(lazy), torch.ones(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("kind", ["hook", "pre_hook"])
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_hooks_on_backward_passes_rest_and_are_there_afterwards(kind: str, everywhere: bool) -> None:
+    net, image = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 1, 3)), torch.rand(1, 9, 9)
+    expected = [project(net, image, "2", 0, rule=rule) for rule in RULES]
+    fired = list[str]()
+
+    def fire(*_: object) -> None:
+        fired.append("hook")
+
+    hooked = net.get_submodule("0")
+    register = getattr(
+        nn.modules.module if everywhere else hooked, f"register_{'module_' * everywhere}full_backward_{kind}"
+    )
+    handle = register(fire)
+    try:
+        for rule, projection in zip(RULES, expected, strict=True):
+            assert torch.equal(project(net, image, "2", 0, rule=rule), projection)
+        with pytest.raises(ModelError):
+            project(net, image, "2", unit=99)
+        assert fired == []
+        net(image[None].requires_grad_()).sum().backward()
+        assert fired
+    finally:
+        handle.remove()
+    fired.clear()
+    net(image[None].requires_grad_()).sum().backward()
+    assert fired == []
     assert net.training
 
 

@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.modules import module as shared
+from torch.nn.parameter import is_lazy
 
 from striate.errors import DataError, Failure, ModelError, UserError
+from striate.inside.watching.apart import ImagesApart
 from striate.inside.watching.channels import Channels, Followed
 from striate.inside.watching.scripted import open_to_hooks
 
@@ -36,7 +38,8 @@ def undisturbed(module: nn.Module) -> Generator[nn.Module]:
 
     Inside the block: every submodule is in evaluation mode, no parameter requires a gradient (those of the input do
     not need it), buffers are copies, autograd is on even within `torch.inference_mode()`, compiled modules run
-    uncompiled, and random numbers drawn do not move the caller's generators.
+    uncompiled, hooks on backward passes rest, each image is computed as if it were alone (`apart`), and random numbers
+    drawn do not move the caller's generators.
 
     Raises:
         ModelError: the module failed at what it was given; the fault itself is the cause.
@@ -61,7 +64,9 @@ def undisturbed(module: nn.Module) -> Generator[nn.Module]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         opened = open_to_hooks(module)
         stack.enter_context(_restored(opened))
+        stack.enter_context(_resting(opened))
         stack.enter_context(_faults_told(opened))
+        stack.enter_context(ImagesApart(opened))
         yield opened
 
 
@@ -116,16 +121,33 @@ def _restored(module: nn.Module) -> Generator[None]:
             part.training = flag
 
 
+@contextmanager
+def _resting(module: nn.Module) -> Generator[None]:
+    """No hook on a backward pass inside: it would fire on passes of ours, and stand in autograd's graph as a node."""
+    kinds = "_backward_hooks", "_backward_pre_hooks"
+    tables: list[dict[int, Any]] = [vars(part)[kind] for part in module.modules() for kind in kinds]
+    tables += [vars(shared)[f"_global{kind}"] for kind in kinds]
+    hooks = [(table, dict(table)) for table in {id(table): table for table in tables}.values()]
+    for table, _ in hooks:
+        table.clear()
+    try:
+        yield
+    finally:
+        for table, before in hooks:
+            table.update(before)
+
+
 def _freeze(parts: Iterable[nn.Module]) -> None:
     """Puts copies in place of all buffers and of parameters born in inference mode; freezes the other parameters."""
     copies: dict[int, Any] = {}
     for parameters, buffers in map(_tables, parts):
+        lazy = [name for name, tensor in (parameters | buffers).items() if tensor is not None and is_lazy(tensor)]
+        if lazy:
+            raise ModelError(f"{', '.join(lazy)} of a lazy layer has no shape yet: run the module once first")
         for name, buffer in buffers.items():
             if buffer is not None:
                 buffers[name] = copies.setdefault(id(buffer), buffer.detach().clone())
         for name, parameter in parameters.items():
-            if isinstance(parameter, UninitializedParameter):
-                raise ModelError(f"parameter {name} has no shape yet: run the module once first")
             if parameter is not None and parameter.is_inference():
                 fresh = nn.Parameter(parameter.clone(), requires_grad=False)
                 parameters[name] = copies.setdefault(id(parameter), fresh)
