@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from striate.errors import DataError, ModelError
-from striate.inside import grad_cam, occlude
+from striate.errors import DataError, Failure, ModelError
+from striate.inside import correspondence, equivariance, grad_cam, invariance, occlude, project, project_many
+from striate.inside.atlases.responses import responses
+from striate.inside.atlases.streams import stream
+from striate.inside.studies.peaks import peaks
 from striate.inside.watching.answers import one_image, probabilities, require_classes, some_images
 
 
@@ -29,6 +33,73 @@ def test_logits_log_probabilities_and_probabilities_are_one_answer(dtype: torch.
 def test_what_is_no_row_of_scores_is_refused(outputs: object) -> None:
     with pytest.raises(ModelError, match="one row of class scores per image"):
         probabilities(outputs)
+
+
+class Binary(nn.Sequential):
+    """A classifier that gives the probability of one of two classes."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 1), nn.Sigmoid())
+
+
+class TwoClasses(nn.Module):
+    """The wrapper that the refusal of one number advises."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = self.net(x)
+        return torch.cat([1 - p, p], 1)
+
+
+def test_one_number_has_no_classes_and_what_to_wrap_is_said() -> None:
+    net, image = Binary(), torch.rand(1, 6, 6)
+    for asked in (lambda: occlude(net, image, "1", 0), lambda: invariance(net, image, "1", true_classes=[0])):
+        with pytest.raises(ModelError, match=re.escape("torch.cat([1 - p, p], 1)")):
+            asked()
+    found = occlude(TwoClasses(net), image, "net.1", 1)
+    assert found.probability_before == pytest.approx(net(image[None]).item())
+
+
+def test_infinite_scores_may_exclude_classes_and_no_more() -> None:
+    assert probabilities(torch.tensor([[0.0, -torch.inf]])).tolist() == [[1.0, 0.0]]
+    for wrong in (torch.nan, torch.inf):
+        with pytest.raises(Failure, match="class scores are not finite numbers"):
+            probabilities(torch.tensor([[0.0, wrong]]))
+
+
+def broken(value: float) -> nn.Sequential:
+    """A network one of whose first filters is no number."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 1), nn.Flatten(), nn.Linear(32, 3))
+    net.get_parameter("0.weight").data[0] = value
+    return net
+
+
+IMAGES = torch.rand((2, 1, 6, 6), generator=torch.Generator().manual_seed(0))
+STUDIES: dict[str, Callable[[nn.Module], object]] = {
+    "occlude": lambda net: occlude(net, IMAGES[0], "1", 0),
+    "occlude another unit": lambda net: occlude(net, IMAGES[0], "1", 0, unit=1),
+    "project": lambda net: project(net, IMAGES[0], "1", 0),
+    "project another unit": lambda net: project(net, IMAGES[0], "1", 1),
+    "project_many": lambda net: project_many(net, IMAGES, "2", [0, 1]),
+    "invariance": lambda net: invariance(net, IMAGES, "2"),
+    "invariance of the answer": lambda net: invariance(net, IMAGES, [], true_classes=[0, 1]),
+    "equivariance": lambda net: equivariance(net, "2", IMAGES),
+    "correspondence": lambda net: correspondence(net, IMAGES, {"part": [(0, 0, 3, 3)] * 2}, "2"),
+    "responses": lambda net: responses(net, IMAGES[0]),
+    "peaks": lambda net: peaks(net, stream(IMAGES), [("2", [0])], batch=2),
+}
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("study", STUDIES)
+def test_what_is_not_finite_is_refused_by_every_study(study: str, value: float) -> None:
+    with pytest.raises(Failure, match=r"not (a )?finite number"):
+        STUDIES[study](broken(value))
 
 
 class TwoHeads(nn.Module):

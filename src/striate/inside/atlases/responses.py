@@ -20,7 +20,7 @@ from striate.inside.atlases.projecting import Pairs, project_whole
 from striate.inside.atlases.survey import Layer
 from striate.inside.projections.rules import Rule
 from striate.inside.receptive.fields import Box, ReceptiveField, receptive_fields
-from striate.inside.watching.answers import one_image
+from striate.inside.watching.answers import one_image, require_finite
 from striate.inside.watching.calls import Reading, Trace, run, trace
 from striate.inside.watching.watch import as_input, layer_shapes, opened, undisturbed
 from striate.layers.values import Pair
@@ -80,6 +80,7 @@ def responses(
 
     Raises:
         ModelError: if there is no such layer, or it gives no maps.
+        Failure: if an activation is not finite.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten())
@@ -96,6 +97,8 @@ def responses(
         reading = Reading(traced, {layer.call: _keeping(read, layer.call) for layer in chosen})
         with torch.no_grad():
             run(still, x.clone(), reading)
+        for layer in chosen:
+            require_finite(layer.name, read[layer.call])
         fields = receptive_fields(module, tuple(images.shape[1:]))
     return {
         layer.name: Response(layer.name, _maps(read[layer.call]), layer.rectified, fields.get(layer.name))

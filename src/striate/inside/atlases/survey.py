@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from striate.errors import Failure
 from striate.inside.atlases.selectivity import Statistics
 from striate.inside.atlases.steps import Marks, MaxPool
 from striate.inside.atlases.streams import Block, Stream
 from striate.inside.atlases.topk import Top
 from striate.inside.atlases.windows import Chain
+from striate.inside.watching.answers import require_finite
 from striate.inside.watching.calls import Reading, Trace, run
 from striate.inside.watching.watch import as_input
 
@@ -196,9 +196,7 @@ def _reader(layer: Layer, found: Survey, block: Block, count: int) -> Callable[[
     def read(activations: Tensor) -> None:
         activations = activations[:count]
         highest = found.statistics[layer.name].add(activations, block.labels)
-        if not bool(torch.isfinite(highest).all()):
-            bad = int(block.indices[int((~torch.isfinite(highest)).any(1).nonzero()[0])])
-            raise Failure(f"layer {layer.name} gives a value that is not a finite number for image {bad}")
+        require_finite(layer.name, highest, block.indices)
         found.tops[layer.name].offer(highest, activations, block.indices)
 
     return read

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from striate.errors import ModelError
 from striate.inside.projections.rules import Rule, backward_rule, follow_back
+from striate.inside.watching.answers import require_finite
 from striate.inside.watching.watch import as_input, opened, tensor_of, undisturbed, watch
 from striate.layers.values import Pair
 
@@ -54,6 +55,7 @@ def project(  # noqa: PLR0917
         ModelError: if there is no such layer, unit or position, if the layer cannot be followed back to the image, or
             if something on the way has no rule, by name: everything has none that is not known to be linear, a max
             pool, a normalization or a ReLU, with a ceiling (ReLU6) or without.
+        Failure: if the activation or its projection is not finite.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
@@ -96,7 +98,10 @@ def project_many(  # noqa: PLR0917
             still(batch.clone())  # a copy, so that the module may overwrite what it is given
             activations = seen[layer]
             seed = seed_at(activations, torch.as_tensor(units), positions)
+            numbers = range(len(batch)) if len(batch) > 1 else None
+            require_finite(layer, activations.detach()[seed > 0][:, None], numbers)
             projections = follow_back(activations, seed, batch, rule=rule, others=others)
+            require_finite(f"{layer}, followed back,", projections, numbers)
     return projections.detach().to(torch.promote_types(batch.dtype, torch.float32))
 
 

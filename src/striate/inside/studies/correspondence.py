@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from striate.errors import DataError
 from striate.inside.studies.spread import Spread
-from striate.inside.watching.answers import listed, some_images
+from striate.inside.watching.answers import listed, require_finite, some_images
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
 
@@ -105,6 +105,7 @@ def correspondence(
     Raises:
         DataError: if there are fewer than two images, or a box is missing, empty or not within its image.
         ModelError: if there is no such layer.
+        Failure: if an activation is not finite.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
@@ -163,6 +164,8 @@ class _Covering:
         for image, (top, left, bottom, right) in zip(covered, boxes, strict=False):
             image[:, top:bottom, left:right] = self.value
         self.module(covered)
+        for layer in self.layers:
+            require_finite(layer, self.seen[layer])
         return [self.seen[layer] for layer in self.layers]
 
     def change(self, before: Sequence[Tensor], boxes: Sequence[Box]) -> list[list[float]]:

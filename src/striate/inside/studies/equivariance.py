@@ -27,9 +27,9 @@ from striate.inside.receptive.fields import ReceptiveField, receptive_fields
 from striate.inside.studies.regions import Region, region
 from striate.inside.studies.spread import Spread
 from striate.inside.studies.transforms import Kind, Motion, motions, sampled, transformed
-from striate.inside.watching.answers import listed, some_images
+from striate.inside.watching.answers import listed, require_finite, some_images
 from striate.inside.watching.plain import plain
-from striate.inside.watching.watch import as_input, layer_shapes, opened, undisturbed, watch
+from striate.inside.watching.watch import Seen, as_input, layer_shapes, opened, undisturbed, watch
 
 if TYPE_CHECKING:
     from striate.layers.values import Pair
@@ -100,6 +100,7 @@ def equivariance(
     Raises:
         DataError: if an amount cannot be.
         ModelError: if there is no such layer or it gives no maps.
+        Failure: if an activation is not finite.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2)).double()
@@ -168,14 +169,21 @@ def _errors(
         for k in range(0, len(images), batch):
             x = as_input(still, images[k : k + batch])
             still(x.clone())  # a copy, as a module may overwrite what it is given
-            before = [seen[name] for name in names]
+            before = _maps(seen, names)
             columns: list[Tensor] = []
             for a, motion in enumerate(motions):
                 still(transformed(x, motion.kind, motion.amount, outside=outside).clone())
-                rows = [_error(seen[name], f, row[a]) for name, f, row in zip(names, before, regions, strict=True)]
+                rows = [_error(g, f, row[a]) for g, f, row in zip(_maps(seen, names), before, regions, strict=True)]
                 columns.append(torch.stack(rows, 1))
             found.append(torch.stack(columns, 2).cpu())
     return torch.cat(found, 3).numpy()
+
+
+def _maps(seen: Seen[Tensor], names: Sequence[str]) -> list[Tensor]:
+    """What the latest pass has shown of every layer."""
+    for name in names:
+        require_finite(name, seen[name])
+    return [seen[name] for name in names]
 
 
 def _error(f_of_moved: Tensor, f: Tensor, region: Region) -> Float[Tensor, "2 images"]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from striate.errors import DataError
 from striate.inside.studies.spread import Spread
 from striate.inside.studies.transforms import Kind, Motion, motions, transformed
-from striate.inside.watching.answers import listed, probabilities, require_classes, some_images
+from striate.inside.watching.answers import listed, probabilities, require_classes, require_finite, some_images
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
 
@@ -80,6 +80,7 @@ def invariance(
     Raises:
         DataError: if an amount cannot be, or the classes do not fit images and network.
         ModelError: if there is no such layer, or the module gives no class scores where classes are given.
+        Failure: if an activation or an answer is not finite.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
@@ -125,14 +126,20 @@ class _Measuring:
         """(layers of distances, layers of |f(x)|, p(true) where there are classes) x amounts x images."""
         x = as_input(self.module, images)
         self.module(x.clone())  # a copy, as a module may overwrite what it is given
-        before = [self.seen[layer] for layer in self.layers]
+        before = self._features()
         norms = [features.norm(dim=1) for features in before]
         columns: list[Tensor] = []
         for motion in self.motions:
             outputs = self.module(transformed(x, motion.kind, motion.amount, outside=self.outside).clone())
-            rows = [(self.seen[layer] - f).norm(dim=1) for layer, f in zip(self.layers, before, strict=True)] + norms
+            rows = [(g - f).norm(dim=1) for g, f in zip(self._features(), before, strict=True)] + norms
             columns.append(torch.stack(rows + ([] if classes is None else [_probability(outputs, classes)])).cpu())
         return torch.stack(columns, 1).numpy()
+
+    def _features(self) -> list[Tensor]:
+        """What the latest pass has shown, (image, feature) per layer."""
+        for layer in self.layers:
+            require_finite(layer, self.seen[layer])
+        return [self.seen[layer] for layer in self.layers]
 
 
 def _vectors(output: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
 from striate.inside.receptive.fields import Box
-from striate.inside.watching.answers import one_image, probabilities, require_classes
+from striate.inside.watching.answers import one_image, probabilities, require_classes, require_finite
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
 
@@ -110,6 +110,7 @@ def occlude(
         DataError: if size, stride, value, class or unit are out of range.
         ModelError: if there is no such layer, or the module gives no class scores: several outputs, or maps of them,
             have to be wrapped, as it says.
+        Failure: if activity or answer is not finite, with the square or without.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
@@ -129,12 +130,14 @@ def occlude(
         before, activity = _answer(still, seen, layer, image_1chw)
         require_classes([true_class], before.shape[1])
         unit = _strongest(activity[0], unit, layer)
+        require_finite(layer, activity[:, unit : unit + 1])
         filling = _filling(value, image_1chw)
         places = [(int(row), int(column)) for row in rows for column in columns]
         found: list[Tensor] = []
         for k in range(0, len(places), batch):
             covered = _covered(places[k : k + batch], size, (height, width)).to(image_1chw.device)
             answer, activities = _answer(still, seen, layer, torch.where(covered, filling, image_1chw))
+            require_finite(layer, activities[:, unit : unit + 1])
             found.append(torch.stack([activities[:, unit], answer[:, true_class].double(), answer.argmax(1)], 1).cpu())
             if progress is not None:
                 progress(min(k + batch, len(places)), len(places))

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from striate.errors import Failure, ModelError
+from striate.errors import ModelError
 from striate.inside.atlases.streams import Block, Stream
+from striate.inside.watching.answers import require_finite
 from striate.inside.watching.watch import as_input, undisturbed, watch
 from striate.layers.values import Pair
 
@@ -101,10 +102,7 @@ class _Best:
         self._require_units(found.shape)
         self._width = found.shape[3] if len(found.shape) == 4 else 1
         values, places = found.values[:, self._columns], found.places[:, self._columns]
-        wrong = (~values.isfinite()).any(1).nonzero()
-        if len(wrong):
-            bad = int(block.indices[int(wrong[0])])
-            raise Failure(f"layer {self.layer} gives a value that is not a finite number for image {bad}")
+        require_finite(self.layer, values, block.indices)
         rows = values.argmax(0)[None]  # the first of equals
         strongest = values.gather(0, rows)[0]
         better = strongest > self._values

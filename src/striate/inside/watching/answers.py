@@ -7,14 +7,17 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from striate.errors import DataError, ModelError
+from striate.errors import DataError, Failure, ModelError
 from striate.inside.watching.watch import tensor_of
 
 MOST_PARTS = 5
 """Tensors among a module's outputs that are named where they are refused."""
+
+_TWO_CLASSES = "torch.cat([1 - p, p], 1), with p = net(x) where that is a probability, else net(x).sigmoid()"
+"""How one number becomes a row of two probabilities."""
 
 _TO_ROWS = {2: "", 4: ".mean((2, 3))"}
 """Dimensions of a tensor -> how it becomes a row of scores per image."""
@@ -33,18 +36,28 @@ def probabilities(outputs: object) -> Float[Tensor, "batch classes"]:
         float32, or float64 where the outputs are.
 
     Raises:
-        ModelError: if the outputs are not one row of numbers per image.
+        ModelError: if the outputs are not one row of numbers per image, or a row is one number, whose softmax is 1
+            whatever it is.
+        Failure: if the answer is not finite.
 
     Example:
         >>> probabilities(torch.tensor([[0.0, 0.0]])), probabilities(torch.tensor([[0.25, 0.75]]))
         (tensor([[0.5000, 0.5000]]), tensor([[0.2500, 0.7500]]))
     """
     given = scores(outputs)
+    if given.shape[1] < 2:
+        raise ModelError(
+            "the module gives one number per image, which has no classes to choose from: wrap it in one whose forward "
+            f"returns {_TWO_CLASSES}"
+        )
     values = given if given.dtype == torch.float64 else given.float()
     rounding = min(16 * torch.finfo(given.dtype).eps, 0.01)
     if bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() <= rounding).all()):
         return values
-    return values.softmax(1)
+    shares = values.softmax(1)
+    if not bool(shares.isfinite().all()):
+        raise Failure("the module's class scores are not finite numbers for this image, so they give no probabilities")
+    return shares
 
 
 def scores(outputs: object) -> Float[Tensor, "batch classes"]:
@@ -83,6 +96,25 @@ def require_classes(wanted: Iterable[int], classes: int) -> None:
     for number in wanted:
         if not 0 <= number < classes:
             raise DataError(f"class {number} is not one of the network's {classes}: 0 to {classes - 1}")
+
+
+def require_finite(
+    layer: str, values: Float[Tensor, "batch ..."], images: Sequence[int] | Int[Tensor, " batch"] | None = None
+) -> None:
+    """Raises Failure unless every value of a layer is a finite number; names the first image of which one is not.
+
+    Arguments:
+        images: the numbers of the images in the batch; where left out, the sentence says "this image".
+
+    Example:
+        >>> require_finite("conv1", torch.tensor([[0.5], [torch.nan]]), [7, 9])
+        Traceback (most recent call last):
+        striate.errors.Failure: layer conv1 gives a value that is not a finite number for image 9
+    """
+    wrong = (~values.flatten(1).isfinite()).any(1).nonzero()
+    if len(wrong):
+        which = "this image" if images is None else f"image {int(images[int(wrong[0])])}"
+        raise Failure(f"layer {layer} gives a value that is not a finite number for {which}")
 
 
 def one_image(image: Tensor | np.ndarray) -> Tensor:
