@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from striate.errors import ModelError
 from striate.inside.studies.filters import filters
@@ -51,6 +53,73 @@ def test_dense_layers_on_maps() -> None:
     model = Model.foreign(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), (3, 2, 2), mean=(0, 0, 0), std=(1, 1, 1))
     assert filters(model, "1").weights.shape == (2, 3, 2, 2)
     assert filters(model, "1").colors
+
+
+class Flattening(nn.Module):
+    """Flattens its maps in some way before a dense layer."""
+
+    def __init__(self, way: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.maps, self.dense, self.way = nn.Conv2d(1, 2, 3), nn.Linear(24, 3), way
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(self.way(self.maps(x)))
+
+
+NORM = nn.BatchNorm1d(24).eval()
+WAYS: dict[str, Callable[[Tensor], Tensor]] = {
+    "plain": lambda maps: maps.flatten(1),
+    "view": lambda maps: maps.relu().view(maps.shape[0], -1),
+    "channels last": lambda maps: maps.permute(0, 2, 3, 1).flatten(1),
+    "channels last, rectified later": lambda maps: maps.permute(0, 2, 3, 1).reshape(len(maps), -1).relu(),
+    "rows last": lambda maps: maps.transpose(1, 2).flatten(1),
+    "backwards": lambda maps: maps.flatten(1).flip(1),
+    "normalized": lambda maps: NORM(maps.permute(0, 2, 3, 1).flatten(1)).sigmoid(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_weight_is_drawn_where_its_feature_was_on_the_maps(way: str) -> None:
+    net = Flattening(WAYS[way])
+    found = filters(net, "dense", (1, 6, 5))
+    assert found.weights.shape == (3, 2, 4, 3)
+    maps = torch.rand(1, 2, 4, 3, requires_grad=True)
+    answer = net.dense(WAYS[way](maps))[0]
+    for unit in range(3):  # a plain chain rule: the slope of a score is the weight, times the slopes on the way
+        (slope,) = torch.autograd.grad(answer[unit], maps, retain_graph=True)
+        assert (slope[0].sign() == torch.from_numpy(found.weights[unit]).sign()).all()
+        if way in ("plain", "channels last", "rows last", "backwards"):
+            torch.testing.assert_close(slope[0], torch.from_numpy(found.weights[unit]))
+
+
+NO_MAPS: dict[str, Callable[[Tensor], Tensor]] = {
+    "one map twice": lambda maps: maps[:, :1].repeat(1, 2, 1, 1).flatten(1),
+    "sums": lambda maps: maps.flatten(1).cumsum(1),
+    "weighted sums": lambda maps: nn.functional.linear(maps.flatten(1), torch.ones(24, 24)),
+}
+
+
+@pytest.mark.parametrize("way", NO_MAPS)
+def test_features_that_are_no_map_are_a_row(way: str) -> None:
+    assert filters(Flattening(NO_MAPS[way]), "dense", (1, 6, 5)).weights.shape == (3, 1, 1, 24)
+
+
+def test_pooled_maps_are_maps_of_one_position() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    assert filters(net, "3", (1, 6, 6)).weights.shape == (2, 4, 1, 1)
+    ours = Network.parse("input 1x6x6, conv 4 3x3, globalavgpool, dense 2").build(0)
+    assert filters(ours, "dense1", (1, 6, 6)).weights.shape == (2, 4, 1, 1)
+
+
+def test_weights_that_are_no_numbers_are_marked() -> None:
+    first = nn.Conv2d(3, 2, 3)
+    with torch.no_grad():
+        first.weight[0, 1, 0, 0] = torch.nan
+        first.weight[1, 0, 2, 2] = torch.inf
+    found = filters(nn.Sequential(first), "0")
+    assert (found.picture(0) == (255, 0, 255)).all(-1).nonzero() == (0, 0)
+    assert found.picture(1)[2, 2, 0] == 255
+    assert (found.sheet(cell=3).reshape(-1, 3) == (255, 0, 255)).all(-1).sum() == 1
 
 
 def test_transposed_convolutions_list_what_their_outputs_get() -> None:

@@ -80,6 +80,11 @@ def test_color_weights_have_gray_for_zero() -> None:
     assert pictures.color_weights(weights)[0].tolist() == [[255, 128, 128], [128, 0, 128], [128, 128, 191]]
 
 
+def test_color_weights_mark_what_is_not_a_number_in_any_colour() -> None:
+    weights = np.array([[[np.nan, 1.0, np.inf]], [[0.0, 0.0, -np.inf]], [[0.0, 0.0, 0.0]]])
+    assert pictures.color_weights(weights)[0].tolist() == [[255, 0, 255], [255, 128, 128], [255, 0, 128]]
+
+
 def test_overlay_is_a_weighted_mean() -> None:
     black, white = pictures.blank(2, 2, (0, 0, 0)), pictures.blank(2, 2, (255, 255, 255))
     assert (pictures.overlay(black, white) == 140).all()

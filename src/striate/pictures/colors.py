@@ -104,7 +104,9 @@ def color_weights(weights: Float[np.ndarray, "3 rows columns"], limit: float | N
     The usual drawing of a first layer (Krizhevsky et al. 2012, figure 3), with symmetric limits.
     """
     shares = _shares(weights, _largest(np.abs(weights)) if limit is None else limit)
-    return np.rint((shares.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)
+    picture = np.rint((shares.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)
+    picture[np.isnan(weights).any(axis=0)] = NOT_A_NUMBER
+    return picture
 
 
 def overlay(image: Picture, over: Picture, strength: float = 0.55) -> Picture:

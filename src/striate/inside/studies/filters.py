@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from striate import pictures
 from striate.errors import ModelError
-from striate.inside.watching.watch import layer_names, layer_shapes, named_layer, undisturbed
+from striate.inside.studies.features import features_of
+from striate.inside.watching.watch import layer_names, named_layer, undisturbed
 from striate.pictures import Picture, Scale
 from striate.pictures.colors import LINE
 
@@ -52,7 +53,7 @@ class Filters:
             limit: the absolute weight that gets the full colour; the largest of what is drawn where left out.
         """
         weights = self.weights[unit] if channel is None else self.weights[unit, channel : channel + 1]
-        limit = float(np.abs(weights).max()) if limit is None else limit
+        limit = float(pictures.limits([weights[None]], "all")[0][0]) if limit is None else limit
         if self.colors and (channel is None or len(self.weights[unit]) == 1):
             return pictures.color_weights(np.repeat(weights, 3 // len(weights), axis=0), limit)
         drawn = [pictures.diverging(plane, "BrBG", limit) for plane in weights]
@@ -83,7 +84,7 @@ class Filters:
 
 
 def filters(model: Model | nn.Module, layer: str, input_shape: Shape | None = None) -> Filters:
-    """The filters of a convolution, or of a dense layer whose features are those of a map.
+    """The filters of a convolution, or of a dense layer whose features are those of a map, in whatever order.
 
     Arguments:
         model: a `Model`, or any module.
@@ -108,9 +109,11 @@ def filters(model: Model | nn.Module, layer: str, input_shape: Shape | None = No
         first = next(_filtering(still), None) == layer
         if weight.dim() == 4:
             return Filters(layer, _array(weight), colors=first and weight.shape[1] in (1, 3))
-        shape = _seen_by(still, layer, weight.shape[1], input_shape)
-        colors = shape == input_shape and shape[0] in (1, 3)
-        return Filters(layer, _array(weight).reshape(len(weight), *shape), colors)
+        seen = None if input_shape is None else features_of(still, layer, input_shape)
+        if seen is None:
+            return Filters(layer, _array(weight)[:, None, None], colors=False)
+        on_maps = _array(weight)[:, np.argsort(seen.places)].reshape(len(weight), *seen.shape)
+        return Filters(layer, on_maps, colors=seen.shape == input_shape and seen.shape[0] in (1, 3))
 
 
 def _framed(block: Picture) -> Picture:
@@ -148,24 +151,3 @@ def _filtering(module: nn.Module) -> Iterator[str]:
 
 def _array(weight: Tensor) -> Float[np.ndarray, "units ..."]:
     return weight.to("cpu", torch.promote_types(weight.dtype, torch.float32), copy=True).numpy()
-
-
-def _seen_by(module: nn.Module, layer: str, features: int, input_shape: Shape | None) -> Shape:
-    """The shape of the map that was flattened into a dense layer's features; a row of them where there was none."""
-    none = (1, 1, features)
-    if input_shape is None:
-        return none
-    parameter = next(module.parameters())
-    reached = layer_shapes(module, torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device))
-    before = list(reached)[: list(reached).index(layer)] if layer in reached else []
-    for name in reversed(before):
-        shape = reached[name]
-        if len(shape) == 3:
-            return shape if _size(shape) == features else none
-        if shape != (features,) or _filter_weight(named_layer(module, name)) is not None:
-            return none
-    return input_shape if len(input_shape) == 3 and _size(input_shape) == features else none
-
-
-def _size(shape: Shape) -> int:
-    return int(np.prod(shape))
