@@ -74,6 +74,7 @@ WAYS: dict[str, Callable[[Tensor], Tensor]] = {
     "channels last, rectified later": lambda maps: maps.permute(0, 2, 3, 1).reshape(len(maps), -1).relu(),
     "rows last": lambda maps: maps.transpose(1, 2).flatten(1),
     "backwards": lambda maps: maps.flatten(1).flip(1),
+    "unexplained": lambda maps: nn.functional.selu(maps).permute(0, 2, 3, 1).flatten(1),
     "normalized": lambda maps: NORM(maps.permute(0, 2, 3, 1).flatten(1)).sigmoid(),
 }
 
@@ -94,6 +95,7 @@ def test_each_weight_is_drawn_where_its_feature_was_on_the_maps(way: str) -> Non
 
 NO_MAPS: dict[str, Callable[[Tensor], Tensor]] = {
     "one map twice": lambda maps: maps[:, :1].repeat(1, 2, 1, 1).flatten(1),
+    "unexplained with the channels last": lambda maps: nn.functional.selu(maps.permute(0, 2, 3, 1)).flatten(1),
     "sums": lambda maps: maps.flatten(1).cumsum(1),
     "weighted sums": lambda maps: nn.functional.linear(maps.flatten(1), torch.ones(24, 24)),
 }

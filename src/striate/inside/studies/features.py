@@ -6,17 +6,20 @@ about in yet another way. So the features are followed back, and not taken to be
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from striate.errors import ModelError
-from striate.inside.following.origins import Origin, Step
-from striate.inside.following.passage import passage
+from striate.inside.following.ledger import Ledger
+from striate.inside.following.origins import Origin, Step, numbers
+from striate.inside.following.recorder import Recorder
 from striate.inside.watching.watch import as_input
 from striate.layers.layer import Shape
 from striate.layers.terms import Products
@@ -50,13 +53,51 @@ def features_of(module: nn.Module, layer: str, input_shape: Shape) -> Features |
     """
     parameter = next(module.parameters())
     image = as_input(module, torch.zeros(1, *input_shape, device=parameter.device))
-    try:
-        step = passage(module, image).of(layer).step
-    except ModelError:  # not called, or several times, each on other features
-        return None
+    calls = _calls(module, image).get(layer.partition("@")[0], [])
+    step = calls[0].step if len(calls) == 1 else None  # called several times, each is on other features
     if step is None or list(step.origins) != [""] or len(step.input) != 1:
         return None
     return _followed(step.origins[""], np.arange(step.input[0]))
+
+
+def _calls(module: nn.Module, image: Tensor) -> dict[str, list[Origin]]:
+    """Where the outputs of all submodules come from, once for every call of each."""
+    recorder = Recorder(Ledger(module))
+    recorder.ledger.put(image, Origin(numbers(image[0])))
+    with ExitStack() as stack:
+        for name, part in module.named_modules():
+            stack.callback(part.register_forward_pre_hook(recorder.before).remove)
+            stack.callback(part.register_forward_hook(recorder.after(name)).remove)
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(recorder)
+        stack.enter_context(_MapsAnew(recorder.ledger))
+        module(image)
+    return recorder.layers
+
+
+@final
+class _MapsAnew(TorchFunctionMode):
+    """Maps that a call makes of maps in a way that is not known (SELU, say) are maps too: there the way back ends."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = self._ledger.origin(args[0]) if args else None
+        untouched = given is not None and not given.reason and given.index is None and given.values.ndim == 3
+        result = func(*args, **(kwargs or {}))
+        if untouched and isinstance(result, Tensor) and result.dim() == 4 and len(result) == 1:
+            made = self._ledger.origin(result)
+            if made is not None and made.reason:
+                self._ledger.put(result, Origin(numbers(result[0])))
+        return result
 
 
 def _followed(origin: Origin, places: Int[np.ndarray, " feature"]) -> Features | None:
