@@ -3,6 +3,8 @@ one pixel, exactly the units that look at this pixel are above zero."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -104,6 +106,52 @@ def test_fields_that_move_in_equal_steps_are_stated_for_all_positions(text: str)
 def hull(line: Tensor) -> tuple[int, int]:
     places = torch.nonzero(line).flatten().tolist()
     return (places[0], places[-1]) if places else (0, -1)
+
+
+class Along(nn.Module):
+    """Does something along rows, columns or channels, between two convolutions."""
+
+    def __init__(self, way: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.before, self.after, self.way = nn.Conv2d(2, 2, 3), nn.Conv2d(2, 1, 2), way
+        self.done = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.done(self.way(self.before(x))))
+
+
+EXCHANGED = torch.tensor([1, 0, 2, 3, 4, 5, 7, 6])
+WAYS: dict[str, tuple[Callable[[Tensor], Tensor], bool]] = {
+    "softmax of columns": (lambda x: x.softmax(-1), False),
+    "softmax of rows": (lambda x: x.softmax(2), False),
+    "log softmax of rows": (lambda x: x.log_softmax(-2), False),
+    "softmax of channels": (lambda x: x.softmax(1), True),
+    "softmax of channels, from the end": (lambda x: x.log_softmax(-3), True),
+    "columns exchanged": (lambda x: x.index_select(3, EXCHANGED), False),
+    "rows exchanged": (lambda x: torch.cat([x[:, :, EXCHANGED], x[:, :, 8:]], 2), False),
+    "channels exchanged": (lambda x: torch.cat([x[:, 1:], x[:, :1]], 1), True),
+    "half of the columns exchanged": (lambda x: torch.cat([x[..., 4:], x[..., :4]], 3), False),
+    "less the mean of each row": (lambda x: x - x.mean(3, keepdim=True), False),
+    "by the norm of each column": (lambda x: F.normalize(x, dim=2), False),
+    "by the norm of all channels": (lambda x: F.normalize(x, dim=1), True),
+    "beside themselves turned": (lambda x: x + x.flip(3), False),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_goes_along_rows_or_columns_has_no_field_that_moves_in_steps(way: str) -> None:
+    module, (does, regular) = Along(WAYS[way][0]), WAYS[way]
+    assert does(torch.ones(1, 2, 9, 8)).shape == (1, 2, 9, 8)
+    fields = receptive_fields(module, (2, 11, 10))
+    for name, seen in met(module, ["before", "done", "after"], (2, 11, 10)).items():
+        field = fields[name]
+        for axis, spans in enumerate((field.rows, field.columns)):
+            assert list(spans) == [hull(seen.select(2 + axis, p).any(2).any(1 - axis)) for p in range(len(spans))]
+            for p, (first, last) in enumerate(spans):
+                box = field.box((p, 0) if axis == 0 else (0, p), clipped=False)
+                assert box[axis] <= first
+                assert last < box[axis + 2]
+        assert field.regular == (regular or name == "before")
 
 
 @st.composite

@@ -176,10 +176,21 @@ def _sides(image: Tensor) -> Pair:
 
 def _of_trace(trace: Trace, image: Pair) -> ReceptiveField:
     rows, columns = _spans(trace.quad, 0), _spans(trace.quad, 1)
-    if trace.field is None or trace.channels_last:
+    if trace.field is None or trace.channels_last or not _within(trace.field, rows, columns):
         return _of_spans(rows, columns, image, how="traced")
     field = _at_one_position(trace.field, rows, columns)
     return ReceptiveField(field.size, field.stride, field.start, rows, columns, image, "traced", regular=True)
+
+
+def _within(field: Field, *spans: Spans) -> bool:
+    """Whether every position looks at nothing outside the field that is said to be its own."""
+    axes = zip(spans, field.start, field.stride, field.size, strict=True)
+    return all(
+        start + p * stride <= first and last < start + p * stride + size
+        for along, start, stride, size in axes
+        for p, (first, last) in enumerate(along)
+        if first <= last
+    )
 
 
 def _at_one_position(field: Field, rows: Spans, columns: Spans) -> Field:

@@ -59,8 +59,8 @@ def field_after(call: Call, before: Sequence[tuple[Tensor, Field | None]]) -> Fi
     if y.dim() <= 2 or (x.dim() == 4 and y.dim() == 4 and tuple(y.shape[2:]) == (1, 1)):
         return joined.over(_places(x))
     reached = zip(*(tensor.shape[-2:] for tensor, _ in before), strict=False)
-    keeps = call.name not in _TURNING and tuple(map(max, reached)) == tuple(y.shape[-2:])
-    return joined if keeps else None
+    keeps = call.name not in _TURNING and not _mixes_positions(call, x)
+    return joined if keeps and tuple(map(max, reached)) == tuple(y.shape[-2:]) else None
 
 
 def field_beside_channels(call: Call, before: Sequence[tuple[Tensor, Field | None, bool]]) -> tuple[Field | None, bool]:
@@ -88,6 +88,13 @@ def _is_one_position(x: Tensor) -> bool:
 def _looks_at_whole_maps(call: Call) -> bool:
     """Whether each number depends on whole maps of its image, as in normalizations by what the image itself holds."""
     return call.name == "native_group_norm" or (call.name in BATCH_NORMS and by_image(call))
+
+
+def _mixes_positions(call: Call, x: Tensor) -> bool:
+    """Whether it goes along rows or columns: each number depends on all there, or comes from any place there."""
+    return call.name in ("_softmax", "_log_softmax", "index_select") and call.given["dim"] % x.dim() >= max(
+        x.dim() - 2, 2
+    )
 
 
 def _most_places(tensors: Sequence[Tensor]) -> tuple[int, int]:
