@@ -16,9 +16,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from striate.errors import ModelError
+from striate.errors import DataError, ModelError
 from striate.inside.projections.rules import Rule, backward_rule, follow_back
 from striate.inside.watching.answers import require_finite
+from striate.inside.watching.arguments import numbers_of, place, whole
 from striate.inside.watching.watch import as_input, opened, tensor_of, undisturbed, watch
 from striate.layers.values import Pair
 
@@ -55,6 +56,7 @@ def project(  # noqa: PLR0917
         ModelError: if there is no such layer, unit or position, if the layer cannot be followed back to the image, or
             if something on the way has no rule, by name: everything has none that is not known to be linear, a max
             pool, a normalization or a ReLU, with a ceiling (ReLU6) or without.
+        DataError: if image, unit or position are no such things.
         Failure: if the activation or its projection is not finite.
 
     Example:
@@ -64,9 +66,9 @@ def project(  # noqa: PLR0917
     """
     image = tensor_of(image)
     if image.dim() not in (1, 3):
-        raise ModelError(f"one image is wanted, (channels, rows, columns); found the shape {tuple(image.shape)}")
-    positions = None if position is None else torch.tensor([position])
-    return project_many(model, image[None], layer, torch.tensor([unit]), positions, rule, others=others)[0]
+        raise DataError(f"one image is wanted, (channels, rows, columns); found the shape {tuple(image.shape)}")
+    positions = None if position is None else [place(position)]
+    return project_many(model, image[None], layer, [whole(unit, "unit")], positions, rule, others=others)[0]
 
 
 def project_many(  # noqa: PLR0917
@@ -74,7 +76,7 @@ def project_many(  # noqa: PLR0917
     images: Float[Tensor, "batch channel height width"] | np.ndarray,
     layer: str,
     units: Int[Tensor, " batch"] | Sequence[int],
-    positions: Int[Tensor, "batch 2"] | None = None,
+    positions: Int[Tensor, "batch 2"] | Sequence[Pair] | None = None,
     rule: Rule = "deconvnet",
     *,
     others: Literal["gradient"] | None = None,
@@ -97,7 +99,7 @@ def project_many(  # noqa: PLR0917
         with watch(still, [layer]) as seen, backward_rule(rule, others):
             still(batch.clone())  # a copy, so that the module may overwrite what it is given
             activations = seen[layer]
-            seed = seed_at(activations, torch.as_tensor(units), positions)
+            seed = seed_at(activations, units, positions)
             numbers = range(len(batch)) if len(batch) > 1 else None
             require_finite(layer, activations.detach()[seed > 0][:, None], numbers)
             projections = follow_back(activations, seed, batch, rule=rule, others=others)
@@ -106,7 +108,9 @@ def project_many(  # noqa: PLR0917
 
 
 def seed_at(
-    activations: Float[Tensor, "batch ..."], units: Int[Tensor, " batch"], positions: Int[Tensor, "batch 2"] | None
+    activations: Float[Tensor, "batch ..."],
+    units: Int[Tensor, " batch"] | Sequence[int],
+    positions: Int[Tensor, "batch 2"] | Sequence[Pair] | None,
 ) -> Float[Tensor, "batch ..."]:
     """1 at one activation of each image and 0 elsewhere.
 
@@ -117,25 +121,29 @@ def seed_at(
 
     Raises:
         ModelError: naming the first unit or position that does not exist.
+        DataError: where these are not whole numbers, one unit and two of a position for each image.
     """
     if activations.dim() not in (2, 4):
         raise ModelError(f"the layer gives {activations.dim()}-D outputs, not maps or vectors of units")
     maps = activations.detach().flatten(2) if activations.dim() == 4 else activations.detach()[:, :, None]
-    units = units.to(maps.device)
-    if len(units) != len(maps):
-        raise ModelError(f"one unit for each image is wanted; found {len(units)} units for {len(maps)} images")
+    units = numbers_of(units, "units").to(maps.device)
+    if units.shape != (len(maps),):
+        raise DataError(f"one unit for each image is wanted, {len(maps)} in all; found {units.tolist()}")
     wrong = units[(units < 0) | (units >= maps.shape[1])]
     if len(wrong):
         raise ModelError(f"no unit {int(wrong[0])}: the layer has {maps.shape[1]} units, from 0")
     images = torch.arange(len(maps), device=maps.device)
-    places = maps[images, units].argmax(1) if positions is None else _places(positions.to(maps.device), activations)
+    places = maps[images, units].argmax(1) if positions is None else _places(positions, activations)
     seed = torch.zeros_like(maps)
     seed[images, units, places] = 1
     return seed.view(activations.shape)
 
 
-def _places(positions: Int[Tensor, "batch 2"], activations: Tensor) -> Int[Tensor, " batch"]:
+def _places(given: Int[Tensor, "batch 2"] | Sequence[Pair], activations: Tensor) -> Int[Tensor, " batch"]:
     """Positions as places in reading order."""
+    positions = numbers_of(given, "positions").to(activations.device)
+    if positions.shape != (len(activations), 2):
+        raise DataError(f"one row and one column for each image are wanted, found positions {positions.tolist()}")
     rows, columns = activations.shape[2:] if activations.dim() == 4 else (1, 1)
     limits = torch.tensor([rows, columns], device=positions.device)
     wrong = positions[((positions < 0) | (positions >= limits)).any(1)]

@@ -18,6 +18,7 @@ from striate.errors import ModelError
 from striate.inside.receptive.footprints import Quad, Untraceable
 from striate.inside.receptive.perturbation import spans_measured
 from striate.inside.receptive.tracing import Trace, Tracer
+from striate.inside.watching.arguments import numbers_of, place
 from striate.inside.watching.watch import as_input, layer_names, undisturbed, watch
 from striate.layers.values import Pair
 from striate.layers.window import Field
@@ -82,7 +83,7 @@ class ReceptiveField:
             >>> field.box((0, 2)), field.box((0, 2), clipped=False)
             (Box(top=0, left=1, bottom=2, right=4), Box(top=-1, left=1, bottom=2, right=4))
         """
-        row, column = position
+        row, column = place(position)
         if row not in range(len(self.rows)) or column not in range(len(self.columns)):
             raise ModelError(
                 f"no position {position}: the layer has {len(self.rows)} rows, {len(self.columns)} columns"
@@ -121,9 +122,12 @@ def receptive_fields(
         module, input_shape = _shapes_only(module, input_shape)
     if input_shape is None:
         raise ModelError("input_shape must be given with a module: (channels, rows, columns), or (features,)")
+    shape = numbers_of(input_shape, "input_shape").flatten().tolist()
+    if len(shape) not in (1, 3) or min(shape) < 1:
+        raise ModelError(f"input_shape must be (channels, rows, columns), or (features,); found {input_shape}")
     with undisturbed(module) as still, torch.no_grad():
         device = next((p.device for p in still.parameters()), torch.device("cpu"))
-        image = as_input(still, torch.zeros(1, *input_shape, device=device))
+        image = as_input(still, torch.zeros(1, *shape, device=device))
         fields, complete = _traced(still, image)
         if not complete:
             measured = spans_measured(still, image)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from striate.errors import DataError
 from striate.inside.studies.spread import Spread
 from striate.inside.watching.answers import listed, require_finite, some_images
+from striate.inside.watching.arguments import numbers_of, whole
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
 
@@ -196,14 +197,17 @@ def _require_boxes(images: Tensor, boxes: Mapping[str, Sequence[Box]], draws: in
     n, (rows, columns) = len(images), images.shape[2:]
     if n < 2:
         raise DataError("correspondence compares images: two or more are needed, found 1")
-    if not boxes or draws < 1:
-        raise DataError(f"at least one part and one draw are needed, found {len(boxes)} parts and {draws} draws")
+    if not boxes:
+        raise DataError("at least one part is needed, found none")
+    whole(draws, "draws", least=1)
     for part, places in boxes.items():
         if len(places) != n:
             raise DataError(f"part {part!r} needs one box per image: {n} images, {len(places)} boxes")
-        for k, (top, left, bottom, right) in enumerate(places):
+        for k, box in enumerate(places):
+            if numbers_of(box, "a box").shape != (4,):
+                raise DataError(f"a box is (top, left, bottom, right); found {box} for part {part!r} in image {k}")
+            top, left, bottom, right = box
             if not (0 <= top < bottom <= rows and 0 <= left < right <= columns):
-                box = (top, left, bottom, right)
                 raise DataError(
                     f"the box of part {part!r} in image {k} must be (top, left, bottom, right) within {rows}x{columns} "
                     f"pixels, not empty; found {box}"

@@ -28,6 +28,7 @@ from striate.inside.studies.regions import Region, region
 from striate.inside.studies.spread import Spread
 from striate.inside.studies.transforms import Kind, Motion, motions, sampled, transformed
 from striate.inside.watching.answers import listed, require_finite, some_images
+from striate.inside.watching.arguments import whole
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, layer_shapes, opened, undisturbed, watch
 
@@ -166,7 +167,7 @@ def _errors(
     """(interior and whole) x layers x amounts x images."""
     found: list[Tensor] = []
     with undisturbed(module) as still, torch.no_grad(), watch(still, names) as seen:
-        for k in range(0, len(images), batch):
+        for k in range(0, len(images), whole(batch, "batch", least=1)):
             x = as_input(still, images[k : k + batch])
             still(x.clone())  # a copy, as a module may overwrite what it is given
             before = _maps(seen, names)

@@ -20,6 +20,7 @@ from striate.errors import DataError
 from striate.inside.studies.spread import Spread
 from striate.inside.studies.transforms import Kind, Motion, motions, transformed
 from striate.inside.watching.answers import listed, probabilities, require_classes, require_finite, some_images
+from striate.inside.watching.arguments import whole
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
 
@@ -96,7 +97,7 @@ def invariance(
     found: list[np.ndarray] = []
     with undisturbed(module) as still, torch.no_grad(), watch(still, layers, _vectors) as seen:
         measuring = _Measuring(still, seen, layers, moved, outside)
-        for k in range(0, len(images), batch):
+        for k in range(0, len(images), whole(batch, "batch", least=1)):
             classes = None if true_classes is None else true_classes[k : k + batch]
             found.append(measuring.of(images[k : k + batch], classes))
     measured = np.concatenate(found, axis=-1)

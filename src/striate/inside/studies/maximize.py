@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, Failure, ModelError
 from striate.inside.studies.canvas import Canvas, moved
+from striate.inside.watching.arguments import place, whole
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, undisturbed, watch
 
@@ -107,8 +108,8 @@ def maximize(
     """
     module, canvas = _canvas(model, shape, mean, std, decorrelate)
     jitter = _jitter(jitter, canvas.shape)
-    if steps < 1:
-        raise DataError(f"steps must be at least 1, found {steps}")
+    steps, unit = whole(steps, "steps", least=1), whole(unit, "unit")
+    position = None if position is None else place(position)
     chance = torch.Generator().manual_seed(seed)
     with undisturbed(module) as still, watch(still, [layer]) as seen:
         ascent = _Ascent(still, seen, canvas, layer, unit, position)
@@ -228,7 +229,7 @@ def _require_unit(output: Tensor, layer: str, unit: int, position: Pair | None) 
 
 def _jitter(jitter: int | None, shape: tuple[int, int, int]) -> int:
     most = min(shape[1:]) - 1  # a reflection is no longer than the image
-    jitter = min(most, max(1, min(shape[1:]) // 16)) if jitter is None else jitter
+    jitter = min(most, max(1, min(shape[1:]) // 16)) if jitter is None else whole(jitter, "jitter")
     if not 0 <= jitter <= most:
         raise DataError(f"jitter must be from 0 to {most} pixels for images of {shape[1]}x{shape[2]}, found {jitter}")
     return jitter

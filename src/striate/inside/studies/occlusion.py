@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from striate.errors import DataError, ModelError
 from striate.inside.receptive.fields import Box
 from striate.inside.watching.answers import one_image, probabilities, require_classes, require_finite
+from striate.inside.watching.arguments import place, whole
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
 
@@ -125,6 +126,7 @@ def occlude(
     size = _pair(square((height, width)) if size is None else size, "size")
     stride = _pair(-(-max(height, width) // PLACES) if stride is None else stride, "stride")
     rows, columns = _places(height, stride[0]), _places(width, stride[1])
+    batch = whole(batch, "batch", least=1)
     with undisturbed(module) as still, torch.no_grad(), watch(still, [layer], _sums) as seen:
         image_1chw = as_input(still, images)
         before, activity = _answer(still, seen, layer, image_1chw)
@@ -188,13 +190,13 @@ def _sums(output: Tensor) -> Tensor:
 def _strongest(activity: Tensor, unit: int | None, layer: str) -> int:
     if unit is None:
         return int(activity.argmax())  # the first of equals
-    if not 0 <= unit < len(activity):
+    if not 0 <= whole(unit, "unit") < len(activity):
         raise DataError(f"layer {layer} has units 0 to {len(activity) - 1}, found {unit}")
-    return unit
+    return int(unit)
 
 
 def _pair(value: int | Pair, name: str) -> Pair:
-    pair = (value, value) if isinstance(value, int) else value
+    pair = place(value, name) if isinstance(value, Sequence) else (whole(value, name), whole(value, name))
     if min(pair) < 1:
         raise DataError(f"{name} must be at least 1 pixel, found {value}")
     return pair
@@ -202,10 +204,13 @@ def _pair(value: int | Pair, name: str) -> Pair:
 
 def _filling(value: float | Sequence[float], image: Tensor) -> Tensor:
     """What covers the image, broadcast over a batch of images: (1, 1 or channel, 1, 1)."""
-    values = [value] if isinstance(value, int | float) else list(value)
+    try:
+        values = torch.as_tensor(value, dtype=image.dtype, device=image.device).flatten()
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(f"value must be one number or one per channel, found {value!r}") from None
     if len(values) not in (1, image.shape[1]):
         raise DataError(f"value must be one number or one per channel ({image.shape[1]}), found {len(values)}")
-    return torch.tensor(values, dtype=image.dtype, device=image.device).reshape(1, -1, 1, 1)
+    return values.reshape(1, -1, 1, 1)
 
 
 def _places(side: int, stride: int) -> Int[np.ndarray, " n"]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from striate.errors import ModelError
 from striate.inside.atlases.streams import Block, Stream
 from striate.inside.watching.answers import require_finite
+from striate.inside.watching.arguments import whole
 from striate.inside.watching.watch import as_input, undisturbed, watch
 from striate.layers.values import Pair
 
@@ -52,7 +53,8 @@ def peaks(
         >>> peaks(net, images, [("0", [0]), ("1", [0])], batch=2)
         [[Peak(unit=0, value=2.0, image=0, position=(0, 1))], [Peak(unit=0, value=2.0, image=1, position=(0, 0))]]
     """
-    every = sorted({unit for _, units in layers for unit in units})
+    every = sorted({whole(unit, "unit") for _, units in layers for unit in units})
+    batch = whole(batch, "batch", least=1)
     with undisturbed(module) as still, torch.no_grad():
         best = [_Best(layer, units, every) for layer, units in layers]
         with watch(still, [layer for layer, _ in layers], partial(_maxima, units=every)) as seen:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from striate.errors import DataError, Failure, ModelError
+from striate.inside.watching.arguments import whole
 from striate.inside.watching.watch import tensor_of
 
 MOST_PARTS = 5
@@ -94,7 +95,7 @@ def _parts(outputs: object) -> list[tuple[str, object]]:
 def require_classes(wanted: Iterable[int], classes: int) -> None:
     """Raises DataError unless every wanted class is one of the module's `classes`, counted from 0."""
     for number in wanted:
-        if not 0 <= number < classes:
+        if not 0 <= whole(number, "a class") < classes:
             raise DataError(f"class {number} is not one of the network's {classes}: 0 to {classes - 1}")
 
 
@@ -145,4 +146,9 @@ def listed(layers: str | Sequence[str]) -> tuple[str, ...]:
         >>> listed("conv1"), listed(["conv1", "conv2"])
         (('conv1',), ('conv1', 'conv2'))
     """
-    return (layers,) if isinstance(layers, str) else tuple(layers)
+    if isinstance(layers, str):
+        return (layers,)
+    try:
+        return tuple(layers)
+    except TypeError:
+        raise ModelError(f"layers are named by strings, found a {type(layers).__name__}") from None

@@ -245,7 +245,8 @@ def watch(module: nn.Module, layers: Iterable[str], take: Callable[[Tensor], T] 
         >>> seen["0"].shape
         torch.Size([1, 2, 3, 3])
     """
-    parts = {layer.partition("@")[0]: named_layer(module, layer) for layer in layers}
+    found = [(named_layer(module, layer), layer) for layer in layers]
+    parts = {layer.partition("@")[0]: part for part, layer in found}
     seen: Seen[T] = Seen(parts)
     channels = Channels()
 
@@ -312,6 +313,8 @@ def named_layer(module: nn.Module, name: str) -> nn.Module:
     Raises:
         ModelError: if there is none; lists the nearest names.
     """
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"a layer is named by a string, as 'features.3' or '0', found a {type(name).__name__}")
     name, _, number = name.partition("@")
     try:
         if number and (not number.isdecimal() or int(number) == 0):
@@ -339,8 +342,14 @@ def as_input(module: nn.Module, images: Float[Tensor, "batch ..."]) -> Float[Ten
 
 
 def tensor_of(images: Tensor | np.ndarray) -> Tensor:
-    """Images as a tensor; of an array a copy, which may be written into."""
-    return images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
+    """Images as a tensor; of an array a copy, which may be written into. Raises DataError for what is no numbers."""
+    if isinstance(images, Tensor):
+        return images
+    try:
+        return torch.from_numpy(np.array(images))
+    except (TypeError, ValueError):
+        found = type(images).__name__
+        raise DataError(f"images are needed as a tensor or an array of numbers, found {found}") from None
 
 
 def opened(model: Model | nn.Module, images: Tensor | np.ndarray) -> tuple[nn.Module, Float[Tensor, "batch ..."]]:
