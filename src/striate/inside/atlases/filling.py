@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, final
 
@@ -45,36 +45,46 @@ class Look:
     Attributes:
         size: rows and columns shown: the receptive field's, at most the image's.
         image: rows and columns of the image.
-        boxes: (positions, 4): top, left, bottom, right of the field of every position, row-major, not clipped.
+        boxes: (positions, 4): top, left, bottom, right of the field of every position, row-major; not clipped where
+            fields move in equal steps.
+        frames: (positions, 2): the first row and column of what is shown of it.
         field: rows and columns, stride and start of the receptive field, in pixels; None where it is the whole image.
     """
 
     size: Pair
     image: Pair
     boxes: Int[NDArray[np.int64], "position 4"]
+    frames: Int[NDArray[np.int64], "position 2"]
     field: Field | None
 
     @classmethod
     def of(cls, layer: Layer, found: ReceptiveField | None, image: Pair) -> Look:
         """From the layer's chain, else from its receptive field, else the whole image."""
-        rows, columns = layer.shape[1:] if len(layer.shape) == 3 else (1, 1)
-        places = np.stack(np.unravel_index(np.arange(rows * columns), (rows, columns)), axis=1)
         if layer.chain is not None:
-            field = layer.chain.field
-        elif found is not None and len(layer.shape) == 3:
-            field = Field(found.size, found.stride, found.start)
-        else:
-            field = None
-        start, size = (0, image) if field is None else (np.array(field.start) + places * field.stride, field.size)
-        first = np.broadcast_to(start, places.shape).astype(np.int64)
-        shown = min(size[0], image[0]), min(size[1], image[1])
-        return cls(shown, image, np.concatenate([first, first + size], axis=1), field)
+            return cls._in_steps(layer.chain.field, layer.shape[1:], image)
+        if found is None or len(layer.shape) != 3:
+            whole = cls._in_steps(Field(image, (0, 0)), layer.shape[1:] or (1, 1), image)
+            return replace(whole, field=None)
+        steps = cls._in_steps(Field(found.size, found.stride, found.start), layer.shape[1:], image)
+        if found.regular:
+            return steps
+        spans = _crossed(np.array(found.rows), np.array(found.columns))  # (position, axis, first and last)
+        boxes = np.concatenate([spans[..., 0], spans[..., 1] + 1], axis=1)
+        return replace(steps, boxes=boxes, frames=_crossed(*(np.array(found.frames(axis)) for axis in (0, 1))))
+
+    @classmethod
+    def _in_steps(cls, field: Field, positions: Sequence[int], image: Pair) -> Look:
+        """Where fields that move in equal steps look, of so many rows and columns of positions."""
+        steps = zip(field.start, field.stride, positions, strict=True)
+        first = _crossed(*(start + stride * np.arange(count) for start, stride, count in steps))
+        shown = min(field.size[0], image[0]), min(field.size[1], image[1])
+        return cls(shown, image, np.concatenate([first, first + field.size], axis=1), first, field)
 
     def starts(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """(pair, 2) first row and column shown: of the field, or of the image along an axis where the field is
         larger."""
         larger = np.array(self.size) >= np.array(self.image)
-        return np.where(larger, 0, self.boxes[positions, :2])
+        return np.where(larger, 0, self.frames[positions])
 
 
 @final
@@ -229,6 +239,11 @@ def shown(layer: Layer, top: Top) -> NDArray[np.bool_]:
     """(units, top): places that are taken, and above 0 where the layer ends in a ReLU: nothing is shown of silence."""
     values = top.values.numpy()
     return (top.images.numpy() >= 0) & ((values > 0) if layer.rectified else np.isfinite(values))
+
+
+def _crossed(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For every position, row-major: what is said of its row and what of its column, side by side."""
+    return np.stack([rows.repeat(len(columns), axis=0), np.tile(columns, (len(rows), *[1] * (columns.ndim - 1)))], 1)
 
 
 def _flat(pairs: Pairs, layer: Layer) -> NDArray[np.int64]:

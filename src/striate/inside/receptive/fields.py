@@ -91,8 +91,28 @@ class ReceptiveField:
         if clipped or not self.regular:
             (top, bottom), (left, right) = self.rows[row], self.columns[column]
             return Box(top, left, bottom + 1, right + 1)
-        top, left = (a + p * j for a, p, j in zip(self.start, position, self.stride, strict=True))
-        return Box(top, left, top + self.size[0], left + self.size[1])
+        return self.frame(position)
+
+    def frame(self, position: Pair = (0, 0)) -> Box:
+        """A box of `size`, the same at every position, that holds the field of one: the whole of it, not clipped, where
+        `regular`; it may reach outside the image.
+
+        Example:
+            >>> net = nn.Sequential(nn.Conv2d(1, 1, 2, 2), nn.Upsample(scale_factor=2, mode="bilinear"))
+            >>> field = receptive_fields(net, (1, 8, 8))["1"]
+            >>> field.box((1, 7)), field.frame((1, 7))
+            (Box(top=0, left=6, bottom=4, right=8), Box(top=0, left=4, bottom=4, right=8))
+        """
+        (top, left), (rows, columns) = (self.frames(axis)[p] for axis, p in enumerate(position)), self.size
+        return Box(top, left, top + rows, left + columns)
+
+    def frames(self, axis: int) -> tuple[int, ...]:
+        """Where the `frame` of each position along an axis begins: in equal steps where it then holds the field."""
+        size, spans = self.size[axis], (self.rows, self.columns)[axis]
+        even = (self.start[axis] + p * self.stride[axis] for p in range(len(spans)))
+        if self.regular:
+            return tuple(even)
+        return tuple(min(max(step, last - size + 1), first) for step, (first, last) in zip(even, spans, strict=True))
 
 
 def receptive_fields(

@@ -217,7 +217,7 @@ def _read(traced: Trace, layer: str) -> str:
 
 def _frame(field: ReceptiveField, position: Pair) -> Box:
     """The field there, also outside the image; the whole image where the field is as long or as wide."""
-    box, (rows, columns) = field.box(position, clipped=False), field.image
+    box, (rows, columns) = field.frame(position), field.image
     if box.bottom - box.top >= rows or box.right - box.left >= columns:
         return Box(0, 0, rows, columns)
     return box
