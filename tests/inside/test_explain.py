@@ -149,6 +149,11 @@ def test_torchs_own_layers(module: nn.Module, shape: tuple[int, ...], kind: str)
             assert below.source.x == pytest.approx(float(image[place]))
 
 
+def test_of_a_dilated_window_each_row_is_named() -> None:
+    found = explain(nn.Sequential(nn.MaxPool2d(2, 1, dilation=2)), noise(1, 6, 6), "0", 0, (1, 2))
+    assert "window: rows 1, 3 and columns 2, 4 of unit 0" in found.text()
+
+
 def test_weights_made_of_others_are_those_the_module_uses() -> None:
     conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 3))
     found = explain(nn.Sequential(conv), noise(1, 4, 4), "0", 1, (0, 1))
