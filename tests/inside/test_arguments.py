@@ -92,10 +92,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "half a side": (lambda: receptive_fields(NET, odd((1, 6.5, 6))), "input_shape must be whole numbers"),
     "no side": (lambda: receptive_fields(NET, (1, 0, 6)), "input_shape must be"),
     "a field nowhere": (lambda: receptive_fields(NET, (1, 6, 6))["0"].box(odd((0,))), "position must be two whole"),
-    "whole numbers as pixels": (lambda: activations(MODEL, torch.zeros(1, 3, 6, 6).long()), "must be uint8, or floats"),
+    "whole numbers as pixels": (lambda: activations(MODEL, torch.zeros(1, 3, 6, 6).long()), "must be of uint8 numbers"),
     "gray as colours": (
         lambda: activations(MODEL, np.zeros((1, 1, 6, 6), np.uint8)),
-        r"takes images of 3 channels; found the shape \(1, 6, 6\)",
+        "takes images of 3 channels, found the shape 1x6x6",
     ),
     "colours last": (lambda: project(MODEL, np.zeros((6, 6, 3), np.uint8), "0", 0), "takes images of 3 channels"),
 }

@@ -131,7 +131,7 @@ REFUSED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "filters of its own": ("a product of two values", lambda x: F.conv2d(x, x.view(6, -1, 1, 1)[:, :6])),
     "rounded down": ("a rounded division", lambda x: x.div(0.1, rounding_mode="floor")),
     "scaled by its response": ("a product of two values", lambda x: x * x.pow(2).mean(1, keepdim=True)),
-    "exponential": ("exp", lambda x: x.exp()),
+    "exponential": ("exp", lambda x: (x / 100).exp()),
 }
 """How to spell it -> what it is called when it is refused, and the function."""
 
