@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from striate.errors import ModelError
 from striate.inside.studies.filters import filters
@@ -144,3 +145,26 @@ def test_the_weights_are_copies_in_float32() -> None:
     assert found.weights.dtype == np.float32
     found.weights[:] = 0
     assert filters(net, "0").weights.any()
+
+
+def pruned(conv: nn.Module) -> nn.Module:
+    prune.random_unstructured(conv, "weight", 0.5)
+    return conv
+
+
+MADE: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "weight norm": nn.utils.weight_norm,
+    "spectral norm": nn.utils.spectral_norm,
+    "weight norm as a parametrization": nn.utils.parametrizations.weight_norm,
+    "pruned": pruned,
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("made", MADE)
+def test_weights_that_are_made_in_each_pass_are_those_of_the_next(made: str) -> None:
+    saved, loaded = (nn.Sequential(MADE[made](nn.Conv2d(1, 2, 3))) for _ in range(2))
+    loaded.load_state_dict(saved.state_dict())
+    found = torch.from_numpy(filters(loaded, "0").weights)
+    x = torch.rand(1, 1, 5, 5)
+    torch.testing.assert_close(nn.functional.conv2d(x, found, loaded.get_parameter("0.bias")), loaded.eval()(x))

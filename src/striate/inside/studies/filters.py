@@ -11,6 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from striate import pictures
 from striate.errors import ModelError
@@ -22,6 +25,9 @@ from striate.pictures.colors import LINE
 if TYPE_CHECKING:
     from striate.layers.layer import Shape
     from striate.model import Model
+
+_MAKERS = (WeightNorm, SpectralNorm, BasePruningMethod)
+"""Hooks that make a weight anew before each pass: after weights have been loaded, it is still the old one."""
 
 GUTTER = 16
 """Pixels between two blocks, at most; half a weight where that is less."""
@@ -134,6 +140,9 @@ def _weight(module: nn.Module, layer: str) -> Tensor:
 
 
 def _filter_weight(part: nn.Module) -> Tensor | None:
+    for hook in part._forward_pre_hooks.values():  # pyright: ignore[reportPrivateUsage]
+        if isinstance(hook, _MAKERS):
+            hook(part, ())
     weight = getattr(part, "weight", None)
     if not isinstance(weight, Tensor) or weight.dim() not in (2, 4) or isinstance(part, nn.Embedding | nn.Bilinear):
         return None
