@@ -178,3 +178,24 @@ def test_a_module_may_overwrite_its_input() -> None:
     assert (one.whole == other.whole).all()
     assert (overwriting.whole == 0).all()
     assert torch.equal(x, pictures())
+
+
+ENLARGED: dict[str, Callable[[], nn.Module]] = {
+    "nearest": lambda: nn.Upsample(scale_factor=2),
+    "bilinear": lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
+    "transposed convolution": lambda: nn.ConvTranspose2d(2, 2, 3, 2),
+}
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+@pytest.mark.parametrize("kind", ENLARGED)
+def test_what_enlarges_maps_moves_with_the_image_by_whole_strides_of_its_input(kind: str, stride: int) -> None:
+    """A shift by the stride moves the enlarged map by two positions, exactly, as f is a convolution on either grid."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, stride), ENLARGED[kind](), nn.ReLU()).double()
+    x = pictures(40)[:, :1]
+    found = equivariance(net, "2", x, amounts=[stride, 2 * stride])
+    assert found.strides == ((stride / 2, stride / 2),)
+    assert found.matched.all()
+    assert (found.positions > 0).all()
+    assert found.interior.max() < 1e-12

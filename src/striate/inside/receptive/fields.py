@@ -7,8 +7,9 @@ column, and what moves at a layer depends on what was disturbed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import torch
@@ -92,6 +93,22 @@ class ReceptiveField:
             (top, bottom), (left, right) = self.rows[row], self.columns[column]
             return Box(top, left, bottom + 1, right + 1)
         return self.frame(position)
+
+    def line(self, axis: int) -> tuple[float, float]:
+        """Where in the image the fields of positions lie along an axis: the middle of the first, and the step to the
+        next, in pixels; a line through their middles where these are not equal steps.
+
+        Example:
+            >>> net = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Upsample(scale_factor=2))
+            >>> receptive_fields(net, (1, 8, 8))["1"].line(0)
+            (0.75, 0.5)
+        """
+        if self.regular:
+            return self.start[axis] + (self.size[axis] - 1) / 2, float(self.stride[axis])
+        spans = (self.rows, self.columns)[axis]
+        middles = [(p, sum(spans[p]) / 2) for p in _free(spans, self.image[axis])]
+        step = _step(middles)
+        return sum(middle - p * step for p, middle in middles) / len(middles), step
 
     def frame(self, position: Pair = (0, 0)) -> Box:
         """A box of `size`, the same at every position, that holds the field of one: the whole of it, not clipped, where
@@ -249,10 +266,18 @@ def _of_spans(
 def _read(spans: Spans, side: int) -> tuple[int, int, int]:
     """The largest size, the stride between positions that the border does not clip, and the start these give."""
     size = max(last - first + 1 for first, last in spans)
-    free = [p for p, (first, last) in enumerate(spans) if first > 0 and last < side - 1]
-    pairs = [(p, p + 1) for p in free if p + 1 in free] or [(p, p + 1) for p in range(len(spans) - 1)]
-    if not pairs:
-        return size, 0, spans[0][0]
-    strides = sorted(spans[q][0] - spans[p][0] for p, q in pairs)
-    stride, p = strides[len(strides) // 2], pairs[0][0]
+    free = _free(spans, side)
+    stride, p = round(_step([(p, spans[p][0]) for p in free])), free[0]
     return size, stride, spans[p][0] - p * stride
+
+
+def _free(spans: Spans, side: int) -> list[int]:
+    """The positions that the border does not clip; where there are none to compare, all."""
+    free = [p for p, (first, last) in enumerate(spans) if first > 0 and last < side - 1]
+    return free if len(free) > 1 else list(range(len(spans)))
+
+
+def _step(places: Sequence[tuple[int, float]]) -> float:
+    """From position to position, the median over all pairs: after an upsampling, steps are of 0 and 2 by turns."""
+    slopes = sorted((b - a) / (q - p) for (p, a), (q, b) in combinations(places, 2))
+    return slopes[len(slopes) // 2] if slopes else 0.0

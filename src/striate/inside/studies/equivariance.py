@@ -47,7 +47,8 @@ class Equivariance:
 
     Attributes:
         transform, amounts: what T is, units as `transforms.Kind` says.
-        layers: the layers; `strides` says how many pixels their positions are apart, (down, across).
+        layers: the layers; `strides` says how many pixels their positions are apart, (down, across); of maps that
+            were enlarged perhaps half a pixel.
         interior: the error where only real pixels are seen; NaN where there is no such position, or T f(x) is zero and
             f(T x) is not.
         whole: the error over all positions that T takes from within the map.
@@ -59,7 +60,7 @@ class Equivariance:
     transform: Kind
     amounts: tuple[float, ...]
     layers: tuple[str, ...]
-    strides: tuple[Pair, ...]
+    strides: tuple[tuple[float, float], ...]
     interior: Float[np.ndarray, "layers amounts images"]
     whole: Float[np.ndarray, "layers amounts images"]
     positions: Int[np.ndarray, "layers amounts"]
@@ -126,7 +127,7 @@ def equivariance(
         transform=transform,
         amounts=tuple(float(motion.amount) for motion in moved),
         layers=names,
-        strides=tuple(look.stride for look in looks),
+        strides=tuple(look.stride if look.regular else (look.line(0)[1], look.line(1)[1]) for look in looks),
         interior=errors[0],
         whole=errors[1],
         positions=np.array([[int(region.interior.sum()) for region in row] for row in regions]),

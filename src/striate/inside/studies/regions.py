@@ -54,12 +54,11 @@ def region(field: ReceptiveField, size: Pair, motion: Motion) -> Region:
         [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]]
     """
     p_rows, p_columns = grid(*size)
-    middle = [start + (extent - 1) / 2 for start, extent in zip(field.start, field.size, strict=True)]
-    place = [m + p * j for m, p, j in zip(middle, (p_rows, p_columns), field.stride, strict=True)]
+    middle, steps = zip(field.line(0), field.line(1), strict=True)
+    place = [m + p * j for m, p, j in zip(middle, (p_rows, p_columns), steps, strict=True)]
     came = motion.source(place[0], place[1], field.image)
     rows, columns = (
-        snapped((c - m) / j) if j else p
-        for c, m, j, p in zip(came, middle, field.stride, (p_rows, p_columns), strict=True)
+        snapped((c - m) / j) if j else p for c, m, j, p in zip(came, middle, steps, (p_rows, p_columns), strict=True)
     )
     whole = _within(rows, size[0]) & _within(columns, size[1])
     real = _real(field, size)
@@ -73,16 +72,16 @@ def region(field: ReceptiveField, size: Pair, motion: Motion) -> Region:
 def _real(field: ReceptiveField, size: Pair) -> Bool[Tensor, "r c"]:
     """Which positions see real pixels only: their field, not clipped, lies in the image.
 
-    Where fields are irregular they are known clipped only: there, those that do not touch the border.
+    Where fields are irregular they are known clipped only: there, those that do not touch the ends of what is seen.
     """
     inside: list[Tensor] = []
     for axis, spans in enumerate((field.rows, field.columns)):
-        side = field.image[axis]
         if field.regular:
             first = field.start[axis] + torch.arange(size[axis]) * field.stride[axis]
-            inside.append((first >= 0) & (first + field.size[axis] <= side))
+            inside.append((first >= 0) & (first + field.size[axis] <= field.image[axis]))
         else:
-            inside.append(torch.tensor([first > 0 and last < side - 1 for first, last in spans]))
+            top, bottom = min(first for first, _ in spans), max(last for _, last in spans)
+            inside.append(torch.tensor([first > top and last < bottom for first, last in spans]))
     return inside[0][:, None] & inside[1][None]
 
 
