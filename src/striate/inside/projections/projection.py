@@ -100,9 +100,9 @@ def project_many(  # noqa: PLR0917
             still(batch.clone())  # a copy, so that the module may overwrite what it is given
             activations = seen[layer]
             seed = seed_at(activations, units, positions)
+            projections = follow_back(activations, seed, batch, rule=rule, others=others)
             numbers = range(len(batch)) if len(batch) > 1 else None
             require_finite(layer, activations.detach()[seed > 0][:, None], numbers)
-            projections = follow_back(activations, seed, batch, rule=rule, others=others)
             require_finite(f"{layer}, followed back,", projections, numbers)
     return projections.detach().to(torch.promote_types(batch.dtype, torch.float32))
 
