@@ -65,7 +65,8 @@ def _options() -> argparse.Namespace:
 def planned(claim: Claim, data: DataSet) -> list[Trial]:
     """Every training that the claim asks for at its published setting."""
     asked: list[Trial] = []
-    few = replace(data, **{name: _first(getattr(data, name)) for name in ("train", "validation", "test")})
+    scored = replace(data, validation=_first(data.validation), test=_first(data.test))
+    few = replace(scored, train=_first(data.train))
 
     def noted(trial: Trial, _: DataSet) -> dict[str, Any]:
         asked.append(trial)
@@ -73,8 +74,8 @@ def planned(claim: Claim, data: DataSet) -> list[Trial]:
 
     conducting.conduct = noted
     try:
-        with tempfile.TemporaryDirectory() as folder, Trials(data, Path(folder)) as trials:
-            claim.study(Setting(data, "full", trials))
+        with tempfile.TemporaryDirectory() as folder, Trials(scored, Path(folder)) as trials:
+            claim.study(Setting(scored, "full", trials))
     finally:
         conducting.conduct = conduct
     return asked
@@ -126,7 +127,7 @@ def _random(images: int, channels: int, side: int) -> DataSet:
     )
 
 
-def _first(split: Any) -> Any:
+def _first(split: Split) -> Split:
     rows = np.arange(FEW)
     return replace(split, images=split.images[rows], labels=split.labels[rows], sources=split.sources[:FEW])
 

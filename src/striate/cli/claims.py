@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 QUICK_SIDE = 32  # pixels: photographs are brought to it at the quick scale, where nothing else is asked for
 
-BFLOAT16 = 0.6  # of the time in float32: measured 0.52 to 0.68 on the networks of five claims, AVX-512 with bf16
+BFLOAT16 = 0.6  # of the time in float32: 0.45 to 0.77 by claim, but no less for 9 and 10 (benchmarks/claims.py)
 
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not applicable": "–"}
 
@@ -148,7 +148,10 @@ def _warn_of(hours: float, workers: int, precision: Precision) -> None:
     if precision == "bfloat16":
         hours *= BFLOAT16
     elif Engine.choose().precision == "bfloat16":
-        console.note(f"this machine computes bfloat16 fast: --precision bfloat16 takes about {BFLOAT16:g} of the time")
+        console.note(
+            f"this machine computes bfloat16 fast: --precision bfloat16 takes about {BFLOAT16:g} of the time, where "
+            "networks are not tiny"
+        )
     console.note(
         f"the published setting takes about {hours:.2g} core hours on a CPU with AVX-512, so {hours / workers:.1f} "
         f"hours of {workers} at once; trainings are kept: after Ctrl-C the same command goes on"
