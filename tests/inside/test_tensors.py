@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
+from striate.inside.watching.each_call import EachCall
 from striate.inside.watching.tensors import Tensors, overwriting
 
 THROUGH: dict[str, Callable[[Tensor], object]] = {
@@ -22,22 +22,16 @@ THROUGH: dict[str, Callable[[Tensor], object]] = {
 }
 
 
-class Calls(TorchFunctionMode):
+class Calls(EachCall):
     """Tells what every call overwrites."""
 
     def __init__(self, known: Tensors[str]) -> None:
         super().__init__()
         self.known = known
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         with overwriting((args, kwargs)) as overwritten:
-            result = func(*args, **(kwargs or {}))
+            result = func(*args, **kwargs)
         self.known.wrote(*overwritten)
         return result
 

@@ -19,7 +19,7 @@ from striate.inside.following.ledger import Entry, Ledger, of_one_image
 from striate.inside.following.origins import FIRST, LAST, made
 from striate.inside.following.steps import Padding, Reached, Translated, made_by
 from striate.inside.following.translation import is_at_each_position, is_translated, translated
-from striate.inside.projections.spellings import rectified_by, spelling
+from striate.inside.watching.spellings import rectified_by, spelling
 from striate.layers.dropout import Dropout
 from striate.layers.rectifiers import Relu
 

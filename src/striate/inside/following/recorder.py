@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from striate.inside.following.arguments import Untranslatable, convolves
 from striate.inside.following.calls import Call
@@ -16,12 +15,13 @@ from striate.inside.following.ledger import Ledger, of_one_image
 from striate.inside.following.origins import OVERWRITTEN, Origin, unknown
 from striate.inside.following.steps import made_by
 from striate.inside.following.translation import translated_module
+from striate.inside.watching.each_call import EachCall
 from striate.inside.watching.tensors import overwriting
 
 
 @final
 @dataclass(eq=False)
-class Recorder(TorchFunctionMode):
+class Recorder(EachCall):
     """Writes down where every tensor of a pass comes from.
 
     Attributes:
@@ -88,14 +88,7 @@ class Recorder(TorchFunctionMode):
 
     # --- functions -------------------------------------------------------------------------------------------
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
+    def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         if self._own:
             return func(*args, **kwargs)
         call = Call(func, args, kwargs)

@@ -7,12 +7,9 @@ which was made where no call could be watched: in a compiled function, whose own
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
-from torch import Tensor
+from striate.inside.watching.each_call import tensors_in
 
 _FAULT, _SEEN, _UNSEEN = "striate fault", "striate seen", "striate unseen"
 """Keys of a node's metadata."""
@@ -69,6 +66,7 @@ def node_name(node: Any) -> str:
     """The bare name of an operation.
 
     Example:
+        >>> import torch
         >>> node_name(torch.ones(1, requires_grad=True).exp().grad_fn)
         'Exp'
     """
@@ -88,19 +86,3 @@ def is_custom(node: Any) -> bool:
 def module_of(node: Any) -> str:
     """The Python module that a custom `autograd.Function` is defined in; empty for PyTorch's own operations."""
     return str(getattr(getattr(type(node), "_forward_cls", None), "__module__", ""))
-
-
-def unwatched() -> AbstractContextManager[None]:
-    """Inside, no mode sees any call: even reading an attribute of a tensor is one."""
-    return torch._C.DisableTorchFunction()  # pyright: ignore[reportPrivateUsage]
-
-
-def tensors_in(value: object) -> Iterator[Tensor]:
-    """The tensors in a call's arguments or result."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from tensors_in(tuple(value.values()))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from tensors_in(item)

@@ -15,8 +15,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from striate.inside.projections.marks import mark_fault, tensors_in, unwatched
-from striate.inside.projections.spellings import spelling
+from striate.inside.projections.marks import mark_fault
+from striate.inside.watching.each_call import tensors_in, unwatched
+from striate.inside.watching.spellings import spelling
 from striate.inside.watching.tensors import Tensors, overwriting
 
 _COMPARING = (

@@ -17,7 +17,7 @@ from torch import Tensor
 from striate.errors import ModelError
 from striate.inside.projections.forms import MAPS, PRODUCT, Bent, Value, form_after, is_mean
 from striate.inside.projections.marks import fault_of, is_leaf, is_unseen, module_of, node_name
-from striate.inside.projections.spellings import spelling
+from striate.inside.watching.spellings import spelling
 
 _OURS = "striate.inside.projections.rules"
 """Where the rectifications are defined that follow a rule."""

@@ -27,14 +27,14 @@ from typing import Any, Literal, cast, final
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointError
 
 from striate.errors import ModelError
-from striate.inside.projections.marks import mark_fault, mark_seen, mark_unseen, unwatched
+from striate.inside.projections.marks import mark_fault, mark_seen, mark_unseen
 from striate.inside.projections.masks import Masks
 from striate.inside.projections.refusal import bent_in_a_view, refuse_what_has_no_rule
-from striate.inside.projections.spellings import rectification, whole_map_maximum
+from striate.inside.watching.each_call import EachCall, unwatched
+from striate.inside.watching.spellings import rectification, whole_map_maximum
 
 Rule = Literal["deconvnet", "guided", "gradient"]
 RULES: tuple[Rule, ...] = ("deconvnet", "guided", "gradient")
@@ -110,33 +110,26 @@ def _check(rule: str, others: str | None) -> None:
 
 
 @final
-class _Rectifiers(TorchFunctionMode):
+class _Rectifiers(EachCall):
     """Replaces calls that rectify by `Rectify`, or its in-place form, and marks what other calls make."""
 
     def __init__(self, guided: bool) -> None:
         super().__init__()
         self.guided, self.masks = guided, Masks()
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
+    def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         with unwatched():
             mark_unseen((args, kwargs))
             views = [x for x in args[:1] if isinstance(x, torch.Tensor) and x._is_view() and x.requires_grad]
             versions = [view._version for view in views]
-        result, followed = self._called(func, args, kwargs)
+        result, followed = self._by_rule(func, args, kwargs)
         with unwatched():
             mark_seen((result, args[:1]))
             if not followed and [view._version for view in views] != versions:
                 mark_fault(views, bent_in_a_view(func, args, kwargs))
         return result
 
-    def _called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, bool]:
+    def _by_rule(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, bool]:
         """What the call gives, and whether it has been given the rule."""
         found = rectification(func, args, kwargs) if torch.is_grad_enabled() else None
         if found is not None and found.x.requires_grad:

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from striate.inside.following.ledger import Ledger
 from striate.inside.following.origins import Origin, Step, numbers
 from striate.inside.following.recorder import Recorder
+from striate.inside.watching.each_call import EachCall
 from striate.inside.watching.watch import as_input
 from striate.layers.layer import Shape
 from striate.layers.terms import Products
@@ -76,23 +76,17 @@ def _calls(module: nn.Module, image: Tensor) -> dict[str, list[Origin]]:
 
 
 @final
-class _MapsAnew(TorchFunctionMode):
+class _MapsAnew(EachCall):
     """Maps that a call makes of maps in a way that is not known (SELU, say) are maps too: there the way back ends."""
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self._ledger = ledger
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         given = self._ledger.origin(args[0]) if args else None
         untouched = given is not None and not given.reason and given.index is None and given.values.ndim == 3
-        result = func(*args, **(kwargs or {}))
+        result = func(*args, **kwargs)
         if untouched and isinstance(result, Tensor) and result.dim() == 4 and len(result) == 1:
             made = self._ledger.origin(result)
             if made is not None and made.reason:

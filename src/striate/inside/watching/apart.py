@@ -12,18 +12,17 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from striate.errors import ModelError
-from striate.inside.projections.marks import unwatched
-from striate.inside.projections.spellings import spelling
+from striate.inside.watching.each_call import EachCall, unwatched
+from striate.inside.watching.spellings import spelling
 
 _TRAINING = 5
 """The place of `training` among a batch norm's arguments, in `F`, in `torch` and in TorchScript alike."""
 
 
 @final
-class ImagesApart(TorchFunctionMode):
+class ImagesApart(EachCall):
     """Inside the block every batch norm that goes by its batch is done image by image; nothing else is changed.
 
     Arguments:
@@ -57,14 +56,7 @@ class ImagesApart(TorchFunctionMode):
         del module
         self._images = len(inputs[0]) if inputs and isinstance(inputs[0], Tensor) else 1
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
+    def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         if self._images < 2 or spelling(func)[0] != "batch_norm" or not _goes_by_batch(args, kwargs):
             return func(*args, **kwargs)
         others = dict(kwargs)

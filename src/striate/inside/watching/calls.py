@@ -16,13 +16,12 @@ from typing import Any, final
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from striate.errors import ModelError
-from striate.inside.projections.marks import tensors_in
-from striate.inside.projections.spellings import rectification, spelling
 from striate.inside.watching.channels import Channels
+from striate.inside.watching.each_call import EachCall, tensors_in
+from striate.inside.watching.spellings import rectification, spelling
 from striate.inside.watching.tensors import Tensors, overwriting
 from striate.inside.watching.watch import layer_names
 
@@ -172,7 +171,7 @@ def _with_functions(calls: Sequence[Call], layers: dict[str, int]) -> dict[str, 
 
 
 @final
-class _Recorder(TorchFunctionMode):
+class _Recorder(EachCall):
     """Writes down every call that returns a tensor, and which call made each tensor."""
 
     def __init__(self, images: Tensor) -> None:
@@ -182,14 +181,7 @@ class _Recorder(TorchFunctionMode):
         self.made.put(images, IMAGE)
         self.channels = Channels()
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
+    def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         given = list(tensors_in((args, kwargs)))
         stale = any(map(self.made.stale, given))
         with overwriting(given) as overwritten:
@@ -232,7 +224,7 @@ class Enough(Exception):  # noqa: N818  (no error: the pass has reached the last
 
 @final
 @dataclass
-class Reading(TorchFunctionMode):
+class Reading(EachCall):
     """Inside the block, the module's calls are counted as in `trace`, and those asked for are read or replaced.
 
     Attributes:
@@ -252,14 +244,8 @@ class Reading(TorchFunctionMode):
         self.number = 0
         self.last = max((*self.read, *self.replace), default=IMAGE)
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs, number = kwargs or {}, self.number
+    def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        number = self.number
         result = self.replace[number](func, *args, **kwargs) if number in self.replace else func(*args, **kwargs)
         if not _counts(result):
             return result

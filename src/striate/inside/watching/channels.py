@@ -13,11 +13,10 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from striate.inside.projections.marks import tensors_in, unwatched
-from striate.inside.projections.spellings import spelling
+from striate.inside.watching.each_call import EachCall, tensors_in, unwatched
+from striate.inside.watching.spellings import spelling
 
 _PERMUTING = ("permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "mT", "T", "mH", "H", "adjoint")
 _VIEWING = ("view", "reshape", "flatten", "unflatten", "view_as", "reshape_as", "unsafe_view", "squeeze", "unsqueeze")
@@ -75,7 +74,7 @@ class Channels:
 
 
 @final
-class Followed(TorchFunctionMode):
+class Followed(EachCall):
     """Inside the block, the channels of all tensors are followed.
 
     Example:
@@ -90,16 +89,10 @@ class Followed(TorchFunctionMode):
         super().__init__()
         self._channels = channels
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
+    def called(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        result = func(*args, **kwargs)
         with unwatched():
-            self._channels.follow(func, args, kwargs or {}, result)
+            self._channels.follow(func, args, kwargs, result)
         return result
 
 

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar, cast, final
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from striate.inside.projections.marks import tensors_in, unwatched
+from striate.inside.watching.each_call import tensors_in, unwatched
 
 T = TypeVar("T")
 
