@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +12,12 @@ import pytest
 from scipy import stats
 
 from striate.claims.comparing.comparison import Comparison, Measured, judged
-from striate.claims.comparing.figures import differences, pair_table
+from striate.claims.comparing.figures import Figure, differences, pair_table
 from striate.claims.comparing.metrics import ACCURACY, Metric, steps_metric
 from striate.claims.comparing.tuning import Tuned
 from striate.claims.comparing.variants import variant
 from striate.data import load
+from striate.report.claim_plots import drawn
 from striate.report.comparison import comparison_page
 from striate.train import Recipe
 
@@ -120,6 +121,15 @@ def test_an_axis_of_factors_can_be_read_however_narrow(tmp_path: Path) -> None:
         axis = svg[svg.index("matplotlib.axis_1") : svg.index("matplotlib.axis_2")]
         ticks = re.findall(r">([0-9.]+)</text>", axis)
         assert len(ticks) == len(set(ticks)) >= 3, plot
+
+
+@pytest.mark.parametrize("span", [(3e-6, 2e-5), (30, 180), (4e-6, 2e-4), (1e-5, 1e-2)])
+def test_an_axis_of_powers_has_a_scale(span: tuple[float, float]) -> None:
+    lines = [{"name": "a", "x": [1, 2], "y": list(span)}]
+    figure = Figure("curves", "Gradients", "layer", "root mean square", lines, log="y")
+    svg = drawn("a", asdict(figure)).svg
+    axis = svg[svg.index("matplotlib.axis_2") :]
+    assert len(re.findall(r"<text [^>]*text-anchor: end[^>]*>", axis)) >= 2
 
 
 def test_rows_are_what_scipy_says_of_the_differences() -> None:

@@ -46,6 +46,9 @@ HEIGHT_OF_NAME = 0.17
 NARROW = 10.0
 """A logarithmic axis that spans less has ticks at round numbers, not at powers."""
 
+FEW_POWERS = 100.0
+"""A logarithmic axis of values that spans less has ticks at 2 and 5 between the powers."""
+
 STROKES = "-", "--", ":"
 """Of the first `MOST_NAMED` lines, the next, and so on."""
 
@@ -94,7 +97,9 @@ def _ticks(axes: Axes, figure: Mapping[str, Any]) -> None:
     axes.yaxis.set_major_formatter(_formatter(figure))
     if "y" in figure["log"]:
         axes.yaxis.set_major_formatter(_powers())
-        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+        low, high = axes.get_ylim()
+        steps = (1.0, 2.0, 5.0) if high < FEW_POWERS * low else (1.0,)
+        axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=6))
         axes.yaxis.set_minor_formatter(NullFormatter())
     if "x" in figure["log"]:
         axes.xaxis.set_major_formatter(_powers())
