@@ -207,6 +207,7 @@ def test_what_the_demo_heeds(striate: Command) -> None:
 def test_what_is_too_deep_for_json_is_refused_and_told_as_text(striate: Command) -> None:
     words = ("explain", "--net", "input 3x16x16, (conv 2 1x1) x400", "flat/1.png", "--layer", "conv400", "--unit", "0")
     deep = (*words, "--at", "0,0", "--depth", "input", "--follow", "1")
-    refused(striate(*deep, "--json"), "so many layers within one another", "a smaller --depth")
+    refused(striate(*deep, "--json"), "400 layers within one another are too deep", "takes 200: say a smaller --depth")
     assert striate(*deep).out.count("\nmodule   ") == 400
-    assert parsed(striate(*words, "--depth", "9", "--json"))["agrees"]
+    assert parsed(striate(*words, "--depth", "199", "--follow", "1", "--json"))["agrees"]
+    refused(striate(*words, "--depth", "200", "--follow", "1", "--json"), "201 layers within one another")

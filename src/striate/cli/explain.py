@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from striate.inside.explaining.explanation import Explanation
     from striate.layers.values import Pair
 
+MOST_LEVELS = 200  # of explanations within one another, as JSON; Python's reader takes 1000, and each is three
 WIDTH = 100  # columns where nothing says how wide the terminal is
 SAY = "say which number: striate explain RUN IMAGE --layer conv2 --unit 3 --at 4,5"
 
@@ -115,10 +116,25 @@ def explain(
 
 
 def _show_json(found: Explanation, image: str) -> None:
-    try:
-        console.show_json(found.as_json() | {"image": image})
-    except RecursionError:  # what writes JSON calls itself for what stands within another
-        raise UserError("so many layers within one another cannot be written as JSON: say a smaller --depth") from None
+    """Prints it as JSON, where that is not deeper than what reads JSON can follow."""
+    levels = _levels(found)
+    if levels > MOST_LEVELS:
+        raise UserError(
+            f"{levels} layers within one another are too deep for what reads JSON, which takes {MOST_LEVELS}: "
+            "say a smaller --depth"
+        )
+    console.show_json(found.as_json() | {"image": image})
+
+
+def _levels(found: Explanation) -> int:
+    """How many explanations stand within one another, itself counted."""
+    from striate.inside.explaining.explanation import Explanation
+
+    count, level = 0, [found]
+    while level:
+        count += 1
+        level = [one.found for each in level for one in each.below if isinstance(one.found, Explanation)]
+    return count
 
 
 def _named(words: list[str], option: str) -> tuple[str | None, str]:
