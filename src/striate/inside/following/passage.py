@@ -7,16 +7,13 @@ Where anything else stands between two layers, the way back ends there, and why 
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from striate.errors import ModelError
-from striate.inside.following.ledger import Ledger
 from striate.inside.following.origins import Origin, numbers
 from striate.inside.following.recorder import Recorder
 from striate.inside.watching.calls import CONVOLUTIONS
@@ -64,20 +61,14 @@ def passage(module: nn.Module, image: Float[Tensor, "1 ..."]) -> Passage:
     """Sends one image through a module, as `undisturbed` lends it, and follows it.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
         >>> step = passage(net, torch.ones(1, 1, 4, 4)).of("1").step
         >>> step.text, step.origins[""].step.text
         ('relu', 'conv 2 3x3')
     """
-    recorder, whole = Recorder(Ledger(module)), numbers(image[0])
-    recorder.ledger.put(image, Origin(whole))
-    with ExitStack() as stack:
-        for name, part in module.named_modules():
-            stack.callback(part.register_forward_pre_hook(recorder.before).remove)
-            stack.callback(part.register_forward_hook(recorder.after(name)).remove)
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(recorder)
-        module(image)
+    whole = numbers(image[0])  # before the module, which may overwrite it
+    recorder = Recorder.of(module, image)
     first = {part: name for name, part in module.named_modules()}
     names = {name: first[part] for name, part in module.named_modules(remove_duplicate=False)}
     layers = {name: recorder.layers[known] for name, known in names.items() if known in recorder.layers}

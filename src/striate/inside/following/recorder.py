@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import Any, Self, final
 
+import torch
 from torch import Tensor, nn
 
 from striate.inside.following.arguments import Untranslatable, convolves
 from striate.inside.following.calls import Call
 from striate.inside.following.ledger import Ledger, of_one_image
-from striate.inside.following.origins import OVERWRITTEN, Origin, unknown
+from striate.inside.following.origins import OVERWRITTEN, Origin, numbers, unknown
 from striate.inside.following.steps import made_by
 from striate.inside.following.translation import translated_module
 from striate.inside.watching.each_call import EachCall
@@ -38,6 +39,26 @@ class Recorder(EachCall):
         super().__init__()
         self._own = False
         self._waiting: list[tuple[nn.Module, Origin | None]] = []
+
+    @classmethod
+    def of(cls, module: nn.Module, image: Tensor, beside: Callable[[Ledger], EachCall] | None = None) -> Self:
+        """Sends one image, a batch of one, through a module as `undisturbed` lends it, and follows it.
+
+        Arguments:
+            beside: makes what else sees the calls, before they are written down, and may correct the ledger.
+        """
+        recorder = cls(Ledger(module))
+        recorder.ledger.put(image, Origin(numbers(image[0])))
+        with ExitStack() as stack:
+            for name, part in module.named_modules():
+                stack.callback(part.register_forward_pre_hook(recorder.before).remove)
+                stack.callback(part.register_forward_hook(recorder.after(name)).remove)
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(recorder)
+            if beside is not None:
+                stack.enter_context(beside(recorder.ledger))
+            module(image)
+        return recorder
 
     @contextmanager
     def _unseen(self) -> Generator[None]:

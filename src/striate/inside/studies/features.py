@@ -7,7 +7,6 @@ about in yet another way. So the features are followed back, and not taken to be
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -62,17 +61,7 @@ def features_of(module: nn.Module, layer: str, input_shape: Shape) -> Features |
 
 def _calls(module: nn.Module, image: Tensor) -> dict[str, list[Origin]]:
     """Where the outputs of all submodules come from, once for every call of each."""
-    recorder = Recorder(Ledger(module))
-    recorder.ledger.put(image, Origin(numbers(image[0])))
-    with ExitStack() as stack:
-        for name, part in module.named_modules():
-            stack.callback(part.register_forward_pre_hook(recorder.before).remove)
-            stack.callback(part.register_forward_hook(recorder.after(name)).remove)
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(recorder)
-        stack.enter_context(_MapsAnew(recorder.ledger))
-        module(image)
-    return recorder.layers
+    return Recorder.of(module, image, _MapsAnew).layers
 
 
 @final
