@@ -17,6 +17,7 @@ In six lines::
 The rooms, from the ground up (imports only go down):
 
     errors, files   the faults a user can meet; writing that survives a kill
+    ranks           the processes that torchrun started
     layers          one file per kind of layer: its text, shapes, counts, window, PyTorch module and equation
     pictures        arrays to images
     notation        the text form of a network
@@ -40,13 +41,14 @@ if TYPE_CHECKING:
     from striate import data, inside, layers, report, train
     from striate.model import Model
     from striate.network import Network
+    from striate.ranks import Ranks
     from striate.train import Recipe
 
     __version__: str
 
-__all__ = ["Model", "Network", "Recipe", "__version__", "data", "inside", "layers", "report", "train"]
+__all__ = ["Model", "Network", "Ranks", "Recipe", "__version__", "data", "inside", "layers", "report", "train"]
 
-_HOMES = {"Network": "striate.network", "Model": "striate.model", "Recipe": "striate.train"}
+_HOMES = {"Network": "striate.network", "Model": "striate.model", "Ranks": "striate.ranks", "Recipe": "striate.train"}
 _ROOMS = ("data", "inside", "layers", "report", "train")
 
 

@@ -14,11 +14,11 @@ from torch._C._distributed_c10d import HashStore
 from torch.distributed import DistNetworkError
 
 from striate.claims.comparing import trial as trials_of_one
-from striate.claims.comparing.sharing import Ranks
 from striate.claims.comparing.trial import Trial
 from striate.claims.comparing.trials import Trials
 from striate.cli import main
 from striate.errors import Failure, UserError
+from striate.ranks import Ranks
 from striate.train import Recipe
 
 from .stripes import stripes
@@ -147,7 +147,7 @@ class _Lost(HashStore):
 def test_a_lost_first_process_is_told_in_a_sentence() -> None:
     ranks = Ranks(1, 2, _Lost())
     for talk in (lambda: ranks.agreed(["a"]), lambda: ranks.done(1), ranks.leave):
-        with pytest.raises(Failure, match=r"first of the processes .* is gone; finished trainings are kept"):
+        with pytest.raises(Failure, match=r"first of the processes .* is gone; what was finished is kept"):
             talk()
     assert ranks.first_fault(), "where nobody else can be reached, the fault is told here"
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from striate.claims.claim import Claim, Outcome
     from striate.claims.comparing.comparison import Comparison, compare
     from striate.claims.comparing.metrics import Metric
-    from striate.claims.comparing.sharing import Ranks
     from striate.claims.comparing.variants import Variant, variant, vary
     from striate.claims.comparing.views import View
 
@@ -24,7 +23,6 @@ _HOMES = {
     "claim": ("Claim", "Outcome"),
     "comparing.comparison": ("Comparison", "compare"),
     "comparing.metrics": ("Metric",),
-    "comparing.sharing": ("Ranks",),
     "comparing.variants": ("Variant", "variant", "vary"),
     "comparing.views": ("View",),
 }
@@ -34,7 +32,6 @@ __all__ = [
     "Comparison",
     "Metric",
     "Outcome",
-    "Ranks",
     "Variant",
     "View",
     "all",

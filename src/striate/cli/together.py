@@ -12,13 +12,13 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from striate.claims.comparing.sharing import Ranks
+    from striate.ranks import Ranks
 
 
 @contextlib.contextmanager
 def together() -> Generator[Ranks]:
     """Gives the processes that work together. Only the first prints; of all faults the first alone is told."""
-    from striate.claims.comparing.sharing import Ranks
+    from striate.ranks import Ranks
 
     ranks = Ranks.joined()
     try:

@@ -21,13 +21,13 @@ import numpy as np
 from striate.claims.comparing import words
 from striate.claims.comparing.metrics import ACCURACY, Metric, Record
 from striate.claims.comparing.metrics import metric as named_metric
-from striate.claims.comparing.sharing import Ranks
 from striate.claims.comparing.statistics import Paired, Verdict, compared, t_interval, verdict
 from striate.claims.comparing.trial import Trial
 from striate.claims.comparing.trials import Trials, Watch
 from striate.claims.comparing.tuning import TUNING_SEEDS, Tuned, at_rate, tuned
 from striate.claims.comparing.variants import Variant, variant
 from striate.errors import DataError, UserError
+from striate.ranks import Ranks
 from striate.train.recipe import Recipe
 
 if TYPE_CHECKING:

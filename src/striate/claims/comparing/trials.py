@@ -22,9 +22,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
 from striate import files
-from striate.claims.comparing.sharing import Ranks
 from striate.cores import allowed_cores
 from striate.errors import Failure
+from striate.ranks import Ranks
 from striate.train.interrupts import deferred
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""Several processes at the same trials, on one host or on several: those that torchrun started.
+"""Several processes at the same work, on one host or on several: those that torchrun started.
 
-Every process runs the same command and asks for the same trials. The first says which are missing, each conducts its
-share of them into the folder, which all must see, and each waits until all are there; so every process goes on with
-the same records. What is agreed on and how much is done stands in torchrun's key-value store.
+Every process runs the same command and comes to the same list of what is to be done. The first says which of it is
+missing, each does its share into a folder that all must see, and each waits until all is there; so every process goes
+on with the same results. What is agreed on and how much is done stands in torchrun's key-value store.
 """
 
 from __future__ import annotations
@@ -145,6 +145,6 @@ def _reached() -> Generator[None]:
         from torch.distributed import DistError
 
         if isinstance(fault, DistError):
-            said = "the first of the processes that work together is gone; finished trainings are kept, "
+            said = "the first of the processes that work together is gone; what was finished is kept, "
             raise Failure(f"{said}the same command goes on from there") from None
         raise
