@@ -28,7 +28,7 @@ PUBLISHED = {
     "batchnorm": ("dense 100, batchnorm, sigmoid, dense 100, batchnorm, sigmoid, dense 100, batchnorm, sigmoid", 2, 1),
     "spatial-structure": ("dense 500, relu, dense 500, relu", 4, 1),
     "deeper-layers": ("conv 64 3x3 pad=1x1, relu, conv 64 3x3 pad=1x1, relu, maxpool 2x2, dense 128, relu", 1, 1),
-    "removal": ("conv 192 3x3 pad=1x1, relu, conv 192 3x3 pad=1x1, relu", 4, 1),
+    "removal": ("conv 96 3x3 pad=1x1, relu, conv 96 3x3 pad=1x1, relu", 4, 1),
 }
 """Of each claim a part of its published network as text, how many variants it trains, and on how many sizes of data."""
 

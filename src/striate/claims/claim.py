@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 Scale = Literal["quick", "full"]
 
 
+FULL_EPOCHS = 12
+"""Passes over the images of a training at full scale. Nothing regularizes it, and after so many the network of claim 5
+knows the training images of CIFAR-10 by heart (training loss 0.03): longer training measures nothing."""
+
+FULL_RATES = (0.0003, 0.001, 0.003)
+"""Learning rates tried at full scale. A tenth of those of the quick scale, which has a tenth of the steps: on CIFAR-10
+0.001 gives 75% validation accuracy, 0.01 gives 64%."""
+
+
 @final
 @dataclass(frozen=True)
 class Outcome:

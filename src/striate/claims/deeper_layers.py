@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.claims.claim import Claim, Outcome, Setting, recipe, ruled
+from striate.claims.claim import FULL_EPOCHS, FULL_RATES, Claim, Outcome, Setting, recipe, ruled
 from striate.claims.comparing.contrasts import Contrast, contrast_json, contrasts
 from striate.claims.comparing.figures import Figure, contrast_figures
 from striate.claims.comparing.metrics import ACCURACY, steps_metric
@@ -45,9 +45,9 @@ def study(setting: Setting) -> Outcome:
     from striate.claims.comparing.comparison import measure
 
     quick = setting.scale == "quick"
-    plain = recipe(epochs=10 if quick else 30)
+    plain = recipe(epochs=10 if quick else FULL_EPOCHS)
     one = setting.variant("network", QUICK if quick else FULL, plain)
-    seeds, rates = setting.seeds(SEEDS), (0.003, 0.01, 0.03)
+    seeds, rates = setting.seeds(SEEDS), (0.003, 0.01, 0.03) if quick else FULL_RATES
     measured = measure([one], setting.trials, seeds=seeds, metric=ACCURACY, rates=rates, probes=("path",))
     judged = contrasts({INVARIANT: _closer(measured[0], 1)}, MOVED) | contrasts({MAPS: _closer(measured[0], 2)}, MOVED)
     judged |= contrasts({CONVERGED: _later(measured[0])}, LATE)

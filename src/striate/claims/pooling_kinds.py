@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
+from striate.claims.claim import FULL_EPOCHS, FULL_RATES, Claim, Outcome, Setting, outcome, recipe, ruled
 from striate.claims.comparing.figures import learning_curves, value_bars
 from striate.claims.comparing.metrics import ACCURACY
 from striate.claims.learning import Word
@@ -33,10 +33,10 @@ def network(kind: str, text: str) -> str:
 def study(setting: Setting) -> Outcome:
     """Trains the same network with four ways of getting smaller by two."""
     quick = setting.scale == "quick"
-    plain = recipe(epochs=8 if quick else 40)
+    plain = recipe(epochs=8 if quick else FULL_EPOCHS)
     text = QUICK if quick else FULL
     variants = [setting.variant(kind, network(kind, text), plain) for kind in (AVERAGE, STRIDE, OVERLAP, MAX)]
-    found = setting.compare(variants, 6, ACCURACY, (0.003, 0.01, 0.03))
+    found = setting.compare(variants, 6, ACCURACY, (0.003, 0.01, 0.03) if quick else FULL_RATES)
     verdict, because = decide(found)
     figures = (value_bars(found, "Test accuracy"), learning_curves(found))
     return outcome(found, (verdict, (*because, *unequal(found))), figures)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
+from striate.claims.claim import FULL_EPOCHS, FULL_RATES, Claim, Outcome, Setting, outcome, recipe, ruled
 from striate.claims.comparing.contrasts import Contrast, contrasts
 from striate.claims.comparing.figures import Figure
 from striate.claims.comparing.metrics import ACCURACY, POINT, Record
@@ -31,9 +31,10 @@ def study(setting: Setting) -> Outcome:
     """Trains with max pooling and with striding instead, and moves and disturbs the test images."""
     quick = setting.scale == "quick"
     text = QUICK if quick else FULL
-    plain = recipe(epochs=8 if quick else 40)
+    plain = recipe(epochs=8 if quick else FULL_EPOCHS)
     variants = [setting.variant(kind, network(kind, text), plain) for kind in (STRIDE, MAX)]
-    found = setting.compare(variants, 6, ACCURACY, (0.003, 0.01, 0.03), probes=("robustness",))
+    rates = (0.003, 0.01, 0.03) if quick else FULL_RATES
+    found = setting.compare(variants, 6, ACCURACY, rates, probes=("robustness",))
     pooled, strided = found.of(MAX), found.of(STRIDE)
     sets = {
         f"{name}, loss of accuracy with pooling minus with striding": [
