@@ -127,6 +127,13 @@ def test_speed_is_compared_at_rates_that_are_chosen_for_speed(tmp_path: Path) ->
     assert metric("accuracy").tuned_by.name == metric("gap").tuned_by.name == "validation accuracy"
 
 
+def test_rates_are_chosen_by_an_error_that_validation_images_come_down_to() -> None:
+    never = steps_metric(0.25, tuned_at=0.4)
+    assert (never.name, never.tuned_by.name) == ("steps to 25% training error", "steps to 40% validation error")
+    assert never.until == ("training_error", 0.25)
+    assert never.tuned_by.until == ("validation_error", 0.4)
+
+
 def test_bands_of_shares_stay_within_them() -> None:
     records = [{"epochs": [{"epoch": 1, "accuracy": a}]} for a in (0.02, 0.01, 0.99)]
     (low,), (high,) = (bands("a", records, "epochs", "epoch", "accuracy")[end] for end in ("low", "high"))

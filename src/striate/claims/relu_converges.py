@@ -22,12 +22,15 @@ FULL = (
 )
 """Four layers, as Krizhevsky et al. 2012, section 3.1; they give no sizes, these are of his cifar-10 networks."""
 
+TUNED_AT = {"quick": 0.25, "full": 0.4}
+"""Validation error by whose steps the rates are chosen. On CIFAR-10, with no regularization, 25% is never reached."""
+
 
 def study(setting: Setting) -> Outcome:
     """Trains the same network with three activations."""
     quick = setting.scale == "quick"
     plain = recipe(
-        epochs=10 if quick else 30,
+        epochs=10 if quick else 15,
         batch_size=64,
         optimizer="sgd",
         schedule="constant",
@@ -39,8 +42,8 @@ def study(setting: Setting) -> Outcome:
     found = setting.compare(
         variants,
         5,
-        steps_metric(),
-        (0.01, 0.03, 0.1, 0.3, 1.0),
+        steps_metric(tuned_at=TUNED_AT[setting.scale]),
+        (0.01, 0.03, 0.1, 0.3, 1.0) if quick else (0.001, 0.003, 0.01, 0.03, 0.1),
     )
     return outcome(found, decide(found), (learning_curves(found), value_bars(found, "Steps to 25% training error")))
 
@@ -67,7 +70,7 @@ CLAIM = Claim(
     source="Krizhevsky, Sutskever, Hinton 2012, section 3.1 and figure 1",
     varied="the activation: relu, tanh, sigmoid",
     held="the network otherwise, first weights, order of images; no regularization; SGD with momentum 0.9 at a "
-    "constant rate, chosen for each apart as the one that reaches 25% validation error soonest",
+    "constant rate, chosen for each apart as the one that reaches 25% validation error (full: 40%) soonest",
     metric="steps to 25% training error, compared as a ratio; where it is never reached, all steps taken (a lower "
     "bound)",
     supported="both tanh and sigmoid take more steps, each at p < 0.05 after Holm's correction",

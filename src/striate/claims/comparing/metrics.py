@@ -38,6 +38,7 @@ class Metric:
         needs_test: whether the test split must be there.
         bound: whether the value of a trial is only a lower bound, as for an error that was never reached.
         until: the error of the curve, and its value, after which a training adds nothing to this metric; or None.
+        tuned_at: for steps: the validation error whose steps a learning rate is chosen by.
     """
 
     name: str
@@ -49,11 +50,12 @@ class Metric:
     needs_test: bool = True
     bound: Callable[[Record], bool] = lambda _: False
     until: tuple[str, float] | None = None
+    tuned_at: float = TARGET
 
     @property
     def tuned_by(self) -> Metric:
-        """What a learning rate is chosen by, on validation images: steps by the same steps, all else by accuracy."""
-        return VALIDATION if self.until is None else steps_metric(self.until[1], "validation_error")
+        """What a learning rate is chosen by, on validation images: steps by steps, all else by accuracy."""
+        return VALIDATION if self.until is None else steps_metric(self.tuned_at, "validation_error")
 
     def mattering(self, smallest: float) -> Metric:
         """The metric with another smallest difference that matters, as a reader says it: points, a factor, a number.
@@ -108,8 +110,12 @@ def _gap(record: Record) -> float:
     return float(record["training"]["accuracy"]) - _test_accuracy(record)
 
 
-def steps_metric(target: float = TARGET, which: str = "training_error") -> Metric:
-    """Steps to an error, compared as a ratio: a factor of 2^0.25, a fifth more, is what matters."""
+def steps_metric(target: float = TARGET, which: str = "training_error", *, tuned_at: float | None = None) -> Metric:
+    """Steps to an error, compared as a ratio: a factor of 2^0.25, a fifth more, is what matters.
+
+    Arguments:
+        tuned_at: a validation error to choose learning rates by, where validation images never come down to `target`.
+    """
     what = which.replace("_", " ")
     return Metric(
         name=f"steps to {100 * target:g}% {what}",
@@ -121,6 +127,7 @@ def steps_metric(target: float = TARGET, which: str = "training_error") -> Metri
         needs_test=False,
         bound=lambda record: not reached(record, target, which),
         until=(which, target),
+        tuned_at=target if tuned_at is None else tuned_at,
     )
 
 
