@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from striate import files
 from striate.errors import Failure, ModelError, UserError
+from striate.model import shares
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -129,11 +130,11 @@ class _Whole(nn.Module):
         self.preprocessing = model.preprocessing
         with torch.inference_mode():
             outputs = self.module(self.preprocessing.normalize(example))
-        self.softmax = bool(model.classes) and not model.gives_probabilities(outputs)
+        self.scores = bool(model.classes) and not model.gives_probabilities(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         outputs = self.module(self.preprocessing.normalize(x))
-        return outputs.softmax(1) if self.softmax else outputs
+        return shares(outputs) if self.scores else outputs
 
 
 def _translated(model: Model, images: np.ndarray, input: str, output: str) -> onnx.ModelProto:

@@ -7,9 +7,9 @@ file knows none of them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from jaxtyping import Float32
 
-from striate import files
+from striate import files, weights
 from striate.data import FITS
 from striate.errors import ModelError, UserError
 from striate.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator
 
     import torch
     from torch import Tensor, nn
 
     from striate.data import Fit
+    from striate.manners import Manner
 
 METADATA = "striate"
 """The key of a .safetensors file's metadata under which our JSON stands."""
@@ -157,7 +158,7 @@ class Model:
         Raises:
             ModelError: the file cannot be read safely, or its tensors are not the module's.
         """
-        _load_state(module, _foreign_tensors(Path(path)), Path(path))
+        weights.put(module, weights.read(Path(path)), Path(path))
         named = name or Path(path).stem
         return cls.foreign(module, input_shape, mean=mean, std=std, classes=classes, name=named)
 
@@ -201,7 +202,7 @@ class Model:
             ModelError: the file is missing, damaged, or another program's.
         """
         path = Path(path)
-        tensors, metadata = _safetensors(path)
+        tensors, metadata = weights.safetensors(path)
         if METADATA not in metadata:
             raise ModelError(
                 f"{path} is a .safetensors file but not a striate model: its metadata has no entry {METADATA!r}"
@@ -219,52 +220,110 @@ class Model:
         except (UserError, ValueError, KeyError, TypeError) as cause:
             raise ModelError(f"{path} is damaged: its description cannot be read ({_first_line(cause)})") from None
         module = network.build(seed=0)
-        _load_state(module, tensors, path)
+        weights.put(module, tensors, path)
         return cls(module.eval(), preprocessing, classes, network, name)
 
     def predict(self, images: np.ndarray, batch: int = 256) -> Float32[np.ndarray, "n outputs"]:
         """The probability of every class for every image; for regression the outputs as they are.
 
-        The module computes in evaluation mode where its weights lie, and is left in the mode it was in.
+        Of a module that ends in a sigmoid each class has a probability of its own, and a row need not sum to 1. The
+        module computes in evaluation mode, where its weights lie and in their type, and is left in the mode it was in.
+        One that takes statistics from its batch is given one image at a time, so that no answer depends on others.
 
         Arguments:
-            images: uint8 (n, channels, rows, columns), or floats (n, features).
-            batch: how many at a time.
+            images: uint8 (n, channels, rows, columns), or numbers (n, features).
+            batch: how many at a time, at least 1.
 
         Raises:
-            ModelError: the images do not have the model's input shape.
+            ModelError: the images do not have the model's input shape, the module gives anything but one number for
+                each class, or a batch norm in it has no statistics for an image alone.
         """
         import torch
 
-        self._check(images)
+        images = self._taken(images, batch)
         if not len(images):
-            return self.predict(np.zeros((1, *self.preprocessing.shape), images.dtype))[:0]
+            return self.predict(np.zeros((1, *images.shape[1:]), images.dtype))[:0]
+        step = self.at_once(batch)
         outputs: list[np.ndarray] = []
         with evaluating(self.module), torch.inference_mode():
-            for start in range(0, len(images), batch):
-                taken = torch.from_numpy(np.array(images[start : start + batch]))
-                raw = self.module(self.preprocessing.normalize(taken, device=device_of(self.module))).float()
-                outputs.append(self.probabilities(raw).cpu().numpy())
+            for start in range(0, len(images), step):
+                answered = self._answered(torch.from_numpy(np.array(images[start : start + step])))
+                outputs.append(self.probabilities(answered).cpu().numpy())
         return np.concatenate(outputs)
 
     def probabilities(self, outputs: Float32[Tensor, "n outputs"]) -> Float32[Tensor, "n outputs"]:
-        """Softmax of the module's outputs, unless they are probabilities already, or numbers (regression)."""
-        return outputs.softmax(1) if self.classes and not self.gives_probabilities(outputs) else outputs
+        """The module's outputs as probabilities: `shares` of them, unless they are probabilities or numbers already."""
+        return shares(outputs) if self.classes and not self.gives_probabilities(outputs) else outputs
 
     def gives_probabilities(self, outputs: Float32[Tensor, "n outputs"]) -> bool:
         """Whether these outputs of the module are probabilities.
 
-        Of a network of ours the last layer says it. A module from elsewhere may compute its softmax where nobody sees
-        it: there they are, where every row is non-negative and sums to 1 within rounding.
+        Of a network of ours the last layer says it. Of a module from elsewhere they are where it ends in a softmax or
+        a sigmoid, or where every row is non-negative and sums to 1 within rounding. A module that ends otherwise is
+        taken to give scores for softmax; `nn.Sequential(module, nn.Sigmoid())` says that they are for sigmoid.
         """
-        return ends_in_softmax(self.module) or (self.network is None and _are_probabilities(outputs))
+        return self.manner.probabilities or (self.network is None and _are_probabilities(outputs))
 
-    def _check(self, images: np.ndarray) -> None:
+    def at_once(self, batch: int) -> int:
+        """How many images the module may be given together: `batch`, or 1 where it takes statistics from its batch.
+
+        Raises:
+            ModelError: it has none for one image, so that its answer to an image is not defined.
+        """
+        if self.manner.never_alone:
+            raise ModelError(
+                f"a batch norm of {self.name} takes its statistics from the whole batch, and an image alone has none: "
+                "its answer to one image is not defined"
+            )
+        return 1 if self.manner.by_batch else batch
+
+    @functools.cached_property
+    def manner(self) -> Manner:
+        """How the module answers. The first question to one from elsewhere gives it two empty images."""
+        import torch
+
+        from striate.manners import Manner, manner
+
+        if self.network is not None:
+            return Manner(probabilities=ends_in_softmax(self.module))
+        empty = torch.zeros((2, *self.preprocessing.shape), dtype=torch.uint8)
+        with evaluating(self.module):
+            try:
+                return manner(self.module, self._normalized(empty))
+            except Exception:  # what it cannot do with two images it may do with those that come
+                return Manner()
+
+    def _normalized(self, images: Tensor) -> Tensor:
+        like = _first_float(self.module)
+        return self.preprocessing.normalize(images, like.dtype, like.device)
+
+    def _answered(self, images: Tensor) -> Float32[Tensor, "n outputs"]:
+        """The module's outputs; of a classifier one number for each class."""
+        outputs = self.module(self._normalized(images))
+        wanted = (len(images), len(self.classes))
+        if not hasattr(outputs, "shape") or (self.classes and tuple(outputs.shape) != wanted):
+            found = tuple(getattr(outputs, "shape", ())) or type(outputs).__name__
+            raise ModelError(f"{self.name} must give a row of {wanted[1] or 'numbers'} for each image, found {found}")
+        return outputs.float()
+
+    def _taken(self, images: np.ndarray, batch: int) -> np.ndarray:
+        """The images as they go in; numbers of a table are never divided by 255, whatever their type."""
         shape = self.preprocessing.shape
-        if images.shape[1:] != shape:
+        images = np.asarray(images)
+        if images.shape[1:] != shape or not images.ndim:
             raise ModelError(f"{self.name} takes inputs of shape {shape}, found {images.shape[1:]}")
         if len(shape) == 3 and images.dtype != np.uint8:
             raise ModelError(f"{self.name} takes images of uint8 numbers from 0 to 255, found {images.dtype}")
+        if images.dtype.kind not in "iufb":
+            raise ModelError(f"{self.name} takes numbers, found {images.dtype}")
+        if batch < 1:
+            raise ModelError(f"a batch must hold at least 1 image, found {batch}")
+        return images if len(shape) == 3 else images.astype(np.float32)
+
+
+def shares(scores: Float32[Tensor, "n outputs"]) -> Float32[Tensor, "n outputs"]:
+    """Scores as probabilities: their softmax; of one score alone, of which that would be 1, the sigmoid."""
+    return scores.softmax(1) if scores.shape[1] > 1 else scores.sigmoid()
 
 
 @contextlib.contextmanager
@@ -281,9 +340,7 @@ def evaluating(module: nn.Module) -> Generator[None]:
 
 def device_of(module: nn.Module) -> torch.device:
     """Where the module's weights lie; the CPU where it has none."""
-    import torch
-
-    return next((p.device for p in module.parameters()), torch.device("cpu"))
+    return _first_float(module).device
 
 
 def ends_in_softmax(module: nn.Module) -> bool:
@@ -296,79 +353,18 @@ def ends_in_softmax(module: nn.Module) -> bool:
     return isinstance(last, nn.Softmax)
 
 
+def _first_float(module: nn.Module) -> Tensor:
+    """The first of its weights and statistics, whose device and type its input must have; else as torch makes one."""
+    import torch
+
+    held = (*module.parameters(), *module.buffers())
+    return next((tensor for tensor in held if tensor.is_floating_point()), torch.zeros(0, dtype=torch.float32))
+
+
 def _are_probabilities(outputs: Tensor) -> bool:
     if outputs.dim() != 2 or not len(outputs) or outputs.shape[1] < 2:
         return False
     return bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() <= ROUNDING).all())
-
-
-def _safetensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError:
-        raise ModelError(f"there is no file {path}") from None
-    except (SafetensorError, OSError) as cause:
-        raise ModelError(f"{path} is not a readable .safetensors file: {cause}") from None
-
-
-def _foreign_tensors(path: Path) -> Mapping[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return _safetensors(path)[0]
-    if path.suffix not in (".pt", ".pth"):
-        raise ModelError(f"weights must be a .safetensors, .pt or .pth file, found {path.name}")
-    import torch
-
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"there is no file {path}") from None
-    except Exception as cause:  # torch raises whatever its unpickler met
-        raise ModelError(
-            f"{path} cannot be loaded as weights alone, without running code from it: {_no_weights(cause)}"
-        ) from None
-    found = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise ModelError(f"{path} does not hold a state dict: a mapping from names to tensors")
-    return found
-
-
-def _load_state(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as cause:
-        faults = _misfits(module.state_dict(), tensors) or str(cause).splitlines()[-1].strip()
-        raise ModelError(f"the weights in {path} do not fit the module: {faults}") from None
-
-
-def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """In what two sets of weights differ: names, or else shapes."""
-    lacking, extra = [n for n in wanted if n not in found], [n for n in found if n not in wanted]
-    other = [n for n in wanted if n in found and wanted[n].shape != found[n].shape]
-    sizes = [f"{n} is {_sides(found[n])} in the file, {_sides(wanted[n])} in the module" for n in other]
-    said = ([f"the file lacks {_some(lacking)}"] if lacking else []) + (
-        [f"it also has {_some(extra)}"] if extra else []
-    )
-    return "; ".join([*said, *sizes[:1]])
-
-
-def _sides(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "one number"
-
-
-def _some(names: list[str]) -> str:
-    """A few of many names."""
-    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
-
-
-def _no_weights(cause: Exception) -> str:
-    """Why torch would not load a file as weights; its own words advise to run the code in it."""
-    wanted = re.search(r"GLOBAL (\S+)", str(cause))
-    if wanted is None:
-        return "it is damaged, or no file of torch.save"
-    return f"it asks for {wanted[1]}; torch.save(model.state_dict(), FILE) makes a file without code"
 
 
 def _first_line(cause: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from striate.inside.atlases.responses import responses
 from striate.inside.atlases.streams import stream
 from striate.inside.studies.peaks import peaks
 from striate.inside.watching.answers import one_image, probabilities, require_classes, some_images
+from striate.model import Model
+from striate.report.look import look
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -41,6 +44,42 @@ class Binary(nn.Sequential):
     def __init__(self) -> None:
         torch.manual_seed(0)
         super().__init__(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 1), nn.Sigmoid())
+
+
+class ManyLabels(nn.Module):
+    """A classifier whose classes do not exclude each other: three sigmoids, computed where nobody sees it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.dense = nn.Conv2d(1, 2, 3), nn.Linear(32, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(self.conv(x).flatten(1)).sigmoid()
+
+
+def test_a_sigmoid_of_each_class_is_its_probability() -> None:
+    net, image = ManyLabels(), torch.rand(1, 6, 6)
+    expected = net(image[None])[0, 1].item()
+    model = Model.foreign(net, (1, 6, 6), classes=("a", "b", "c"))
+    for asked in (net, model):
+        assert occlude(asked, image, "conv", 1).probability_before == pytest.approx(expected)
+        shown = invariance(asked, image, "conv", amounts=[0], true_classes=[1]).probability
+        assert shown is not None
+        assert float(shown[0, 0]) == pytest.approx(expected)
+    pixels = (image * 255).round().to(torch.uint8).numpy()
+    shares = look(model, pixels, layers=["conv"]).probabilities
+    assert shares is not None
+    np.testing.assert_allclose(shares, model.predict(pixels[None])[0], atol=1e-6)
+
+
+def test_outputs_that_may_be_probabilities_are_said_to_be_taken_for_scores() -> None:
+    pixels = np.full((1, 6, 6), 128, np.uint8)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(32, 3), nn.Hardsigmoid())
+    assert any("their softmax is shown" in line for line in look(Model.foreign(net, (1, 6, 6)), pixels).said)
+    for end in (nn.Sigmoid(), nn.Softmax(1)):
+        net[3] = end
+        assert look(Model.foreign(net, (1, 6, 6)), pixels).said == ()
 
 
 class TwoClasses(nn.Module):

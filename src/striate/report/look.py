@@ -163,7 +163,7 @@ def look(
         tell("projecting", done, len(shown))
         excited[name] = projected(response, response.strongest(units))
     tell("projecting", len(shown), len(shown))
-    shares = _probabilities(model, x)
+    shares = _probabilities(model, x, said)
     target = None if shares is None else int(shares.argmax()) if true_class is None else true_class
     watched = last_maps(model, x)
     seen, cam = None, None
@@ -219,13 +219,16 @@ def _excited(units: list[int], said: list[str], project: Callable[[], np.ndarray
     return [Excited(unit, projection) for unit, projection in zip(units, projected, strict=True)]
 
 
-def _probabilities(model: Model, x: Tensor) -> Float[np.ndarray, " classes"] | None:
+def _probabilities(model: Model, x: Tensor, said: list[str]) -> Float[np.ndarray, " classes"] | None:
     """The probabilities of the classes; None where the module gives anything but a row of two scores or more."""
     with undisturbed(model.module) as still, torch.no_grad():
         outputs = still(as_input(still, model.preprocessing.normalize(x[None])))
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] < 2:
         return None
-    return probabilities(outputs)[0].double().cpu().numpy()
+    shares = probabilities(outputs, given=model.manner.probabilities)
+    if 0 <= outputs.min() <= outputs.max() <= 1 and not shares.equal(outputs):
+        said.append("the outputs lie from 0 to 1, and nothing says that they are probabilities: their softmax is shown")
+    return shares[0].double().cpu().numpy()
 
 
 def _occluded(model: Model, x: Tensor, layer: str, target: int, *, square: int | None, tell: Progress) -> Occlusion:

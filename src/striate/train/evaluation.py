@@ -226,7 +226,7 @@ def score(
 
 
 def _outputs(model: Model, split: Split, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    return _batched(model.module, model.preprocessing, split, batch, None)
+    return _batched(model.module, model.preprocessing, split, model.at_once(batch), None)
 
 
 def _batched(

@@ -19,7 +19,14 @@ from torch import Tensor, nn
 from striate.errors import DataError
 from striate.inside.studies.spread import Spread
 from striate.inside.studies.transforms import Kind, Motion, motions, transformed
-from striate.inside.watching.answers import listed, probabilities, require_classes, require_finite, some_images
+from striate.inside.watching.answers import (
+    known_probabilities,
+    listed,
+    probabilities,
+    require_classes,
+    require_finite,
+    some_images,
+)
 from striate.inside.watching.arguments import whole
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
@@ -96,7 +103,8 @@ def invariance(
         raise DataError(f"one true class per image is needed: {len(images)} images, {len(true_classes)} classes")
     found: list[np.ndarray] = []
     with undisturbed(module) as still, torch.no_grad(), watch(still, layers, _vectors) as seen:
-        measuring = _Measuring(still, seen, layers, moved, outside)
+        given = true_classes is not None and known_probabilities(model, still, as_input(still, images[:1]))
+        measuring = _Measuring(still, seen, layers, moved, outside, given)
         for k in range(0, len(images), whole(batch, "batch", least=1)):
             classes = None if true_classes is None else true_classes[k : k + batch]
             found.append(measuring.of(images[k : k + batch], classes))
@@ -122,6 +130,7 @@ class _Measuring:
     layers: tuple[str, ...]
     motions: Sequence[Motion]
     outside: float
+    given: bool
 
     def of(self, images: Tensor, classes: Sequence[int] | None) -> np.ndarray:
         """(layers of distances, layers of |f(x)|, p(true) where there are classes) x amounts x images."""
@@ -133,7 +142,9 @@ class _Measuring:
         for motion in self.motions:
             outputs = self.module(transformed(x, motion.kind, motion.amount, outside=self.outside).clone())
             rows = [(g - f).norm(dim=1) for g, f in zip(self._features(), before, strict=True)] + norms
-            columns.append(torch.stack(rows + ([] if classes is None else [_probability(outputs, classes)])).cpu())
+            columns.append(
+                torch.stack(rows + ([] if classes is None else [_probability(outputs, classes, self.given)])).cpu()
+            )
         return torch.stack(columns, 1).numpy()
 
     def _features(self) -> list[Tensor]:
@@ -147,8 +158,8 @@ def _vectors(output: Tensor) -> Tensor:
     return output.double().flatten(1)
 
 
-def _probability(outputs: object, classes: Sequence[int]) -> Tensor:
-    answers = probabilities(outputs)
+def _probability(outputs: object, classes: Sequence[int], given: bool) -> Tensor:
+    answers = probabilities(outputs, given=given)
     require_classes(classes, answers.shape[1])
     wanted = torch.tensor([int(number) for number in classes], device=answers.device)
     return answers.gather(1, wanted[:, None])[:, 0].double()

@@ -17,7 +17,13 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
 from striate.inside.receptive.fields import Box
-from striate.inside.watching.answers import one_image, probabilities, require_classes, require_finite
+from striate.inside.watching.answers import (
+    known_probabilities,
+    one_image,
+    probabilities,
+    require_classes,
+    require_finite,
+)
 from striate.inside.watching.arguments import place, whole
 from striate.inside.watching.plain import plain
 from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
@@ -129,7 +135,8 @@ def occlude(
     batch = whole(batch, "batch", least=1)
     with undisturbed(module) as still, torch.no_grad(), watch(still, [layer], _sums) as seen:
         image_1chw = as_input(still, images)
-        before, activity = _answer(still, seen, layer, image_1chw)
+        given = known_probabilities(model, still, image_1chw)
+        before, activity = _answer(still, seen, layer, image_1chw, given=given)
         require_classes([true_class], before.shape[1])
         unit = _strongest(activity[0], unit, layer)
         require_finite(layer, activity[:, unit : unit + 1])
@@ -138,7 +145,7 @@ def occlude(
         found: list[Tensor] = []
         for k in range(0, len(places), batch):
             covered = _covered(places[k : k + batch], size, (height, width)).to(image_1chw.device)
-            answer, activities = _answer(still, seen, layer, torch.where(covered, filling, image_1chw))
+            answer, activities = _answer(still, seen, layer, torch.where(covered, filling, image_1chw), given=given)
             require_finite(layer, activities[:, unit : unit + 1])
             found.append(torch.stack([activities[:, unit], answer[:, true_class].double(), answer.argmax(1)], 1).cpu())
             if progress is not None:
@@ -173,8 +180,8 @@ def square(image_size: Pair) -> int:
     return max(3, 2 * (min(image_size) // 10) + 1)
 
 
-def _answer(module: nn.Module, seen: Seen[Tensor], layer: str, images: Tensor) -> tuple[Tensor, Tensor]:
-    answer = probabilities(module(images.clone()))  # a copy, as a module may overwrite what it is given
+def _answer(module: nn.Module, seen: Seen[Tensor], layer: str, images: Tensor, *, given: bool) -> tuple[Tensor, Tensor]:
+    answer = probabilities(module(images.clone()), given=given)  # a copy, as a module may overwrite what it is given
     return answer, seen[layer]
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from striate.errors import DataError, Failure, ModelError
 from striate.inside.watching.arguments import whole
 from striate.inside.watching.watch import tensor_of
+from striate.manners import manner
+
+if TYPE_CHECKING:
+    from striate.model import Model
 
 MOST_PARTS = 5
 """Tensors among a module's outputs that are named where they are refused."""
@@ -24,14 +28,15 @@ _TO_ROWS = {2: "", 4: ".mean((2, 3))"}
 """Dimensions of a tensor -> how it becomes a row of scores per image."""
 
 
-def probabilities(outputs: object) -> Float[Tensor, "batch classes"]:
+def probabilities(outputs: object, *, given: bool = False) -> Float[Tensor, "batch classes"]:
     """The softmax of a classifier's outputs; outputs that are probabilities already are taken as they are.
 
-    They are, where every row is non-negative and sums to 1 within the rounding of its type: a softmax taken twice
-    would be wrong unnoticed.
+    They are, where every row is non-negative and sums to 1 within the rounding of its type, or where `given` says so: a
+    softmax taken twice, or of a sigmoid, would be wrong unnoticed.
 
     Arguments:
         outputs: what the module gave, (batch, classes), logits, log-probabilities or probabilities.
+        given: whether they are known to be probabilities, as `known_probabilities` says.
 
     Returns:
         float32, or float64 where the outputs are.
@@ -45,20 +50,39 @@ def probabilities(outputs: object) -> Float[Tensor, "batch classes"]:
         >>> probabilities(torch.tensor([[0.0, 0.0]])), probabilities(torch.tensor([[0.25, 0.75]]))
         (tensor([[0.5000, 0.5000]]), tensor([[0.2500, 0.7500]]))
     """
-    given = scores(outputs)
-    if given.shape[1] < 2:
+    found = scores(outputs)
+    if found.shape[1] < 2:
         raise ModelError(
             "the module gives one number per image, which has no classes to choose from: wrap it in one whose forward "
             f"returns {_TWO_CLASSES}"
         )
-    values = given if given.dtype == torch.float64 else given.float()
-    rounding = min(16 * torch.finfo(given.dtype).eps, 0.01)
-    if bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() <= rounding).all()):
-        return values
-    shares = values.softmax(1)
+    values = found if found.dtype == torch.float64 else found.float()
+    rounding = min(16 * torch.finfo(found.dtype).eps, 0.01)
+    given = given or (bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() <= rounding).all()))
+    shares = values if given else values.softmax(1)
     if not bool(shares.isfinite().all()):
         raise Failure("the module's class scores are not finite numbers for this image, so they give no probabilities")
     return shares
+
+
+def known_probabilities(model: Model | nn.Module, module: nn.Module, images: Float[Tensor, "batch ..."]) -> bool:
+    """Whether a module from elsewhere ends in a softmax or a sigmoid; one pass of the first image finds it out.
+
+    Of a network of ours, whose loss has taken the softmax of whatever it ends in, False.
+
+    Arguments:
+        model: what the user named.
+        module: its module, as it is run here.
+        images: as the module takes them.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(3, 2), nn.Sigmoid())
+        >>> known_probabilities(net, net, torch.zeros(1, 3))
+        True
+    """
+    if not isinstance(model, nn.Module) and model.network is not None:
+        return False
+    return manner(module, images[:1].clone()).probabilities
 
 
 def scores(outputs: object) -> Float[Tensor, "batch classes"]:
