@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -16,23 +17,29 @@ import pytest
 from PIL import Image
 
 from striate import data
-from striate.data import cache, decoding, workers
+from striate.data import cache, decoding, worker, workers
 from striate.data import pixels as image_files
 from striate.errors import Failure
 
 from .folders import image, never
 
 
-def crash_on(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
-    """Worker processes die as soon as they look at a path that ends so."""
-    script = (
-        "import os; from striate.data import worker; ours = worker.seen\n"
-        f"worker.seen = lambda path: os.abort() if path.endswith({ending!r}) else ours(path)\n"
-        "worker.main()"
+def dying(ending: str, doing: str = "seen", by: signal.Signals = signal.SIGABRT) -> str:
+    """A program's first lines, after which it dies as soon as it looks at, or decodes, a path that ends so."""
+    return (
+        f"import os; from striate.data import worker; ours = worker.{doing}\n"
+        f"end = lambda: os.kill(os.getpid(), {int(by)})\n"
+        f"worker.{doing} = lambda path, *more: end() if path.endswith({ending!r}) else ours(path, *more)\n"
     )
 
+
+def crash_on(
+    monkeypatch: pytest.MonkeyPatch, ending: str, doing: str = "seen", by: signal.Signals = signal.SIGABRT
+) -> None:
+    """Worker processes die as soon as they look at, or decode, a path that ends so."""
+
     def started() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", script]
+        command = [sys.executable, "-c", f"{dying(ending, doing, by)}worker.main()"]
         return subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True)
 
     monkeypatch.setattr(workers, "_started", started)
@@ -102,15 +109,75 @@ def test_faults_that_pass_are_not_remembered(
             assert np.array_equal(decoded.transpose(1, 2, 0), np.asarray(Image.open(source)))
 
 
+@pytest.mark.parametrize("doing", ["seen", "pixels"])
 def test_a_process_that_was_killed_over_a_file_condemns_nothing(
-    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch, doing: str
 ) -> None:
     monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
     with monkeypatch.context() as once:
         once.setattr(workers, "FEW", 0)
-        crash_on(once, "cat/003.png")
-        assert [bad.reason for bad in load(top).findings.unreadable] == [workers.CRASHED.reason]
+        crash_on(once, "cat/003.png", doing, signal.SIGKILL)
+        (bad,) = load(top).findings.unreadable
+        assert (bad.source, bad.reason) == ("cat/003.png", "the process that decoded it was ended (SIGKILL)")
     assert load(top).findings.unreadable == ()
+
+
+@pytest.mark.parametrize("doing", ["seen", "pixels"])
+def test_a_file_that_crashed_the_decoder_is_not_given_to_it_again(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch, doing: str
+) -> None:
+    cat = top / "cat" / "003.png"
+    with monkeypatch.context() as once:
+        once.setattr(workers, "FEW", 0)
+        crash_on(once, "cat/003.png", doing)
+        first = load(top)
+    assert [(bad.source, bad.reason) for bad in first.findings.unreadable] == [("cat/003.png", workers.CRASHED)]
+    os.utime(cat, (1, 1))
+    ours = getattr(worker, doing)
+
+    def others(path: str, *more: object) -> object:
+        return never() if path == str(cat) else ours(path, *more)
+
+    with monkeypatch.context() as once:
+        once.setattr(worker, doing, others)
+        assert load(top).findings == first.findings
+    image(99).save(cat)
+    assert load(top).findings.unreadable == ()
+
+
+@pytest.mark.parametrize("doing", ["seen", "pixels"])
+def test_the_start_after_one_that_died_finds_the_file_by_itself(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, doing: str
+) -> None:
+    program = f"from striate import data; data.load({str(top)!r}, cache=pathlib.Path({str(tmp_path / 'cache')!r}))"
+    died = subprocess.run(
+        [sys.executable, "-c", f"import pathlib\n{dying('cat/003.png', doing)}{program}"], check=False
+    )
+    assert died.returncode == -signal.SIGABRT
+    crash_on(monkeypatch, "cat/003.png", doing)
+    assert [bad.source for bad in load(top).findings.unreadable] == ["cat/003.png"]
+    assert not list((tmp_path / "cache").rglob("*.unfinished"))
+
+
+def test_images_with_a_hole_never_stand_in_the_cache(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, calls, kept, rename = image_files._bytes, [0], list[Path](), Path.replace  # pyright: ignore[reportPrivateUsage]
+
+    def failing(path: str) -> bytes:
+        calls[0] += path.endswith("cat/003.png")
+        if path.endswith("cat/003.png") and calls[0] == 2:
+            raise OSError(errno.EIO, "I/O")
+        return read(path)
+
+    def renamed(draft: Path, target: Path) -> Path:
+        if target.suffix == ".npy":
+            assert np.load(draft).any((1, 2, 3)).all()
+            kept.append(target)
+        return rename(draft, target)
+
+    monkeypatch.setattr(image_files, "_bytes", failing)
+    monkeypatch.setattr(Path, "replace", renamed)
+    assert [bad.source for bad in load(top).findings.unreadable] == ["cat/003.png"]
+    assert len(kept) == 1
 
 
 def test_another_pillow_looks_again(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +273,7 @@ def test_a_file_that_crashes_the_decoder_costs_only_itself(
     paths = [str(path) for path in sorted((top / "cat").iterdir())]
     found = workers.seen_all(paths)
     assert [i for i, seen in enumerate(found) if seen.reason] == [3]
-    assert found[3].reason == workers.CRASHED.reason
+    assert found[3].reason == workers.CRASHED
 
 
 def test_what_stops_the_caller_stops_the_workers(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:

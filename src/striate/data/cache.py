@@ -2,6 +2,7 @@
 
     CACHE/images/KEY.npy      uint8 (N, C, H, W): an open format, memory-mapped by whoever uses it
     CACHE/looks/KEY.json      what the files of one folder were when last looked at: signature, content, size
+    CACHE/*/KEY.unfinished    there while files are looked at or decoded; a process that dies over one leaves it
     CACHE/arrays/KEY/         an IDX, CIFAR or .npz source once unpacked: images, labels, order, and about.json
 
 Everything is written beside its place and renamed, so that two first starts at once both do the work and one of two
@@ -52,6 +53,34 @@ def file_digest(path: Path) -> str:
     """sha256 (hex) of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content(path: Path) -> str:
+    """`file_digest`, or "" where the file cannot be read."""
+    try:
+        return file_digest(path)
+    except OSError:
+        return ""
+
+
+@contextmanager
+def attempt(place: Path) -> Generator[bool]:
+    """Leaves a mark beside `place` for as long as the block takes, and says whether one is there already.
+
+    Then an earlier attempt ended with its process, or another process is at it.
+
+    Raises:
+        Failure: the cache cannot be written.
+    """
+    mark = place.with_suffix(".unfinished")
+    with writing(mark):
+        before = mark.exists()
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    try:
+        yield before
+    finally:
+        mark.unlink(missing_ok=True)
 
 
 def images(path: Path) -> UInt8[np.ndarray, "n c h w"] | None:

@@ -82,20 +82,29 @@ def _decoded(
     images = cache.images(place)
     if images is not None and images.shape == shape:
         return plan, images
-    with cache.new_images(place, shape) as (draft, filled):
-        rows = decode_all([image.path for image in plan.images], draft, options.fit, options.progress)
-        faults = {plan.images[row].path: fault for row, fault in rows.items()}
-        known = _with(faults, listing, seen)
-        if faults:
-            condemn(top, faults, options.cache)
-            _copy(filled, plan, planned(known), options)
-    if faults:  # once more without them
-        place.unlink(missing_ok=True)
-        return _decoded(top, listing, known, planned, options)
+    try:
+        with cache.attempt(place) as died, cache.new_images(place, shape) as (draft, filled):
+            rows = decode_all([image.path for image in plan.images], draft, options.fit, options.progress, apart=died)
+            if rows:
+                faults = {plan.images[row].path: fault for row, fault in rows.items()}
+                condemn(top, faults, options.cache)
+                known = _with(faults, listing, seen)
+                _copy(filled, plan, planned(known), options)
+                raise _HolesError(known)
+    except _HolesError as holes:
+        return _decoded(top, listing, holes.known, planned, options)
     images = cache.images(place)
     if images is None:
         raise Failure(f"the decoded images have vanished from the cache at {options.cache}; start again")
     return plan, images
+
+
+class _HolesError(Exception):
+    """Images could not be decoded, so that what was filled must not stand in the cache; what is known by now."""
+
+    def __init__(self, known: list[Seen]) -> None:
+        super().__init__()
+        self.known = known
 
 
 def _with(faults: Mapping[str, Fault], listing: Listing, seen: list[Seen]) -> list[Seen]:

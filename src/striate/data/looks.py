@@ -2,21 +2,22 @@
 
 A file is looked at again when its signature (size, times of change, number) is another than last time, or when it was
 changed so shortly before the last look that a further change could carry the same times. What may pass is not
-remembered: a disk that failed, memory that ran out, a process that was killed. Nor is what another Pillow found.
+remembered: a disk that failed, memory that ran out, a process that was killed. Nor is what another Pillow found. A file
+that crashed the decoder is not given to it again, unless its content is another.
 """
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.data import cache
 from striate.data.pixels import RULE, Fault, Seen
-from striate.data.workers import Progress, seen_all, silent
+from striate.data.workers import CRASHED, Progress, seen_all, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from striate.data.folder import Found
 
@@ -32,7 +33,9 @@ def looked_at(top: Path, images: Sequence[Found], root: Path, progress: Progress
     unknown = [i for i, known_image in enumerate(found) if known_image is None]
     if unknown:
         now = time.time_ns()
-        for i, seen in zip(unknown, seen_all([images[i].path for i in unknown], progress), strict=True):
+        with cache.attempt(place) as died:
+            looks = seen_all([images[i].path for i in unknown], progress, apart=died)
+        for i, seen in zip(unknown, looks, strict=True):
             found[i] = _or_condemned(seen, known.get(images[i].path))
         _remember(place, images, found, now)
     return [seen for seen in found if seen is not None]
@@ -65,9 +68,12 @@ def _remembered(place: Path) -> dict[str, list[Any]]:
 
 
 def _still_true(entry: list[Any] | None, image: Found) -> Seen | None:
-    if entry is None or tuple(entry[:4]) != image.signature or not entry[4]:
+    if entry is None:
         return None
-    return Seen(*entry[5:])
+    seen = Seen(*entry[5:])
+    if seen.reason == CRASHED:
+        return seen if seen.content == cache.content(Path(image.path)) else None
+    return seen if tuple(entry[:4]) == image.signature and entry[4] else None
 
 
 def _or_condemned(seen: Seen, entry: list[Any] | None) -> Seen:

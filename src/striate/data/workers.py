@@ -1,7 +1,8 @@
 """Looking at and decoding many image files at once, in processes of our own.
 
 Measured (2 cores, 32x32 JPEGs): 187 microseconds an image in one thread, 148 in two threads (Python's own share of
-the work holds the lock), 49 in two processes. A decoder that crashes takes its process with it, not the user's.
+the work holds the lock), 49 in two processes. A decoder that crashes takes its process with it, not the user's, and
+the file is known by that; only of a few images the first crash is the user's own process's.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.cores import allowed_cores
+from striate.data import cache
 from striate.data.pixels import Fault, Fit, Seen
 from striate.data.worker import Job, done
 
@@ -33,8 +36,13 @@ FEW = 256
 
 Answered = Callable[[Job, list[object]], None]
 
-CRASHED = Fault("the decoder crashed on it", passing=True)
-"""Or was killed, by a user or for its memory: nobody can tell."""
+CRASHED = "the decoder crashed on it"
+
+_CRASHES = ("SIGABRT", "SIGFPE", "SIGILL", "SIGSEGV", "SIGTRAP")
+"""How a process ends that does what it must not. Others end it from outside: a user, or the system for its memory."""
+
+_WINDOWS_EXCEPTION = 0xC0000000
+"""From here on the exit codes of Windows say the same."""
 
 
 def silent(what: str, count: int, total: int) -> None:
@@ -42,33 +50,41 @@ def silent(what: str, count: int, total: int) -> None:
     del what, count, total
 
 
-def seen_all(paths: Sequence[str], progress: Progress = silent) -> list[Seen]:
-    """`pixels.seen` of every path, in order."""
-    found: list[Seen] = [Seen("", 0, 0, False, *CRASHED)] * len(paths)
+def seen_all(paths: Sequence[str], progress: Progress = silent, *, apart: bool = False) -> list[Seen]:
+    """`pixels.seen` of every path, in order; `apart`: never in this process, however few they are."""
+    found: list[Seen] = [Seen("", 0, 0, False, "not looked at", passing=True)] * len(paths)
 
-    def keep(rows: Sequence[int], answers: list[object]) -> None:
+    def keep(rows: Sequence[int], answers: list[Any]) -> None:
         for row, answer in zip(rows, answers, strict=True):
-            if answer is not CRASHED:
-                found[row] = Seen(*answer)  # pyright: ignore[reportGeneralTypeIssues]
+            if isinstance(answer, Fault):
+                found[row] = Seen(cache.content(Path(paths[row])), 0, 0, False, *answer)
+            else:
+                found[row] = Seen(*answer)
 
     _all_done(
         [Job(paths=[paths[i] for i in rows], rows=rows, array=None, fit="crop") for rows in _chunks(len(paths))],
         keep,
         "looking",
         progress,
+        apart,
     )
     return found
 
 
-def decode_all(paths: Sequence[str], array: Path, fit: Fit, progress: Progress = silent) -> dict[int, Fault]:
-    """Decodes path i into row i of the `.npy` file `array`, uint8 (N, C, H, W); returns why, for rows that failed."""
+def decode_all(
+    paths: Sequence[str], array: Path, fit: Fit, progress: Progress = silent, *, apart: bool = False
+) -> dict[int, Fault]:
+    """Decodes path i into row i of the `.npy` file `array`, uint8 (N, C, H, W); returns why, for rows that failed.
+
+    `apart`: never in this process, however few they are.
+    """
     faults: dict[int, Fault] = {}
 
     def keep(rows: Sequence[int], answers: list[Any]) -> None:
         faults.update({row: Fault(*answer) for row, answer in zip(rows, answers, strict=True) if answer})
 
     jobs = [Job(paths=[paths[i] for i in rows], rows=rows, array=str(array), fit=fit) for rows in _chunks(len(paths))]
-    _all_done(jobs, keep, "decoding", progress)
+    _all_done(jobs, keep, "decoding", progress, apart)
     return faults
 
 
@@ -77,7 +93,7 @@ def _chunks(count: int) -> list[list[int]]:
 
 
 def _all_done(
-    jobs: list[Job], keep: Callable[[Sequence[int], list[object]], None], what: str, progress: Progress
+    jobs: list[Job], keep: Callable[[Sequence[int], list[Any]], None], what: str, progress: Progress, apart: bool
 ) -> None:
     total = sum(len(job["rows"]) for job in jobs)
     waiting, finished, lock = deque(jobs), [0], threading.Lock()
@@ -89,7 +105,7 @@ def _all_done(
             finished[0] += len(rows)
             progress(what, finished[0], total)
 
-    if total <= FEW or not sys.executable:
+    if (total <= FEW and not apart) or not sys.executable:
         for job in jobs:
             answered(job, done(job))
         return
@@ -143,10 +159,10 @@ def _feed(
         if answers is not None:
             answered(job, answers)
         elif not stopped.is_set():
-            _ended(process)
+            fault = _death(_ended(process))
             process = None
             if len(job["rows"]) == 1:
-                answered(job, [CRASHED])
+                answered(job, [fault])
             else:  # find the one file that crashes the decoder by giving each its own job
                 waiting.extend(_alone(job, k) for k in range(len(job["rows"])))
     if process is not None:
@@ -184,9 +200,17 @@ def _asked(process: subprocess.Popen[str], job: Job) -> list[object] | None:
     return json.loads(line) if line.endswith("\n") else None
 
 
-def _ended(process: subprocess.Popen[str]) -> None:
+def _death(code: int) -> Fault:
+    """What the exit code of a process says of the file that it died over."""
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else ""
+    if name in _CRASHES or code >= _WINDOWS_EXCEPTION:
+        return Fault(CRASHED, passing=False)
+    return Fault(f"the process that decoded it was ended{f' ({name})' if name else ''}", passing=True)
+
+
+def _ended(process: subprocess.Popen[str]) -> int:
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
-    process.wait()
+    return process.wait()
