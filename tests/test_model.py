@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
-from torch.nn import functional
 
 from striate.errors import ModelError
 from striate.model import Model, Preprocessing
@@ -95,84 +95,6 @@ def test_a_softmax_that_nobody_sees_is_not_taken_twice() -> None:
     np.testing.assert_allclose(scores.predict(x), once, atol=1e-6)
 
 
-def ending_in(end: str) -> nn.Module:
-    """A module of four inputs and three outputs that ends so, its weights drawn anew."""
-    modules: dict[str, Callable[[], nn.Module]] = {
-        "a module": lambda: nn.Sequential(nn.Linear(4, 3), nn.Sigmoid(), nn.Dropout(), nn.Flatten()),
-        "a function": lambda: Then(nn.Linear(4, 3), lambda x: torch.sigmoid(x).reshape(-1, 3)),
-        "in place": lambda: Then(nn.Linear(4, 3), lambda x: (x * 1).sigmoid_()),
-        "TorchScript": lambda: torch.jit.script(nn.Sequential(nn.Linear(4, 3), nn.Sigmoid())),  # pyright: ignore[reportReturnType]
-        "half precision": lambda: nn.Sequential(nn.Linear(4, 3), nn.Sigmoid()).bfloat16(),
-    }
-    return modules[end]()
-
-
-class Then(nn.Module):
-    """A module, and a function of what it gives."""
-
-    def __init__(self, first: nn.Module, then: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.first, self.then = first, then
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.then(self.first(x))
-
-
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-@pytest.mark.parametrize("end", ["a module", "a function", "in place", "TorchScript", "half precision"])
-def test_a_sigmoid_gives_each_class_a_probability_of_its_own(end: str) -> None:
-    module = ending_in(end)
-    x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
-    weights = [p.detach().double().numpy() for p in module.parameters()]
-    expected = 1 / (1 + np.exp(-(x @ weights[0].T + weights[1])))
-    found = Model.foreign(module, (4,), classes=("a", "b", "c")).predict(x)
-    np.testing.assert_allclose(found, expected, atol=0.02 if end == "half precision" else 1e-5)
-
-
-def test_a_sigmoid_on_the_way_says_nothing_of_the_end() -> None:
-    gated = Then(nn.Linear(4, 3), lambda x: x.sigmoid() * x)
-    overwritten = Then(nn.Linear(4, 3), lambda x: x.sigmoid().mul_(8))
-    x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
-    for module in (gated, overwritten):
-        expected = module(torch.from_numpy(x)).softmax(1).detach().numpy()
-        found = Model.foreign(module, (4,), classes=("a", "b", "c")).predict(x)
-        np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("end", [nn.Identity(), nn.Sigmoid()])
-def test_one_output_is_the_probability_of_the_one_class(end: nn.Module) -> None:
-    dense = nn.Linear(4, 1)
-    x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
-    expected = dense(torch.from_numpy(x)).sigmoid().detach().numpy()
-    found = Model.foreign(nn.Sequential(dense, end), (4,), classes=("rain",)).predict(x)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "norm",
-    [
-        nn.BatchNorm2d(2, track_running_stats=False),
-        Then(nn.Identity(), lambda x: functional.batch_norm(x, None, None, training=True)),
-    ],
-)
-def test_the_answer_to_an_image_does_not_depend_on_the_images_beside_it(norm: nn.Module) -> None:
-    mine = Model.foreign(nn.Sequential(norm, nn.Flatten(), nn.Linear(72, 3)), (2, 6, 6), classes=("a", "b", "c"))
-    alone = np.concatenate([mine.predict(image[None]) for image in images()])
-    np.testing.assert_array_equal(mine.predict(images()), alone)
-    assert mine.at_once(256) == 1
-
-
-def test_norms_within_an_image_leave_batches_whole() -> None:
-    for norm in (nn.InstanceNorm2d(2), nn.GroupNorm(1, 2), nn.BatchNorm2d(2)):
-        assert Model.foreign(nn.Sequential(norm, nn.Flatten()), (2, 6, 6)).at_once(256) == 256
-
-
-def test_a_norm_that_has_no_statistics_for_one_image_is_refused() -> None:
-    module = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
-    with pytest.raises(ModelError, match="statistics from the whole batch, and an image alone has none"):
-        Model.foreign(module, (4,)).predict(np.zeros((5, 4), np.float32))
-
-
 def test_modules_of_other_types_are_given_their_own() -> None:
     x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
     dense = nn.Linear(4, 3)
@@ -185,15 +107,79 @@ def test_modules_of_other_types_are_given_their_own() -> None:
 def test_other_outputs_than_one_number_for_each_class_are_refused() -> None:
     with pytest.raises(ModelError, match=r"must give a row of 2 for each image, found \(1, 3\)"):
         Model.foreign(nn.Linear(4, 3), (4,), classes=("a", "b")).predict(np.zeros((1, 4)))
-    listed = Then(nn.Linear(4, 3), lambda x: [x])  # pyright: ignore[reportArgumentType]
+
+    class Listed(nn.Linear):
+        def forward(self, input: torch.Tensor) -> Any:
+            return [super().forward(input)]
+
     with pytest.raises(ModelError, match="for each image, found list"):
-        Model.foreign(listed, (4,)).predict(np.zeros((1, 4)))
+        Model.foreign(Listed(4, 3), (4,)).predict(np.zeros((1, 4)))
 
 
 def test_whole_numbers_of_a_table_are_numbers_and_no_pixels() -> None:
     mine = Model.foreign(nn.Linear(4, 3), (4,))
     x = np.random.default_rng(0).integers(0, 256, (5, 4), dtype=np.uint8)
     np.testing.assert_array_equal(mine.predict(x), mine.predict(x.astype(np.float64)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "words"),
+    [
+        (8, {}, r"must be \(channels, rows, columns\) or \(features,\), found 8"),
+        ((1.0, 8, 8), {}, r"found \(1.0, 8, 8\)"),
+        ((1, 8), {}, r"found \(1, 8\)"),
+        ((1, 8, 8), {"mean": 0.5}, "mean and std need one number for each of the 1 channels, found 0.5"),
+        ((3, 8, 8), {"std": (1.0,)}, r"each of the 3 channels, found \(0.0, 0.0, 0.0\) and \(1.0,\)"),
+        ((1, 8, 8), {"mean": ()}, r"each of the 1 channels, found \(\)"),
+    ],
+)
+def test_preprocessing_that_cannot_be_is_refused_in_a_sentence(shape: Any, options: Any, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        Model.foreign(nn.Identity(), shape, **options)
+
+
+class Shared(nn.Sequential):
+    """One layer, under two names."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(72, 72), nn.ReLU())
+        self.append(self[1])
+
+
+def test_weights_of_a_shared_layer_may_stand_under_one_of_its_names(tmp_path: Path) -> None:
+    module = Shared()
+    for kept in ("1", "3"):
+        held = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(kept)}
+        save_file(held, tmp_path / "one.safetensors")
+        loaded = Model.from_weights(Shared(), tmp_path / "one.safetensors", (2, 6, 6))
+        np.testing.assert_array_equal(loaded.predict(images()), Model.foreign(module, (2, 6, 6)).predict(images()))
+
+
+def test_tensors_that_are_no_weights_of_the_module_are_refused(tmp_path: Path) -> None:
+    dense = nn.Linear(4, 3)
+    torch.save({0: torch.zeros(3)}, tmp_path / "numbered.pt")
+    with pytest.raises(ModelError, match="does not hold a state dict"):
+        Model.from_weights(dense, tmp_path / "numbered.pt", (4,))
+    torch.save({name: tensor.to(torch.complex64) for name, tensor in dense.state_dict().items()}, tmp_path / "i.pt")
+    with pytest.raises(ModelError, match="are complex numbers, and the module's are real"):
+        Model.from_weights(dense, tmp_path / "i.pt", (4,))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"classes": ["ant", "bee"]}, r"its network takes \(2, 6, 6\) and gives \(4,\)"),
+        ({"preprocessing": {"shape": [2, 9, 9], "mean": [0, 0], "std": [1, 1], "fit": "pad"}}, r"are \(2, 9, 9\)"),
+    ],
+)
+def test_a_description_that_contradicts_itself_is_refused(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    mine, path = model(), tmp_path / "mine.safetensors"
+    mine.save(path)
+    with safe_open(path, "pt") as file:
+        described = json.loads(file.metadata()["striate"])
+    save_file(mine.module.state_dict(), path, {"striate": json.dumps(described | change)})
+    with pytest.raises(ModelError, match=words):
+        Model.load(path)
 
 
 def test_batches_of_nothing_are_refused() -> None:
@@ -248,6 +234,7 @@ def test_images_of_another_kind_are_refused() -> None:
         (b"\x80\x04pickle", "not a readable .safetensors file"),
         ({}, "not a striate model"),
         ({"striate": "{"}, "is damaged"),
+        ({"striate": "[" * 100_000}, "is damaged"),
         ({"striate": '{"version": 99}'}, "has format version 99; this program reads 1"),
         ({"striate": '{"version": 1, "network": "conv 1"}'}, "is damaged"),
         ({"striate": '{"version": 1}'}, "is damaged"),
@@ -316,7 +303,7 @@ def test_a_foreign_module_cannot_be_saved_as_ours(tmp_path: Path) -> None:
     ("values", "words"),
     [
         (((2, 6), (0.0, 0.0), (1.0, 1.0)), "input shape"),
-        (((2, 6, 6), (0.0,), (1.0,)), "one number for each of the 2 channels, found 1 and 1"),
+        (((2, 6, 6), (0.0,), (1.0,)), r"one number for each of the 2 channels, found \(0.0,\) and"),
         (((1, 6, 6), (0.0,), (0.0,)), "std above 0"),
         (((1, 6, 6), (float("nan"),), (1.0,)), "mean must be finite"),
     ],

@@ -12,7 +12,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from jaxtyping import Float32
@@ -65,13 +65,12 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be normalized with."""
-        channels = self.shape[0] if self.shape else 0
-        if len(self.shape) not in (1, 3) or min(self.shape, default=0) < 1:
-            raise ModelError(f"the input shape must be channels x rows x columns or (features,), found {self.shape}")
-        if len(self.mean) != channels or len(self.std) != channels:
+        if not _is_shape(self.shape):
+            raise ModelError(f"the input shape must be (channels, rows, columns) or (features,), found {self.shape}")
+        channels = self.shape[0]
+        if not (_are_numbers(self.mean, channels) and _are_numbers(self.std, channels)):
             raise ModelError(
-                f"mean and std need one number for each of the {channels} channels, "
-                f"found {len(self.mean)} and {len(self.std)}"
+                f"mean and std need one number for each of the {channels} channels, found {self.mean} and {self.std}"
             )
         if self.fit not in FITS:
             raise ModelError(f"fit must be one of {', '.join(FITS)}, found {self.fit}")
@@ -137,9 +136,10 @@ class Model:
         name: str = "",
     ) -> Model:
         """A module of the user's own, left as it is. Without `mean` and `std` its input is on the scale 0 to 1."""
-        channels = input_shape[0] if input_shape else 0
-        preprocessing = Preprocessing(input_shape, mean or (0.0,) * channels, std or (1.0,) * channels)
-        return cls(module, preprocessing, classes, None, name or type(module).__name__)
+        channels = input_shape[0] if _is_shape(input_shape) else 0
+        zeros, ones = (0.0,) * channels, (1.0,) * channels
+        preprocessing = Preprocessing(input_shape, zeros if mean is None else mean, ones if std is None else std)
+        return cls(module, preprocessing, tuple(classes), None, name or type(module).__name__)
 
     @classmethod
     def from_weights(
@@ -217,8 +217,13 @@ class Model:
             classes, name = tuple(map(str, described["classes"])), str(described["name"])
         except ModelError:
             raise
-        except (UserError, ValueError, KeyError, TypeError) as cause:
+        except (UserError, ValueError, KeyError, TypeError, RecursionError) as cause:
             raise ModelError(f"{path} is damaged: its description cannot be read ({_first_line(cause)})") from None
+        if network.input != preprocessing.shape or (classes and network.shapes[-1] != (len(classes),)):
+            raise ModelError(
+                f"{path} is damaged: its network takes {network.input} and gives {network.shapes[-1]}, its images are "
+                f"{preprocessing.shape} and its classes {len(classes)}"
+            )
         module = network.build(seed=0)
         weights.put(module, tensors, path)
         return cls(module.eval(), preprocessing, classes, network, name)
@@ -359,6 +364,17 @@ def _first_float(module: nn.Module) -> Tensor:
 
     held = (*module.parameters(), *module.buffers())
     return next((tensor for tensor in held if tensor.is_floating_point()), torch.zeros(0, dtype=torch.float32))
+
+
+def _is_shape(shape: object) -> bool:
+    """Whether it is (channels, rows, columns) or (features,)."""
+    sides: list[Any] = list(shape) if isinstance(shape, tuple | list) else []
+    return len(sides) in (1, 3) and all(isinstance(side, int) and side >= 1 for side in sides)
+
+
+def _are_numbers(values: object, count: int) -> bool:
+    found: list[Any] = list(values) if isinstance(values, tuple | list) else []
+    return len(found) == count and all(isinstance(value, int | float) for value in found)
 
 
 def _are_probabilities(outputs: Tensor) -> bool:

@@ -44,18 +44,38 @@ def read(path: Path) -> Mapping[str, Tensor]:
             f"{path} cannot be loaded as weights alone, without running code from it: {_no_weights(cause)}"
         ) from None
     found = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+    if not isinstance(found, dict) or not all(
+        isinstance(n, str) and isinstance(t, torch.Tensor) for n, t in found.items()
+    ):
         raise ModelError(f"{path} does not hold a state dict: a mapping from names to tensors")
     return found
 
 
 def put(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Loads weights, read from `path`, into `module`. Raises ModelError that says in what the two differ."""
+    """Loads weights, read from `path`, into `module`. Raises ModelError that says in what the two differ.
+
+    What a module has under several names need stand in a file under one of them, as `safetensors.torch.save_model`
+    writes it.
+    """
+    if any(tensor.is_complex() and not own.is_complex() for own, tensor in _pairs(module, tensors)):
+        raise ModelError(f"the weights in {path} are complex numbers, and the module's are real")
     try:
-        module.load_state_dict(tensors)
+        module.load_state_dict(_under_all_names(module, tensors))
     except RuntimeError as cause:
         faults = _misfits(module.state_dict(), tensors) or str(cause).splitlines()[-1].strip()
         raise ModelError(f"the weights in {path} do not fit the module: {faults}") from None
+
+
+def _pairs(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """The tensors of the module and of the file that have the same name."""
+    return [(own, tensors[name]) for name, own in module.state_dict(keep_vars=True).items() if name in tensors]
+
+
+def _under_all_names(module: nn.Module, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """`tensors`, and each of them under the other names that the module has for what it is loaded into."""
+    found = {id(own): tensor for own, tensor in _pairs(module, tensors)}
+    wanted = {name: id(own) for name, own in module.state_dict(keep_vars=True).items()}
+    return {name: found[own] for name, own in wanted.items() if own in found} | dict(tensors)
 
 
 def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
