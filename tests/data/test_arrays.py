@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,18 @@ def test_npz_never_unpickles(tmp_path: Path) -> None:
         ({"images": np.zeros((4, 8, 8)), "labels": np.arange(5)}, "one label per image"),
         ({"images": np.zeros((4, 8, 8)), "labels": np.zeros(4)}, "at least two classes"),
         ({"images": np.zeros((4, 8, 8)), "labels": np.array([0.5] * 4)}, "whole numbers or words"),
+        ({"images": np.zeros((0, 8, 8)), "labels": np.arange(0)}, r"at least one image.*found shape \(0, 8, 8\)"),
+        ({"images": np.zeros((2, 8, 8)), "labels": np.array([1, np.inf])}, "whole numbers from -9007199254740992"),
+        ({"images": np.zeros((2, 8, 8)), "labels": np.array([1, 2**63], np.uint64)}, "found 1 to 9223372036854775808"),
+        (
+            {
+                "x_train": np.zeros((2, 8, 8)),
+                "y_train": np.array(["0", "1"]),
+                "x_test": np.zeros((2, 8, 8)),
+                "y_test": np.arange(2),
+            },
+            "words in every split or numbers in every split, found both",
+        ),
         (
             {"images": np.zeros((4, 8, 8)), "labels": np.arange(4), "classes": np.array(["a", "b"])},
             "must lie in 0 to 1",
@@ -219,6 +232,7 @@ def test_a_file_that_is_no_npz_and_a_place_that_is_nothing(tmp_path: Path) -> No
         ("bad.npz", "cannot be read as .npz: it is no archive"),
         ("bad.csv", "folder or a .npz"),
         ("none", "there is no data set"),
+        ("n" * 5000, "there is no data set"),
         ("~nosuchuser/x", "there is no data set ~nosuchuser/x"),
     ):
         with pytest.raises(DataError, match=words):
@@ -246,6 +260,40 @@ def test_the_rule_for_axes() -> None:
     assert laid_out(np.zeros((2, 3, 5, 3), np.uint8), "x").shape == (2, 3, 3, 5)
     see_through = np.zeros((1, 2, 2, 4), np.uint8)
     assert (laid_out(see_through, "x") == 255).all()
+
+
+def test_words_may_be_bytes_and_numbers_of_any_width(tmp_path: Path) -> None:
+    images, words = RNG.integers(0, 256, (40, 8, 8), np.uint8), np.array(["dög", "cat"])
+    encoded = np.char.encode(words, "utf-8")
+    np.savez(tmp_path / "a.npz", images=images, labels=encoded[np.arange(40) % 2])
+    assert data.load(tmp_path / "a.npz", cache=tmp_path / "cache").classes == ("cat", "dög")
+    np.savez(tmp_path / "b.npz", images=images, labels=np.arange(40) % 2, classes=encoded)
+    assert data.load(tmp_path / "b.npz", cache=tmp_path / "cache").classes == ("dög", "cat")
+    labels = np.arange(40, dtype=np.uint64) % 2
+    np.savez(tmp_path / "c.npz", x_train=images, y_train=labels, x_test=images[:2], y_test=np.arange(2))
+    assert data.load(tmp_path / "c.npz", cache=tmp_path / "cache").classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        (b"hello", "images in the file is no array of NumPy"),
+        (b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 8, 8), }", "does not fit into memory"),
+    ],
+)
+def test_members_that_are_no_arrays_here_are_refused(tmp_path: Path, member: bytes, words: str) -> None:
+    array = b"\x93NUMPY\x01\x00" + (len(member) + 1).to_bytes(2, "little") + member + b"\nabc"
+    with zipfile.ZipFile(tmp_path / "bad.npz", "w") as archive:
+        archive.writestr("images", member if member == b"hello" else array)
+        archive.writestr("labels", b"")
+    with pytest.raises(DataError, match=words):
+        data.load(tmp_path / "bad.npz", cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["", None, 5])
+def test_what_names_nothing_is_refused(name: Any) -> None:
+    with pytest.raises(DataError, match="named by a word or a path, found"):
+        data.load(name)
 
 
 def test_one_hot_labels_become_places() -> None:

@@ -81,11 +81,28 @@ def test_tables_divide_their_rows_and_keep_equal_ones_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "y"), [([[1]], [1]), ([1, 2, 3], [1, 2]), ([1, 2, np.nan], [1, 2, 3]), (["a", "b", "c"], [1, 2, 3])]
+    ("x", "y"),
+    [
+        ([[1]], [1]),
+        ([1, 2, 3], [1, 2]),
+        ([1, 2, np.nan], [1, 2, 3]),
+        ([1, 2, 1e300], [1, 2, 3]),
+        (["a", "b", "c"], [1, 2, 3]),
+        ([1, 2, 3j], [1, 2, 3]),
+        ([[], [], []], [1, 2, 3]),
+        ([1, 2, 3], [[], [], []]),
+    ],
 )
 def test_bad_tables_are_refused(x: list[object], y: list[object]) -> None:
     with pytest.raises(DataError):
         data.table(x, y)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_table_knows_one_zero_and_seeds_from_0() -> None:
+    zeros = np.array([0.0, -0.0] * 10)
+    assert [len(split) for split in (data.table(zeros, zeros).train, data.table(zeros, zeros).validation)] == [20, 0]
+    with pytest.raises(DataError, match="seed must be a whole number from 0, found -1"):
+        data.table(np.arange(9), np.arange(9), seed=-1)
 
 
 def test_importing_and_loading_do_not_import_torch() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ def test_size_channels_fit_and_seed_are_honoured(top: Path, load: Any) -> None:
         {"seed": -1},
         {"seed": 1.5},
         {"max_bad": 2},
+        {"max_bad": "all"},
+        {"size": (True, 8)},
+        {"channels": True},
+        {"channels": 1.0},
     ],
 )
 def test_options_out_of_bounds_are_named(top: Path, load: Any, options: dict[str, Any]) -> None:
@@ -110,6 +115,14 @@ def test_given_splits_are_kept(tmp_path: Path, load: Any) -> None:
     shutil.rmtree(top / "valid")
     found = load(top)
     assert [len(s) for s in (found.train, found.validation, found.test)] == [22, 2, 24] or len(found.validation) == 3
+
+
+def test_a_letter_and_its_accent_are_one_class_however_a_system_writes_them(tmp_path: Path, load: Any) -> None:
+    for k, (split, name) in enumerate({"train": "café", "test": unicodedata.normalize("NFD", "café")}.items()):
+        classes_in(tmp_path / "given" / split, {name: 6, "bar": 6}, first=100 * k)
+    found = load(tmp_path / "given")
+    assert found.classes == ("bar", "café")
+    assert len(found.test) == 12
 
 
 def test_classes_called_train_and_test_are_classes(tmp_path: Path, load: Any) -> None:

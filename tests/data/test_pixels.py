@@ -184,6 +184,13 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     assert (seen(path).height, seen(path).width) == expected.shape
 
 
+@pytest.mark.parametrize("name", ["e.png", "e.webp"])
+def test_exif_that_cannot_be_read_costs_no_image(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path, Image.fromarray(RGB), name, exif=b"junk", lossless=True)
+    assert np.array_equal(pixels(path, (3, *RGB.shape[:2]), "stretch").transpose(1, 2, 0), RGB)
+    assert seen(path).reason == ""
+
+
 def test_crop_takes_the_centre_and_pad_keeps_everything() -> None:
     wide = np.zeros((10, 30), np.uint8)
     wide[:, 10:20] = 200

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -22,6 +22,7 @@ from striate.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.lib.npyio import NpzFile
     from numpy.typing import NDArray
 
 _NAMES = {
@@ -30,6 +31,8 @@ _NAMES = {
     "test": (("x_test", "y_test"), ("test_images", "test_labels"), ("images_test", "labels_test")),
 }
 _WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"))
+_LARGEST_EXACT = 2**53
+"""Up to here every whole number is a float64 of its own."""
 _CLASSES = ("classes", "class_names", "label_names")
 
 
@@ -63,10 +66,15 @@ def read_npz(path: Path) -> Source:
         with np.load(path, allow_pickle=False) as archive:
             named = _named(tuple(archive.files), path)
             names = next((key for key in _CLASSES if key in archive.files), None)
-            classes = tuple(map(str, archive[names].ravel())) if names else ()
-            found = [Part(s, laid_out(archive[x], x), whole_labels(archive[y], y)) for s, (x, y) in named.items()]
+            classes = tuple(map(str, _words(_member(archive, names)).ravel())) if names else ()
+            found = [
+                Part(split, laid_out(_member(archive, x), x), whole_labels(_member(archive, y), y))
+                for split, (x, y) in named.items()
+            ]
             used = {names, *(key for pair in named.values() for key in pair)}
             unused = [key for key in archive.files if key not in used]
+    except MemoryError:
+        raise DataError(f"{path} cannot be read as .npz: what it announces does not fit into memory") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as fault:
         if isinstance(fault, DataError):
             raise
@@ -84,6 +92,7 @@ def laid_out(values: NDArray[np.generic], name: str) -> UInt8[np.ndarray, "n cha
         >>> laid_out(np.zeros((7, 28, 28)), "images").shape, laid_out(np.zeros((7, 32, 30, 3)), "images").shape
         ((7, 1, 28, 28), (7, 3, 32, 30))
     """
+    found = values.shape
     if values.ndim == 3:
         values = values[:, None]
     elif values.ndim != 4:
@@ -93,21 +102,26 @@ def laid_out(values: NDArray[np.generic], name: str) -> UInt8[np.ndarray, "n cha
         )
     elif values.shape[3] in (1, 3, 4):
         values = values.transpose(0, 3, 1, 2)
-    if values.shape[1] not in (1, 3, 4) or 0 in values.shape:
+    if 0 in values.shape:
+        raise DataError(f"{name} must hold at least one image of at least one pixel, found shape {found}")
+    if values.shape[1] not in (1, 3, 4):
         raise DataError(
-            f"{name} must hold images of 1, 3 or 4 channels, (N, H, W, C) or (N, C, H, W), found shape {values.shape}"
+            f"{name} must hold images of 1, 3 or 4 channels, (N, H, W, C) or (N, C, H, W), found shape {found}"
         )
     return _on_white(np.ascontiguousarray(_eight_bit(values, name)))
 
 
 def whole_labels(values: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     """Labels as one axis of whole numbers or words; (N, 1) is flattened, one-hot rows become their places."""
+    values = _words(values)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2 and np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all():
         values = values.argmax(1)
-    if values.dtype.kind == "f" and values.ndim == 1 and np.array_equal(values, np.rint(values)):
-        values = values.astype(np.int64)
+    if values.dtype.kind == "f" and values.ndim == 1 and len(values) and np.array_equal(values, np.rint(values)):
+        values = _within(_LARGEST_EXACT, values, name).astype(np.int64)
+    if values.dtype.kind == "u" and values.ndim == 1 and len(values):
+        values = _within(2**63 - 1, values, name).astype(np.int64)
     if values.ndim != 1 or values.dtype.kind not in "iubU":
         raise DataError(
             f"{name} must be whole numbers or words, one per image, found {values.dtype} of shape {values.shape}"
@@ -123,19 +137,41 @@ def numbered(
     With names, a label is one of them or a place among them; without, the distinct labels in order are the classes.
 
     Raises:
-        DataError: labels and images differ in number, a label is none of the names, or two names are the same.
+        DataError: labels and images differ in number, some labels are words and some numbers, a label is none of the
+            names, or two names are the same.
     """
     for part in parts:
         if len(part.images) != len(part.labels):
             raise DataError(
                 f"there must be one label per image, found {len(part.labels):,} labels for {len(part.images):,} images"
             )
+    if len({part.labels.dtype.kind == "U" for part in parts}) > 1:
+        raise DataError("labels must be words in every split or numbers in every split, found both")
     labels = np.concatenate([part.labels for part in parts])
     given = np.concatenate([np.full(len(p.labels), SPLITS.index(p.split) if p.split else -1) for p in parts])
     if classes:
         return _among(classes, labels), given.astype(np.int64), classes
     values, places = np.unique(labels, return_inverse=True)
     return places.astype(np.int64), given.astype(np.int64), tuple(map(str, values))
+
+
+def _member(archive: NpzFile, key: str) -> NDArray[np.generic]:
+    """An array of a `.npz`. Raises DataError where the file holds something else under that name."""
+    member: Any = archive[key]
+    if not isinstance(member, np.ndarray):
+        raise DataError(f"{key} in the file is no array of NumPy")
+    return member
+
+
+def _words(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Bytes as the words that they are in UTF-8; anything else as it is."""
+    return np.char.decode(values.astype(np.bytes_), "utf-8") if values.dtype.kind == "S" else values
+
+
+def _within(most: int, values: NDArray[Any], name: str) -> NDArray[Any]:
+    if values.max() > most or values.min() < -most:
+        raise DataError(f"{name} must be whole numbers from {-most} to {most}, found {values.min()} to {values.max()}")
+    return values
 
 
 def _among(classes: tuple[str, ...], labels: NDArray[np.generic]) -> Int64[np.ndarray, " n"]:
@@ -196,7 +232,10 @@ def _eight_bit(values: NDArray[np.generic], name: str) -> UInt8[np.ndarray, "n c
     if not 0 <= least <= most <= 255:
         raise DataError(f"{name} must hold values from 0 to 255, or from 0 to 1, found {least:g} to {most:g}")
     scale = 255 if values.dtype.kind == "f" and most <= 1 else 1
-    return np.rint(values.astype(np.float64) * scale).astype(np.uint8)
+    rounded = np.empty(values.shape, np.uint8)
+    for image, out in zip(values, rounded, strict=True):  # one by one: all of them in float64 would fill the memory
+        out[...] = np.rint(image.astype(np.float64) * scale)
+    return rounded
 
 
 def _on_white(images: UInt8[np.ndarray, "n c h w"]) -> UInt8[np.ndarray, "n c h w"]:

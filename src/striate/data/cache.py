@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
 
-def folder(chosen: Path | None = None) -> Path:
+def folder(chosen: Path | str | None = None) -> Path:
     """Where the cache lies: `chosen`, or the environment's STRIATE_CACHE, or the user's cache folder of this system."""
     if chosen is not None:
         return Path(chosen)
     named = os.environ.get("STRIATE_CACHE")
     if named:
-        return Path(named)
+        return files.expanded(named)
     from platformdirs import user_cache_path
 
     return user_cache_path("striate")

@@ -11,6 +11,7 @@ class is not entered again.
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, final
@@ -126,7 +127,8 @@ def listed(top: Path) -> Listing:
     folders = [(entry, given) for path, given in splits or [(str(top), UNDIVIDED)] for entry in _classes(path, listing)]
     places = _Places.of(top, (entry.path for entry, _ in folders))
     for entry, given in folders:
-        name = escaped(entry.name)  # class names go into UTF-8 files: a run's, a model's
+        # Class names go into UTF-8 files, a run's, a model's; and some systems take letters like é apart.
+        name = unicodedata.normalize("NFC", escaped(entry.name))
         listing.classes.add(name)
         _list_images(entry.path, name, given, listing, places)
     listing.images.sort(key=lambda image: (image.given, order(image.class_name), image.path))

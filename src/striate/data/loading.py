@@ -21,6 +21,8 @@ from striate.data.workers import Progress, silent
 from striate.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from striate.data.dataset import DataSet
     from striate.data.pixels import Fit
 
@@ -36,9 +38,9 @@ def load(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
     fit: Fit = "crop",
-    root: Path | None = None,
+    root: Path | str | None = None,
     seed: int = 0,
-    cache: Path | None = None,
+    cache: Path | str | None = None,
     progress: Progress | None = None,
     max_bad: float = 0.1,
 ) -> DataSet:
@@ -69,7 +71,10 @@ def load(
         >>> digits.shape, len(digits.train), len(digits.validation), len(digits.test)
         ((1, 28, 28), 3500, 500, 1000)
     """
+    if not isinstance(name_or_path, str | Path) or not str(name_or_path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DataError(f"a data set is named by a word or a path, found {name_or_path!r}")
     options = Options(size, channels, fit, seed, max_bad, cache_folder(cache), progress or silent)
+    root = None if root is None else Path(root)
     loaded = _found(name_or_path, root, options)
     return replace(loaded, source=_source(name_or_path, root, loaded.shape, options))
 
@@ -133,16 +138,24 @@ def _named_root(root: Path | None) -> Path | str | None:
 
 def _lying_at(path: Path, options: Options) -> DataSet:
     name = escaped(path.name if path.name not in ("", "..") else path.resolve().name or str(path))
-    if path.is_file():
+    if _is(Path.is_file, path):
         if path.suffix.lower() != ".npz":
             raise DataError(
                 f"{path} must be a folder or a .npz file, found a file that ends with {path.suffix or 'nothing'}"
             )
         return kept(name, file_digest(path), lambda: read_npz(path), options)
-    if not path.is_dir():
+    if not _is(Path.is_dir, path):
         raise DataError(f"there is no data set {path}: it must be a folder, a .npz file, or one of {', '.join(NAMES)}")
     pairs = idx.pairs(path)
     if not pairs:
         return folder_data(path, name, options)
     digest = key([(pair.split, file_digest(pair.images), file_digest(pair.labels)) for pair in pairs])
     return kept(name, digest, lambda: Source(idx.parts(pairs)), options)
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """Whether `path` is of a kind; one that no file system can hold, as it is too long, is of none."""
+    try:
+        return kind(path)
+    except OSError:
+        return False

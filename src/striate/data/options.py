@@ -39,10 +39,10 @@ class Options:
     def __post_init__(self) -> None:
         checks = {
             f"size must be rows and columns from 1 to {LARGEST}, found {self.size}": _is_size(self.size),
-            f"channels must be 1 or 3, found {self.channels}": self.channels in (None, 1, 3),
+            f"channels must be 1 or 3, found {self.channels}": _is_channels(self.channels),
             f"fit must be one of {', '.join(get_args(Fit))}, found {self.fit}": self.fit in get_args(Fit),
             f"seed must be a whole number from 0, found {self.seed}": _is_whole(self.seed) and self.seed >= 0,
-            f"max_bad must be a share from 0 to 1, found {self.max_bad}": 0 <= self.max_bad <= 1,
+            f"max_bad must be a share from 0 to 1, found {self.max_bad}": _is_share(self.max_bad),
         }
         faults = [words for words, holds in checks.items() if not holds]
         if faults:
@@ -68,5 +68,13 @@ def _is_size(size: object) -> bool:
     return len(sides) == 2 and all(_is_whole(side) and 1 <= side <= LARGEST for side in sides)
 
 
+def _is_channels(channels: object) -> bool:
+    return channels is None or (_is_whole(channels) and channels in (1, 3))
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and bool(0 <= value <= 1)
+
+
 def _is_whole(value: object) -> bool:
-    return isinstance(value, (int, np.integer))
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -1,7 +1,8 @@
 """One image file to pixels, by one stated rule; the same for training, evaluation and prediction.
 
 1. Files whose header announces more than 100 megapixels, or that are larger than 512 MB, are refused undecoded.
-2. The first frame counts (GIF, APNG, TIFF, WebP). The EXIF orientation is applied. ICC profiles are ignored.
+2. The first frame counts (GIF, APNG, TIFF, WebP). The EXIF orientation is applied, where EXIF can be read. ICC
+   profiles are ignored.
 3. 16-bit grey values are scaled by their full range (v * 255 / 65535, rounded); of 16-bit colours, and of 16-bit grey
    with opacity, the upper byte counts. Floating point: 0..1 is scaled by 255, 0..255 is rounded; any other range is
    refused, for nobody but the user knows its meaning. So are NaN, 32-bit and signed whole numbers.
@@ -89,7 +90,7 @@ def seen(path: str) -> Seen:
         with warnings.catch_warnings(action="ignore"):
             image = _opened(raw)
             width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) in range(5, 9)
+            turned = _orientation(image) in range(5, 9)
             return Seen(content, *((height, width) if turned else (width, height)), _is_grey(image))
     except Exception as fault:  # decoders raise whatever they like, and every fault is told
         return Seen(content, 0, 0, False, *fault_of(fault))
@@ -196,12 +197,29 @@ def _scaled(transparent: Any, layout: str) -> Any:
     return tuple(value >> 8 for value in transparent) if layout == "RGB;16B" else transparent
 
 
-def _upright(image: Image) -> Image:
-    if image.getexif().get(_ORIENTATION, 1) == 1:
-        return image
-    from PIL import ImageOps
+def _orientation(image: Image) -> int:
+    """What EXIF says of it, 1 to 8; 1, upright, where EXIF says nothing or cannot be read."""
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow raises whatever its reader met; the pixels are none the worse
+        return 1
+    return found if found in range(2, 9) else 1
 
-    return ImageOps.exif_transpose(image)
+
+def _upright(image: Image) -> Image:
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    turn = turns.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def _is_grey(image: Image) -> bool:

@@ -22,7 +22,8 @@ def table(x: ArrayLike, y: ArrayLike, *, seed: int = 0, name: str = "table") -> 
     A tenth of the rows is taken for validation and a tenth for test, by `seed`; equal rows of inputs stay together.
 
     Raises:
-        DataError: the shapes do not agree, there are fewer than three rows, or a value is not finite.
+        DataError: the shapes do not agree, there are fewer than three rows or no column, a value is no real number, or
+            not finite in float32; or the seed is below 0.
 
     Example:
         >>> import numpy as np
@@ -36,7 +37,9 @@ def table(x: ArrayLike, y: ArrayLike, *, seed: int = 0, name: str = "table") -> 
         raise DataError(
             f"x and y must have the same number of rows, at least 3, found {len(inputs)} and {len(targets)}"
         )
-    rows = [row.tobytes().hex() for row in inputs]
+    if not isinstance(seed, int) or seed < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DataError(f"seed must be a whole number from 0, found {seed}")
+    rows = [row.tobytes().hex() for row in inputs + np.float32(0)]  # of the two zeros, only one
     one_class = np.zeros(len(rows), np.int64)
     split = divided(one_class, np.full(len(rows), UNDIVIDED), rows, seed)
     parts = [np.flatnonzero(split == place) for place in range(3)]
@@ -47,11 +50,14 @@ def table(x: ArrayLike, y: ArrayLike, *, seed: int = 0, name: str = "table") -> 
 
 def _columns(values: ArrayLike, name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     try:
-        found = np.asarray(values, np.float32)
+        if np.iscomplexobj(values):
+            raise TypeError
+        with np.errstate(over="ignore"):
+            found = np.asarray(values, np.float32)
     except (TypeError, ValueError):
-        raise DataError(f"{name} must hold numbers, one row per example") from None
-    if found.ndim not in (1, 2) or not np.isfinite(found).all():
-        raise DataError(
-            f"{name} must hold finite numbers of shape (rows,) or (rows, columns), found shape {found.shape}"
-        )
+        raise DataError(f"{name} must hold real numbers, one row per example") from None
+    if found.ndim not in (1, 2) or 0 in found.shape:
+        raise DataError(f"{name} must be of shape (rows,) or (rows, columns), found {found.shape}")
+    if not np.isfinite(found).all():
+        raise DataError(f"{name} must hold finite numbers, in size up to {np.finfo(np.float32).max:.1e}")
     return found.reshape(len(found), -1)
