@@ -14,13 +14,15 @@ def with_input(input: Shape | None, channels: int | None, size: tuple[int, int] 
     """`input` with other channels and another size."""
     if channels is None and size is None:
         return input
-    if input is not None and len(input) == 1 and size is None:
-        return (channels or input[0],)
+    if size is not None and not (isinstance(size, tuple) and len(size) == 2):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise NetworkError(f"the size of the images must be (rows, columns), found {size!r}")
+    if channels is not None and input is not None and len(input) == 1 and size is None:
+        return (channels,)
     if input is None or len(input) == 1:
         if channels is None or size is None:
             raise NetworkError("a network that takes no images yet needs both the channels and the size of the images")
         return (channels, *size)
-    return (channels or input[0], *(size or input[1:]))
+    return (input[0] if channels is None else channels, *(size or input[1:]))
 
 
 def with_outputs(layers: tuple[Layer, ...], classes: int) -> tuple[Layer, ...]:

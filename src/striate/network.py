@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from striate import adapting, notation, presets, summary
 from striate.errors import NetworkError, ShapeError
@@ -63,9 +63,11 @@ class Network:
     def __post_init__(self) -> None:
         if not self.layers:
             raise NetworkError("a network needs at least one layer")
+        if strange := [layer for layer in self.layers if not isinstance(layer, Layer)]:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise NetworkError(f"a network is made of layers, found {strange[0]!r}; texts go to Network.parse")
+        object.__setattr__(self, "layers", tuple(self.layers))  # a list could be changed, and is equal to no tuple
         if self.input is not None:
-            if len(self.input) not in (1, 3) or min(self.input) < 1:
-                raise NetworkError(f"the input must be (channels, rows, columns) or (features,), found {self.input}")
+            _check_input(self.input)
             if not self.allow_large:
                 _refuse_large(self.describe())
 
@@ -81,6 +83,8 @@ class Network:
         Raises:
             NetworkError: with line, column, what was found and what is allowed; all faults of the text together.
         """
+        if input is not None:
+            _check_input(input)
         source = notation.read(text)
         shape = source.input or input
         fault = notation.misfit(source.items, shape) if shape else None
@@ -108,8 +112,10 @@ class Network:
         return cls.parse(presets.text(name))
 
     @classmethod
-    def load(cls, source: str, *, input: Shape | None = None, allow_large: bool = False) -> Network:
-        """A network by preset name, else by file path, else from the text form itself."""
+    def load(cls, source: Path | str, *, input: Shape | None = None, allow_large: bool = False) -> Network:
+        """A network by preset name, else by file path, else from the text form itself; a Path is only the second."""
+        if isinstance(source, Path):
+            return cls.read(source, input=input, allow_large=allow_large)
         if source in presets.names():
             return cls.preset(source)
         if _is_file(source):
@@ -206,6 +212,12 @@ class Network:
             return summary.describe(self.layers, self._input)
         except ShapeError as fault:
             raise NetworkError(str(fault)) from None
+
+
+def _check_input(input: object) -> None:
+    sides: tuple[Any, ...] = input if isinstance(input, tuple) else ()
+    if len(sides) not in (1, 3) or not all(isinstance(side, int) and side >= 1 for side in sides):
+        raise NetworkError(f"the input must be (channels, rows, columns) or (features,), found {input!r}")
 
 
 def _refuse_large(description: Description) -> None:

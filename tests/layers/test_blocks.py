@@ -6,7 +6,7 @@ import copy
 import io
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -146,6 +146,15 @@ def test_branches_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words.replace("|", r"\|")):
         kind.of(branches)
+
+
+@pytest.mark.parametrize("branch", [[Relu()], Relu(), ("relu",), "relu"])
+def test_branches_made_in_python_are_tuples_of_layers(branch: Any) -> None:
+    for made in (lambda: Residual(branch), lambda: Gate(branch), lambda: Concat((branch, (Relu(),)))):
+        with pytest.raises(ValueError, match="must be a tuple of layers, found"):
+            made()
+    with pytest.raises(ValueError, match="the branches of concat must be a tuple, found"):
+        Concat([(Relu(),), ()])  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)

@@ -69,6 +69,18 @@ def test_module_computes_what_the_equation_says(
     assert_equal(gradients, peer.gradients)
 
 
+@pytest.mark.parametrize("word", WORDS)
+@settings(frugal, max_examples=5)
+@given(data=st.data())
+def test_of_no_images_no_numbers_come_out(word: str, data: st.DataObject) -> None:
+    layer, shape = draw(data, word)
+    theta = oracle.state(oracle.drawn([layer], shape, seed=0))
+    nothing = np.zeros((0, *shape))
+    y = sequence.forward([layer], nothing, theta)[-1]
+    assert y.shape == (0, *layer.output(shape))
+    assert sequence.backward([layer], nothing, y, theta)[0].shape == nothing.shape
+
+
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("word", WORDS)
 @settings(frugal, max_examples=30)

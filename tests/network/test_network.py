@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from striate import presets
@@ -40,10 +43,28 @@ def test_without_an_input_there_are_no_shapes() -> None:
             ask()
 
 
-@pytest.mark.parametrize("input", [(28, 28), (0,), (1, -1, 3), (), (1, 2, 3, 4)])
-def test_inputs_that_are_none(input: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("input", [(28, 28), (0,), (1, -1, 3), (), (1, 2, 3, 4), (1, 28.0, 28), [1, 28, 28], "1x28x28"])
+def test_inputs_that_are_none(input: Any) -> None:
     with pytest.raises(NetworkError, match="the input must be"):
         Network((Dense(2),), input)
+    with pytest.raises(NetworkError, match="the input must be"):
+        Network.parse("conv 2 3x3", input=input)
+
+
+def test_layers_come_in_any_sequence_and_nothing_else_is_one(tmp_path: Path) -> None:
+    listed = Network([Dense(2)], (3,))  # pyright: ignore[reportArgumentType]
+    assert listed == Network((Dense(2),), (3,))
+    assert hash(listed) == hash(Network((Dense(2),), (3,)))
+    with pytest.raises(NetworkError, match="a network is made of layers, found 'dense 2'"):
+        Network(("dense 2",))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(NetworkError, match=r"cannot read a network from .*none\.txt: No such file"):
+        Network.load(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("options", [{"channels": 0}, {"channels": 1.0}, {"size": 32}, {"size": (0, 0)}])
+def test_what_no_image_has_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(NetworkError, match=r"the input must be|the size of the images must be"):
+        Network.parse("input 3x32x32, conv 8 3x3, globalavgpool, dense 10").adapted(**options)
 
 
 def test_no_layers_and_misfits_are_refused_in_python_too() -> None:

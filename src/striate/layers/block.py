@@ -26,6 +26,14 @@ class Block(Layer):
     branch_names: ClassVar[tuple[str, ...]] = ()
     """Names of the branches in the module; where there are more branches than names, branch1, branch2, ..."""
 
+    def __post_init__(self) -> None:
+        """Checks that every branch is a tuple of layers, so that a block made in Python is as sound as a parsed one."""
+        if not _is_tuple(self.branches):
+            raise ValueError(f"the branches of {self.word} must be a tuple, found {self.branches!r}")
+        for branch in self.branches:
+            if not _is_tuple(branch, Layer):
+                raise ValueError(f"a branch of {self.word} must be a tuple of layers, found {branch!r}")
+
     @property
     @abc.abstractmethod
     def branches(self) -> tuple[tuple[Layer, ...], ...]:
@@ -119,6 +127,10 @@ def _outputs(block: Block, input: Shape) -> tuple[Shape, ...]:
         except ShapeError as fault:
             raise ShapeError(f"in {name}, {fault}") from None
     return tuple(found)
+
+
+def _is_tuple(value: object, of: type = object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(item, of) for item in value)
 
 
 def differ(shapes: dict[str, Shape]) -> str:

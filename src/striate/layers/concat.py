@@ -49,6 +49,7 @@ class Concat(Block):
     joined: tuple[tuple[Layer, ...], ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.joined) < 2:
             raise ValueError(f"concat takes two branches or more, such as concat(a | b), found {len(self.joined)}")
         if self.joined.count(()) > 1:

@@ -95,4 +95,4 @@ class Dense(Layer):
 
 
 def _flat(x: Array) -> Array:
-    return x.reshape(len(x), -1)
+    return x.reshape(len(x), math.prod(x.shape[1:]))

@@ -49,7 +49,7 @@ class Flatten(Layer):
         return nn.Flatten()
 
     def forward(self, x: Array, theta: Mapping[str, Array], *, training: bool = False) -> Array:
-        return x.reshape(len(x), -1)
+        return x.reshape(len(x), math.prod(x.shape[1:]))
 
     def backward(
         self, x: Array, dy: Array, theta: Mapping[str, Array], *, training: bool = False

@@ -52,6 +52,7 @@ class Gate(Block):
     body: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.body:
             raise ValueError("gate needs the layers that make its factors: gate(globalavgpool, dense 16, sigmoid)")
 

@@ -197,7 +197,7 @@ class GroupNorm(Normalization):
         return math.prod(input) // self.groups
 
     def apart(self, x: Array) -> Array:
-        return x.reshape(len(x) * self.groups, -1)
+        return x.reshape(len(x) * self.groups, self.count(x.shape[1:]))
 
     def together(self, input: Shape, at: Spot) -> Int[np.ndarray, "n axes"]:
         channels = self._channels(input, at)

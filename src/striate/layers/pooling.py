@@ -80,7 +80,7 @@ def largest(patch: Array) -> Array:
 def first_largest(patch: Array) -> Array:
     """1 where each patch (n, c, rows, columns) has its maximum, the first of equal ones, and 0 elsewhere."""
     n, c, rows, columns = patch.shape
-    first = patch.reshape(n, c, -1).argmax(-1, keepdims=True)
+    first = patch.reshape(n, c, rows * columns).argmax(-1, keepdims=True)
     return (np.arange(rows * columns) == first).astype(np.float64).reshape(patch.shape)
 
 

@@ -58,6 +58,7 @@ class Residual(Block):
     shortcut: tuple[Layer, ...] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.body:
             raise ValueError("residual needs layers in its body: residual(body) or residual(body | shortcut)")
         if self.shortcut is not None and not self.shortcut:

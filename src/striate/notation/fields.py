@@ -49,7 +49,10 @@ class Fields:
     def option(self, token: Token, name: str, spelled: str) -> None:
         """Takes a name=value."""
         if name not in self.options:
-            problem, allowed = f"{self.kind.word} has no option {shown(name)}", ", ".join(self.options) or "none"
+            problem, allowed = (
+                f"{self.kind.word} has no option {shown(name or token.text)}",
+                ", ".join(self.options) or "none",
+            )
             self.faults.append(Fault(token, problem, allowed, nearest(name, self.options)))
         elif name in self.given:
             self.faults.append(Fault(token, f"{name} of {self.kind.word} is given twice", "once"))
