@@ -167,6 +167,14 @@ def test_npz_says_what_it_does_not_use(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("shape", [(40, 4, 8, 8), (40, 8, 8, 4), (40, 4, 8, 3)])
+def test_npz_says_that_it_takes_a_fourth_channel_for_opacity(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.savez(tmp_path / "four.npz", images=RNG.integers(0, 256, shape, np.uint8), labels=np.arange(40) % 2)
+    notes = data.load(tmp_path / "four.npz", cache=tmp_path / "cache").findings.notes
+    said = "the four channels of images are taken as RGB and opacity, and composited on white"
+    assert notes == (() if shape[3] == 3 else (said,))
+
+
 def test_npz_says_which_images_it_brings_to_another_size(tmp_path: Path) -> None:
     x, y = RNG.integers(0, 256, (30, 8, 8), np.uint8), np.arange(30) % 2
     np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x.repeat(2, 1), y_test=y)
@@ -193,6 +201,10 @@ def test_npz_never_unpickles(tmp_path: Path) -> None:
         ({"images": np.zeros((4, 8, 8)), "labels": np.arange(5)}, "one label per image"),
         ({"images": np.zeros((4, 8, 8)), "labels": np.zeros(4)}, "at least two classes"),
         ({"images": np.zeros((4, 8, 8)), "labels": np.array([0.5] * 4)}, "whole numbers or words"),
+        (
+            {"images": np.full((4, 8, 8), 1.02), "labels": np.arange(4)},
+            "found 1.02 to 1.02, which may be meant as either",
+        ),
         ({"images": np.zeros((0, 8, 8)), "labels": np.arange(0)}, r"at least one image.*found shape \(0, 8, 8\)"),
         ({"images": np.zeros((2, 8, 8)), "labels": np.array([1, np.inf])}, "whole numbers from -9007199254740992"),
         ({"images": np.zeros((2, 8, 8)), "labels": np.array([1, 2**63], np.uint64)}, "found 1 to 9223372036854775808"),

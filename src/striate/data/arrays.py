@@ -3,7 +3,8 @@
 The rule for the axes: three axes are (N, H, W). Of four, the last is the channels if it is 1, 3 or 4 long, as in
 (N, H, W, C); otherwise the second, as in (N, C, H, W). Four channels are RGB and opacity, composited on white.
 The rule for the values: uint8 as it stands; booleans are 0 and 255; uint16 is scaled by its full range; other whole
-numbers must lie in 0..255; floating point in 0..1 is scaled by 255, in 0..255 rounded. Anything else is refused.
+numbers must lie in 0..255; floating point in 0..1 is scaled by 255, in 0..255 rounded. Anything else is refused; so
+is floating point that goes little beyond 1, of which nobody but the user knows what it is.
 Images keep the size they have unless another is asked for.
 """
 
@@ -67,10 +68,11 @@ def read_npz(path: Path) -> Source:
             named = _named(tuple(archive.files), path)
             names = next((key for key in _CLASSES if key in archive.files), None)
             classes = tuple(map(str, _words(_member(archive, names)).ravel())) if names else ()
-            found = [
-                Part(split, laid_out(_member(archive, x), x), whole_labels(_member(archive, y), y))
-                for split, (x, y) in named.items()
-            ]
+            found, notes = [], list[str]()
+            for split, (x, y) in named.items():
+                values = _member(archive, x)
+                found.append(Part(split, laid_out(values, x), whole_labels(_member(archive, y), y)))
+                notes += _opacity_note(values.shape, x)
             used = {names, *(key for pair in named.values() for key in pair)}
             unused = [key for key in archive.files if key not in used]
     except MemoryError:
@@ -82,7 +84,7 @@ def read_npz(path: Path) -> Source:
         pickled = "it holds Python objects, which are never unpickled here"
         reason = fault if "pickle" not in str(fault) else pickled if zipfile.is_zipfile(path) else "it is no archive"
         raise DataError(f"{path} cannot be read as .npz: {reason}") from None
-    return Source(found, classes, tuple(_unused(key, tuple(unused)) for key in unused))
+    return Source(found, classes, (*notes, *(_unused(key, tuple(unused)) for key in unused)))
 
 
 def laid_out(values: NDArray[np.generic], name: str) -> UInt8[np.ndarray, "n channels height width"]:
@@ -153,6 +155,12 @@ def numbered(
         return _among(classes, labels), given.astype(np.int64), classes
     values, places = np.unique(labels, return_inverse=True)
     return places.astype(np.int64), given.astype(np.int64), tuple(map(str, values))
+
+
+def _opacity_note(shape: tuple[int, ...], name: str) -> tuple[str, ...]:
+    """What a person should know of images of four channels, which might be anything."""
+    four = len(shape) == 4 and 4 in ((shape[3],) if shape[3] in (1, 3, 4) else (shape[1],))
+    return (f"the four channels of {name} are taken as RGB and opacity, and composited on white",) if four else ()
 
 
 def _member(archive: NpzFile, key: str) -> NDArray[np.generic]:
@@ -231,6 +239,11 @@ def _eight_bit(values: NDArray[np.generic], name: str) -> UInt8[np.ndarray, "n c
     least, most = float(values.min()), float(values.max())  # pyright: ignore[reportArgumentType]
     if not 0 <= least <= most <= 255:
         raise DataError(f"{name} must hold values from 0 to 255, or from 0 to 1, found {least:g} to {most:g}")
+    if values.dtype.kind == "f" and 1 < most < 2:
+        raise DataError(
+            f"{name} must hold values from 0 to 255, or from 0 to 1, found {least:g} to {most:g}, which may be meant "
+            "as either: clip them to 1, or multiply them by 255"
+        )
     scale = 255 if values.dtype.kind == "f" and most <= 1 else 1
     rounded = np.empty(values.shape, np.uint8)
     for image, out in zip(values, rounded, strict=True):  # one by one: all of them in float64 would fill the memory
