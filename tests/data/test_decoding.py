@@ -180,6 +180,27 @@ def test_images_with_a_hole_never_stand_in_the_cache(top: Path, load: Any, monke
     assert len(kept) == 1
 
 
+def test_a_file_that_changes_between_look_and_decoding_is_left_to_the_next_start(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cat, decode = top / "cat" / "003.png", decoding.decode_all
+
+    def late(*what: Any, **how: Any) -> Any:
+        image(99).save(cat)
+        os.utime(cat, (1, 1))
+        return decode(*what, **how)
+
+    with monkeypatch.context() as once:
+        once.setattr(decoding, "decode_all", late)
+        (bad,) = load(top).findings.unreadable
+        assert (bad.source, bad.reason) == ("cat/003.png", "it was changed while it was read")
+    after = load(top)
+    assert after.findings.unreadable == ()
+    for split in (after.train, after.validation, after.test):
+        for pixels, source in zip(split.images, split.sources, strict=True):
+            assert np.array_equal(pixels.transpose(1, 2, 0), np.asarray(Image.open(source)))
+
+
 def test_another_pillow_looks_again(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("striate.data.looks._SETTLED", -(10**12))
     (top / "cat" / "bad.png").write_bytes(b"x")
@@ -274,6 +295,23 @@ def test_a_file_that_crashes_the_decoder_costs_only_itself(
     found = workers.seen_all(paths)
     assert [i for i, seen in enumerate(found) if seen.reason] == [3]
     assert found[3].reason == workers.CRASHED
+
+
+def test_processes_that_cannot_work_are_a_failure_and_no_fault_of_the_files(
+    top: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = 0
+
+    def broken() -> subprocess.Popen[str]:
+        nonlocal started
+        started += 1
+        return subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], stdin=-1, stdout=-1, text=True)
+
+    monkeypatch.setattr(workers, "FEW", 0)
+    monkeypatch.setattr(workers, "_started", broken)
+    with pytest.raises(Failure, match=r"ended with code 3; what is wrong is said by: .* -m striate\.data\.worker"):
+        load(top)
+    assert started <= 2
 
 
 def test_what_stops_the_caller_stops_the_workers(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:

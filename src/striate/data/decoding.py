@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -22,7 +23,6 @@ from striate.errors import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from striate.data.options import Options
 
@@ -47,6 +47,8 @@ class Plan:
     shape: tuple[int, int, int]
     findings: Findings
 
+
+_CHANGED = Fault("it was changed while it was read", passing=True)
 
 Planner = Callable[[list[Seen]], Plan]
 """From what is known of the files of a listing, in its order, to the plan of those that can be read."""
@@ -85,6 +87,7 @@ def _decoded(
     try:
         with cache.attempt(place) as died, cache.new_images(place, shape) as (draft, filled):
             rows = decode_all([image.path for image in plan.images], draft, options.fit, options.progress, apart=died)
+            rows |= _changed(plan.images)
             if rows:
                 faults = {plan.images[row].path: fault for row, fault in rows.items()}
                 condemn(top, faults, options.cache)
@@ -97,6 +100,19 @@ def _decoded(
     if images is None:
         raise Failure(f"the decoded images have vanished from the cache at {options.cache}; start again")
     return plan, images
+
+
+def _changed(images: list[Found]) -> dict[int, Fault]:
+    """The files that are no longer what was looked at: what they are called in the cache is not what was decoded."""
+    return {row: _CHANGED for row, image in enumerate(images) if _size_and_time(image.path) != image.signature[:2]}
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (-1, 0)
+    return (status.st_size, status.st_mtime_ns)
 
 
 class _HolesError(Exception):

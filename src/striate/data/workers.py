@@ -23,6 +23,7 @@ from striate.cores import allowed_cores
 from striate.data import cache
 from striate.data.pixels import Fault, Fit, Seen
 from striate.data.worker import Job, done
+from striate.errors import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -201,7 +202,16 @@ def _asked(process: subprocess.Popen[str], job: Job) -> list[object] | None:
 
 
 def _death(code: int) -> Fault:
-    """What the exit code of a process says of the file that it died over."""
+    """What the exit code of a process says of the file that it died over.
+
+    Raises:
+        Failure: it ended by itself, so that no file is at fault: what it needs is not there, or is another version's.
+    """
+    if 0 <= code < _WINDOWS_EXCEPTION:
+        raise Failure(
+            f"a process that decodes images ended with code {code}; what is wrong is said by: "
+            f"{sys.executable} -m striate.data.worker"
+        )
     name = signal.Signals(-code).name if -code in set(signal.Signals) else ""
     if name in _CRASHES or code >= _WINDOWS_EXCEPTION:
         return Fault(CRASHED, passing=False)
