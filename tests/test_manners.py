@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,27 +29,42 @@ class Then(nn.Module):
         return self.then(self.first(x))
 
 
-def ending_in(end: str) -> nn.Module:
-    """A module of four inputs and three outputs that ends so, its weights drawn anew."""
-    modules: dict[str, Callable[[], nn.Module]] = {
-        "a module": lambda: nn.Sequential(nn.Linear(4, 3), nn.Sigmoid(), nn.Dropout(), nn.Flatten()),
-        "a function": lambda: Then(nn.Linear(4, 3), lambda x: torch.sigmoid(x).reshape(-1, 3)),
-        "in place": lambda: Then(nn.Linear(4, 3), lambda x: (x * 1).sigmoid_()),
-        "TorchScript": lambda: torch.jit.script(nn.Sequential(nn.Linear(4, 3), nn.Sigmoid())),  # pyright: ignore[reportReturnType]
-        "half precision": lambda: nn.Sequential(nn.Linear(4, 3), nn.Sigmoid()).bfloat16(),
-    }
-    return modules[end]()
+def scripted(dense: nn.Linear) -> Any:
+    return torch.jit.script(nn.Sequential(dense, nn.Sigmoid()).eval())
+
+
+SIGMOIDS: dict[str, Callable[[nn.Linear], nn.Module]] = {
+    "a module": lambda dense: nn.Sequential(dense, nn.Sigmoid(), nn.Dropout(), nn.Flatten()),
+    "a function": lambda dense: Then(dense, lambda x: torch.sigmoid(x).reshape(-1, 3)),
+    "in place": lambda dense: Then(dense, lambda x: (x * 1).sigmoid_()),
+    "class by class": lambda dense: Then(dense, lambda x: torch.stack([c.sigmoid() for c in x.unbind(1)], 1)),
+    "clipped": lambda dense: Then(dense, lambda x: x.sigmoid().clamp(1e-6, 1 - 1e-6)),
+    "TorchScript": scripted,
+    "frozen": lambda dense: torch.jit.freeze(scripted(dense)),
+    "half precision": lambda dense: nn.Sequential(copy.deepcopy(dense), nn.Sigmoid()).bfloat16(),
+}
+"""How a module of a dense layer may end in a sigmoid."""
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-@pytest.mark.parametrize("end", ["a module", "a function", "in place", "TorchScript", "half precision"])
+@pytest.mark.parametrize("end", SIGMOIDS)
 def test_a_sigmoid_gives_each_class_a_probability_of_its_own(end: str) -> None:
-    module = ending_in(end)
+    dense = nn.Linear(4, 3)
     x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
-    weights = [p.detach().double().numpy() for p in module.parameters()]
-    expected = 1 / (1 + np.exp(-(x @ weights[0].T + weights[1])))
-    found = Model.foreign(module, (4,), classes=("a", "b", "c")).predict(x)
-    np.testing.assert_allclose(found, expected, atol=0.02 if end == "half precision" else 1e-5)
+    expected = dense(torch.from_numpy(x)).sigmoid().detach().numpy()
+    found = Model.foreign(SIGMOIDS[end](dense), (4,), classes=("a", "b", "c")).predict(x)
+    np.testing.assert_allclose(found, expected, atol=0.02 if end == "half precision" else 1e-6)
+
+
+def test_a_module_that_takes_one_image_at_a_time_is_known_by_one() -> None:
+    def single(x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 1:
+            raise RuntimeError("one image at a time")
+        return x.sigmoid()
+
+    found = Model.foreign(Then(nn.Linear(4, 3), single), (4,), classes=("a", "b", "c"))
+    assert found.manner.probabilities
+    assert found.predict(np.zeros((5, 4)), batch=1).shape == (5, 3)
 
 
 def test_a_sigmoid_on_the_way_says_nothing_of_the_end() -> None:

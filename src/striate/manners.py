@@ -17,11 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _PROBABILITIES = ("_softmax", "_safe_softmax", "sigmoid")
 """torch's operations that give numbers from 0 to 1 which are meant as probabilities."""
 
-_MOVES = (
-    "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "clone", "detach", "expand", "permute", "select", "slice",
-    "squeeze", "t", "transpose", "unsqueeze", "view",
+_KEEP = (
+    "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "cat", "clamp", "clone", "detach", "expand", "mean",
+    "permute", "select", "slice", "squeeze", "stack", "t", "transpose", "unsqueeze", "view",
 )  # fmt: skip
-"""Operations that leave every number what it is, in another place, shape or type."""
+"""Operations that make probabilities of probabilities: in another place, shape or type, clipped, or their mean."""
 
 
 @final
@@ -82,11 +82,14 @@ class _Watched(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if "batch_norm" in name and given.get("training", "no_training" not in name):
             self._normalized(given["input"])
-        if name.rstrip("_") in _PROBABILITIES or (name in _MOVES and self.probable(args[0])):
+        if name.rstrip("_") in _PROBABILITIES or (name in _KEEP and self._all_probable(args[0])):
             self._probable[id(result)] = result
         else:
             self._probable.pop(id(result), None)  # overwritten
         return result
+
+    def _all_probable(self, taken: Any) -> bool:
+        return all(map(self.probable, taken if isinstance(taken, list | tuple) else [taken]))
 
     def _normalized(self, x: Tensor) -> None:
         if len(x) < self._images:  # the channels of all images side by side: an instance norm

@@ -293,10 +293,10 @@ class Model:
             return Manner(probabilities=ends_in_softmax(self.module))
         empty = torch.zeros((2, *self.preprocessing.shape), dtype=torch.uint8)
         with evaluating(self.module):
-            try:
-                return manner(self.module, self._normalized(empty))
-            except Exception:  # what it cannot do with two images it may do with those that come
-                return Manner()
+            for images in (empty, empty[:1]):
+                with contextlib.suppress(Exception):  # what is wrong will be said of the images that come
+                    return manner(self.module, self._normalized(images))
+        return Manner()
 
     def _normalized(self, images: Tensor) -> Tensor:
         like = _first_float(self.module)
@@ -334,7 +334,7 @@ def shares(scores: Float32[Tensor, "n outputs"]) -> Float32[Tensor, "n outputs"]
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Generator[None]:
     """Inside, `module` is in evaluation mode; after, every part of it is in the mode it was in before."""
-    modes = [(part, part.training) for part in module.modules()]
+    modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]  # frozen ones have none
     module.eval()
     try:
         yield
