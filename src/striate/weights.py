@@ -47,7 +47,8 @@ def read(path: Path) -> Mapping[str, Tensor]:
     if not isinstance(found, dict) or not all(
         isinstance(n, str) and isinstance(t, torch.Tensor) for n, t in found.items()
     ):
-        raise ModelError(f"{path} does not hold a state dict: a mapping from names to tensors")
+        held = f"the entries {_some(list(map(str, loaded)))}" if isinstance(loaded, dict) else type(loaded).__name__
+        raise ModelError(f"{path} does not hold a state dict, a mapping from names to tensors; found {held}")
     return found
 
 

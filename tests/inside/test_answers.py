@@ -18,6 +18,7 @@ from striate.inside.studies.peaks import peaks
 from striate.inside.watching.answers import one_image, probabilities, require_classes, some_images
 from striate.model import Model
 from striate.report.look import look
+from striate.report.look_sheet import sheet
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -71,6 +72,19 @@ def test_a_sigmoid_of_each_class_is_its_probability() -> None:
     shares = look(model, pixels, layers=["conv"]).probabilities
     assert shares is not None
     np.testing.assert_allclose(shares, model.predict(pixels[None])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("end", [nn.Identity(), nn.Sigmoid()])
+def test_one_number_is_shown_as_the_probability_of_the_one_class(end: nn.Module) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(32, 1), end)
+    pixels = np.full((1, 6, 6), 128, np.uint8)
+    model = Model.foreign(net, (1, 6, 6), classes=("rain",))
+    looked = look(model, pixels)
+    assert looked.probabilities == pytest.approx(model.predict(pixels[None])[0])
+    assert looked.occlusion is None
+    assert looked.said == ("there is one class, and no other to tell it from: no occlusion, no Grad-CAM",)
+    assert look(Model.foreign(net, (1, 6, 6)), pixels).probabilities is None
+    sheet(looked)
 
 
 def test_outputs_that_may_be_probabilities_are_said_to_be_taken_for_scores() -> None:

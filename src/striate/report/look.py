@@ -164,10 +164,13 @@ def look(
         excited[name] = projected(response, response.strongest(units))
     tell("projecting", len(shown), len(shown))
     shares = _probabilities(model, x, said)
-    target = None if shares is None else int(shares.argmax()) if true_class is None else true_class
+    alone = shares is not None and len(shares) == 1
+    target = None if shares is None or alone else int(shares.argmax()) if true_class is None else true_class
     watched = last_maps(model, x)
     seen, cam = None, None
-    if target is None:
+    if alone:
+        said.append("there is one class, and no other to tell it from: no occlusion, no Grad-CAM")
+    elif target is None:
         said.append("the network gives no class scores: no prediction, no occlusion, no Grad-CAM")
     elif watched is None:
         said.append("no layer with a name gives maps: no occlusion, no Grad-CAM")
@@ -220,11 +223,14 @@ def _excited(units: list[int], said: list[str], project: Callable[[], np.ndarray
 
 
 def _probabilities(model: Model, x: Tensor, said: list[str]) -> Float[np.ndarray, " classes"] | None:
-    """The probabilities of the classes; None where the module gives anything but a row of two scores or more."""
+    """The probabilities of the classes; None where the module gives anything but a row of scores, or one number that
+    no class is named for."""
     with undisturbed(model.module) as still, torch.no_grad():
         outputs = still(as_input(still, model.preprocessing.normalize(x[None])))
-    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] < 2:
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] < (1 if model.classes else 2):
         return None
+    if outputs.shape[1] == 1:
+        return model.probabilities(outputs.float())[0].double().cpu().numpy()
     shares = probabilities(outputs, given=model.manner.probabilities)
     if 0 <= outputs.min() <= outputs.max() <= 1 and not shares.equal(outputs):
         said.append("the outputs lie from 0 to 1, and nothing says that they are probabilities: their softmax is shown")
