@@ -127,7 +127,18 @@ def test_a_letter_and_its_accent_are_one_class_however_a_system_writes_them(tmp_
 
 def test_classes_called_train_and_test_are_classes(tmp_path: Path, load: Any) -> None:
     top = classes_in(tmp_path / "vehicles", {"train": 10, "test": 10, "car": 10})
-    assert load(top).classes == ("car", "test", "train")
+    found = load(top)
+    assert found.classes == ("car", "test", "train")
+    said = "test and train are no splits but classes: there are images in them, beside folders or without any"
+    assert found.findings.notes == (said,)
+
+
+def test_an_image_beside_the_class_folders_of_a_split_is_said_to_make_it_a_class(tmp_path: Path, load: Any) -> None:
+    top = classes_in(tmp_path / "given" / "train", {"cat": 5, "dog": 5}).parent
+    image(99).save(top / "train" / "overview.png")
+    classes_in(top / "other", {"cat": 5})
+    said = "train is no split but a class: there are images in it, beside folders or without any"
+    assert load(top).findings.notes == (said,)
 
 
 def test_an_unpacked_archive_is_entered(tmp_path: Path, load: Any) -> None:

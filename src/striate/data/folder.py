@@ -1,11 +1,11 @@
 """A folder of class folders as a source: which files are images of which class, without opening any of them.
 
 The rule: each folder directly below the top is a class, and all images under it, at any depth, are its images. If the
-top holds a folder `train` (or `training`) that itself holds folders, the folders train, val (valid, validation, dev)
-and test (testing) are the splits, and the classes lie one level deeper. A top that holds nothing but one folder of
-folders, as an unpacked archive often does, is entered. Links are followed, but for those that lead to the images of
-other classes: to another class folder or into one, or to a folder above one. A folder that is reached again within one
-class is not entered again.
+top holds a folder `train` (or `training`) that itself holds folders and no images, the folders train, val (valid,
+validation, dev) and test (testing) of that kind are the splits, and the classes lie one level deeper. A top that holds
+nothing but one folder of folders, as an unpacked archive often does, is entered. Links are followed, but for those that
+lead to the images of other classes: to another class folder or into one, or to a folder above one. A folder that is
+reached again within one class is not entered again.
 """
 
 from __future__ import annotations
@@ -125,6 +125,8 @@ def listed(top: Path) -> Listing:
     top = _entered(top, listing)
     splits = [(entry.path, SPLITS.index(split)) for entry, split in _split_folders(top, listing)]
     folders = [(entry, given) for path, given in splits or [(str(top), UNDIVIDED)] for entry in _classes(path, listing)]
+    if not splits:
+        listing.notes += _called_like_splits([entry.name for entry, _ in folders])
     places = _Places.of(top, (entry.path for entry, _ in folders))
     for entry, given in folders:
         # Class names go into UTF-8 files, a run's, a model's; and some systems take letters like é apart.
@@ -189,6 +191,15 @@ def _split_folders(top: Path, listing: Listing) -> list[tuple[os.DirEntry[str], 
         elif entry.name not in entered:
             listing.other.append(entry.path)
     return named
+
+
+def _called_like_splits(names: list[str]) -> list[str]:
+    """What a person should know of classes whose names are those of splits, as where images lie in `train` itself."""
+    found = [name for name in names if name.lower() in _SPLIT_FOLDERS]
+    if "train" not in {_SPLIT_FOLDERS[name.lower()] for name in found}:
+        return []
+    is_class, it = ("is no split but a class", "it") if len(found) == 1 else ("are no splits but classes", "them")
+    return [f"{' and '.join(found)} {is_class}: there are images in {it}, beside folders or without any"]
 
 
 def _classes(folder: str, listing: Listing) -> list[os.DirEntry[str]]:
