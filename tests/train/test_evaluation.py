@@ -154,3 +154,18 @@ def test_scores_do_not_depend_on_the_batch() -> None:
     whole = evaluate(mine, DATA.test, batch=30)
     assert evaluate(mine, DATA.test, batch=1).predicted.tolist() == whole.predicted.tolist()
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("norm", [nn.Identity(), nn.BatchNorm2d(1, track_running_stats=False)])
+def test_of_a_module_from_elsewhere_the_predictions_are_evaluated(norm: nn.Module) -> None:
+    """Sigmoids as they are; images for themselves, where a batch norm would take them together."""
+    torch.manual_seed(0)
+    module = nn.Sequential(norm, NETWORK.build(1), nn.Sigmoid()).eval()
+    foreign = replace(model(module), network=None)
+    found, predicted = evaluate(foreign, DATA.test), foreign.predict(DATA.test.images)
+    np.testing.assert_allclose(found.probability, predicted.max(1), atol=1e-6)
+    assert found.predicted.tolist() == predicted.argmax(1).tolist()
+    alone = np.concatenate(
+        [module(foreign.preprocessing.normalize(torch.from_numpy(i[None]))).detach() for i in DATA.test.images]
+    )
+    np.testing.assert_allclose(predicted, alone, atol=1e-6)
