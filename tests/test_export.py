@@ -106,6 +106,18 @@ def test_a_foreign_softmax_is_exported_as_it_is(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, model.module(torch.from_numpy(images / 255).float()).detach(), atol=1e-6)
 
 
+@pytest.mark.parametrize(("end", "classes"), [(nn.Sigmoid(), ("a", "b", "c")), (nn.Identity(), ("rain",))])
+def test_classes_that_do_not_exclude_each_other_keep_their_probabilities(
+    tmp_path: Path, end: nn.Module, classes: tuple[str, ...]
+) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(27, len(classes)), end)
+    model = Model.foreign(module, (3, 3, 3), classes=classes)
+    done = export.to_onnx(model, tmp_path / "model.onnx", photos(5, (3, 3, 3)))
+    np.testing.assert_allclose(
+        run(done.path, photos(9, (3, 3, 3), seed=1)), model.predict(photos(9, (3, 3, 3), seed=1)), atol=1e-6
+    )
+
+
 def test_regression_on_vectors_keeps_its_numbers(tmp_path: Path) -> None:
     model = model_of("input 3, dense 4, sigmoid, dense 1", ())
     vectors = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
