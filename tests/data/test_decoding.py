@@ -297,6 +297,21 @@ def test_a_file_that_crashes_the_decoder_costs_only_itself(
     assert found[3].reason == workers.CRASHED
 
 
+def test_what_else_is_printed_is_no_answer(top: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "print('welcome'); from striate.data import worker; ours = worker.seen\n"
+        "worker.seen = lambda path: print('[1]') or ours(path)\n"
+        "worker.main()"
+    )
+
+    def started() -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1, text=True)
+
+    monkeypatch.setattr(workers, "FEW", 0)
+    monkeypatch.setattr(workers, "_started", started)
+    assert load(top).findings.images == 30
+
+
 def test_processes_that_cannot_work_are_a_failure_and_no_fault_of_the_files(
     top: Path, load: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
 
 
+ANSWER = "striate: "
+"""How a line with an answer begins; what else is printed here, by a decoder or as Python starts, is none."""
+
+
 class Job(TypedDict):
     """A request: look at the headers of `paths`, or, where an `array` is named, decode them into its rows."""
 
@@ -41,7 +45,7 @@ def main() -> None:
     """Answers requests until there are no more."""
     warnings.simplefilter("ignore")
     for line in sys.stdin:
-        print(json.dumps(done(json.loads(line))), flush=True)
+        print(f"{ANSWER}{json.dumps(done(json.loads(line)))}", flush=True)
 
 
 def _decoded(path: str, row: UInt8[np.ndarray, "c h w"], fit: Fit) -> Fault | None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from striate.cores import allowed_cores
 from striate.data import cache
 from striate.data.pixels import Fault, Fit, Seen
-from striate.data.worker import Job, done
+from striate.data.worker import ANSWER, Job, done
 from striate.errors import Failure
 
 if TYPE_CHECKING:
@@ -195,10 +195,10 @@ def _asked(process: subprocess.Popen[str], job: Job) -> list[object] | None:
     try:
         process.stdin.write(json.dumps(job) + "\n")
         process.stdin.flush()
-        line = process.stdout.readline()
+        line = next((line for line in process.stdout if line.startswith(ANSWER)), "")
     except (BrokenPipeError, ConnectionResetError):
         return None
-    return json.loads(line) if line.endswith("\n") else None
+    return json.loads(line.removeprefix(ANSWER)) if line.endswith("\n") else None
 
 
 def _death(code: int) -> Fault:
