@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import math
+import numbers
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -284,7 +285,8 @@ class Model:
 
     @functools.cached_property
     def manner(self) -> Manner:
-        """How the module answers. The first question to one from elsewhere gives it two empty images."""
+        """How the module answers, kept from the first time: one from elsewhere is then given two empty images, which
+        its hooks see too."""
         import torch
 
         from striate.manners import Manner, manner
@@ -369,12 +371,12 @@ def _first_float(module: nn.Module) -> Tensor:
 def _is_shape(shape: object) -> bool:
     """Whether it is (channels, rows, columns) or (features,)."""
     sides: list[Any] = list(shape) if isinstance(shape, tuple | list) else []
-    return len(sides) in (1, 3) and all(isinstance(side, int) and side >= 1 for side in sides)
+    return len(sides) in (1, 3) and all(isinstance(side, numbers.Integral) and int(side) >= 1 for side in sides)
 
 
 def _are_numbers(values: object, count: int) -> bool:
     found: list[Any] = list(values) if isinstance(values, tuple | list) else []
-    return len(found) == count and all(isinstance(value, int | float) for value in found)
+    return len(found) == count and all(isinstance(value, numbers.Real) for value in found)
 
 
 def _are_probabilities(outputs: Tensor) -> bool:
