@@ -217,7 +217,7 @@ class Network:
 
 def _check_input(input: object) -> None:
     sides: tuple[Any, ...] = input if isinstance(input, tuple) else ()
-    if len(sides) not in (1, 3) or not all(isinstance(side, numbers.Integral) and side >= 1 for side in sides):
+    if len(sides) not in (1, 3) or not all(isinstance(side, numbers.Integral) and int(side) >= 1 for side in sides):
         raise NetworkError(f"the input must be (channels, rows, columns) or (features,), found {input!r}")
 
 
