@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from striate import data
+from striate import data, files
 from striate.data import cache, decoding, worker, workers
 from striate.data import pixels as image_files
 from striate.errors import Failure
@@ -236,6 +236,22 @@ def test_a_cache_that_cannot_be_written_is_a_failure_that_says_so(top: Path, tmp
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(Failure, match="STRIATE_CACHE"):
         data.load(top, cache=tmp_path / "file")
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left, young, held = (tmp_path / f".{name}.npy.x.part" for name in ("left", "young", "held"))
+    for path in (left, young, held):
+        path.write_bytes(b"x")
+    for path in (left, held):
+        os.utime(path, (1, 1))
+    with held.open("rb", buffering=0) as file:
+        assert files.locked(file)
+        with cache.new_images(tmp_path / "x.npy", (1, 1, 2, 2)) as (draft, _):
+            assert sorted(tmp_path.iterdir()) == sorted([young, held, draft])
+            os.utime(draft, (1, 1))
+            with cache.new_images(tmp_path / "y.npy", (1, 1, 2, 2)):
+                assert draft.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([young, held, tmp_path / "x.npy", tmp_path / "y.npy"])
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot take it")

@@ -6,7 +6,7 @@
     CACHE/arrays/KEY/         an IDX, CIFAR or .npz source once unpacked: images, labels, order, and about.json
 
 Everything is written beside its place and renamed, so that two first starts at once both do the work and one of two
-equal files stays. Deleting the whole folder is always safe.
+equal files stays; what a killed process left beside is removed after a day. Deleting the whole folder is always safe.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import errno
 import hashlib
 import json
 import os
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,10 @@ from striate.errors import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
+
+
+_STALE = 86_400
+"""Seconds without a write after which a draft may be one that was left."""
 
 
 def folder(chosen: Path | str | None = None) -> Path:
@@ -99,11 +104,21 @@ def new_images(path: Path, shape: tuple[int, ...]) -> Generator[tuple[Path, UInt
     Raises:
         Failure: the cache cannot be written.
     """
-    with writing(path), files.replacing(path) as draft:
+    _sweep(path.parent)
+    with writing(path), files.replacing(path) as draft, draft.open("rb", buffering=0) as held:
+        files.locked(held)  # or another process might take it for left
         filled = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)
         _take_room(draft)
         yield draft, filled
         filled.flush()
+
+
+def _sweep(place: Path) -> None:
+    """Removes the drafts that killed processes left, each as large as the images: a day old, and held by nobody."""
+    for draft in place.glob(".*.part"):
+        with suppress(OSError), draft.open("rb", buffering=0) as held:  # another process may be sweeping too
+            if time.time() - draft.stat().st_mtime > _STALE and files.locked(held):
+                draft.unlink()
 
 
 def _take_room(path: Path) -> None:
