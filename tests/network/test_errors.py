@@ -34,6 +34,13 @@ def test_words_of_other_tools(word: str, meant: str) -> None:
     assert f"did you mean {meant}?" in str(refused(word))
 
 
+def test_arguments_are_written_by_their_place_and_nothing_is_no_name() -> None:
+    assert "kernel of conv is written by its place alone; allowed: conv CHANNELS KERNEL" in str(
+        refused("conv 3 kernel=3x3")
+    )
+    assert "conv has no option =3; allowed: stride" in str(refused("conv 3 3x3 =3"))
+
+
 def test_all_faults_of_a_text_are_told_together() -> None:
     told = str(refused("input 1x28x28\nconvv 20 5x5\nrelu\nmaxpol 2x2\ndense ten\nconv 20 5x5 strid=2 bias=maybe"))
     places = [line.split(":")[0] for line in told.splitlines() if line.startswith("line")]

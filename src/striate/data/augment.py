@@ -38,7 +38,12 @@ class Augmentation(BaseModel):
         float, Field(ge=0, le=1, description="fraction: distances from the image's mean change by it")
     ] = 0.0
     erase: Annotated[
-        float, Field(ge=0, le=0.9, description="largest share of the area that a black rectangle covers")
+        float,
+        Field(
+            ge=0,
+            le=0.9,
+            description="largest share of the area that a black rectangle covers, before its sides become whole pixels",
+        ),
     ] = 0.0
 
     @property

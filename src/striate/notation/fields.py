@@ -48,11 +48,11 @@ class Fields:
 
     def option(self, token: Token, name: str, spelled: str) -> None:
         """Takes a name=value."""
-        if name not in self.options:
-            problem, allowed = (
-                f"{self.kind.word} has no option {shown(name or token.text)}",
-                ", ".join(self.options) or "none",
-            )
+        if name in self.arguments:
+            self.faults.append(Fault(token, f"{name} of {self.kind.word} is written by its place alone", self.usage))
+        elif name not in self.options:
+            problem = f"{self.kind.word} has no option {shown(name or token.text)}"
+            allowed = ", ".join(self.options) or "none"
             self.faults.append(Fault(token, problem, allowed, nearest(name, self.options)))
         elif name in self.given:
             self.faults.append(Fault(token, f"{name} of {self.kind.word} is given twice", "once"))
