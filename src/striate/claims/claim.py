@@ -28,12 +28,14 @@ Scale = Literal["quick", "full"]
 
 
 FULL_EPOCHS = 12
-"""Passes over the images of a training at full scale. Nothing regularizes it, and after so many the network of claim 5
-knows the training images of CIFAR-10 by heart (training loss 0.03): longer training measures nothing."""
+"""Passes over the images of a training at full scale. Nothing regularizes it, and after so many a network of claim 5 or
+12 knows the training images of CIFAR-10 by heart (training loss 0.03 or less). At a rate of 0.003 that of claim 12 has
+74% of the validation images right after 12 epochs, and 73% after 30."""
 
 FULL_RATES = (0.0003, 0.001, 0.003)
-"""Learning rates tried at full scale. A tenth of those of the quick scale, which has a tenth of the steps: on CIFAR-10
-0.001 gives 75% validation accuracy, 0.01 gives 64%."""
+"""Learning rates tried at full scale: a tenth of those of the quick scale, which takes far fewer steps. On CIFAR-10 the
+network of claim 12 comes to 73%, 75% and 74% of the validation images with them; that of claim 5 to 75% with 0.001 and
+to 64% with 0.01."""
 
 
 @final
