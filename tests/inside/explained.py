@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -35,6 +37,17 @@ def drawn(text: str, seed: int = 0) -> nn.Sequential:
 
 def noise(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Calls(nn.Module):
+    """A function as a module, which holds the parts that the function uses."""
+
+    def __init__(self, call: Callable[[Tensor], Tensor], *parts: nn.Module) -> None:
+        super().__init__()
+        self.call, self.parts = call, nn.ModuleList(parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call(x)
 
 
 def walked(found: Explanation) -> list[Pixel]:

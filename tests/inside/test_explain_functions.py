@@ -94,7 +94,7 @@ def test_a_layer_called_twice_needs_its_number(functional: Functional) -> None:
         (nn.PReLU(4), (4, 2, 2), "4 slopes; explained is one"),
         (nn.LayerNorm([2, 3, 3]), (2, 3, 3), "normalized_shape=(2, 3, 3); explained is one over the channels"),
         (nn.LayerNorm(3), (3, 3, 3), "normalized_shape=(3,); explained is one over the channels"),
-        (nn.ConvTranspose2d(1, 1, 2), (1, 4, 4), "the function conv_transpose2d, which no"),
+        (nn.Softsign(), (1, 4, 4), "the function softsign, which no"),
         (nn.ConstantPad2d(1, 3.0), (1, 4, 4), "the function pad, which no"),
         (nn.Linear(4, 2), (1, 4, 4), "an input of 3 dimensions; explained is a vector"),
         (nn.Identity(), (4,), "it hands on the image as it is"),

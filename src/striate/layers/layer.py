@@ -13,7 +13,7 @@ from __future__ import annotations
 import abc
 from dataclasses import MISSING, Field, fields
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, ClassVar, Protocol, get_type_hints
 
 from striate.errors import ShapeError
 from striate.layers.terms import Array, Spot, Terms
@@ -32,6 +32,26 @@ Shape = tuple[int, ...]
 Parameters = dict[str, Array]
 """What an equation needs besides x, under the names of the module's state dict: weights, biases, running statistics;
 and what a training pass has drawn at random (`mask` of dropout)."""
+
+
+class Equation(Protocol):
+    """What a number can be explained by: the part of `Layer` that says what a computation means.
+
+    Computations that networks from elsewhere contain, and no text form has, are this much and no more.
+
+    Class attributes:
+        word: what it is called, e.g. `convtranspose`.
+    """
+
+    word: ClassVar[str]
+
+    def output(self, input: Shape) -> Shape:
+        """As `Layer.output`."""
+        ...
+
+    def terms(self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False) -> Terms:
+        """As `Layer.terms`."""
+        ...
 
 
 class Layer(abc.ABC):

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Array = NDArray[np.float64]
 
@@ -54,6 +54,8 @@ class Products:
         b: bias; None where the layer has none.
         places: where each input stands.
         inside: whether it exists; the others are padding.
+        called: what the weights of a window are called together.
+        remark, size: as of `Formula`.
 
     Example:
         >>> x, W = np.array([2.0, 1.0]), np.array([3.0, -1.0])
@@ -67,6 +69,9 @@ class Products:
     b: float | None
     places: Int[np.ndarray, "*window axes"]
     inside: Bool[np.ndarray, "*window"]
+    called: str = "filter"
+    remark: str = ""
+    size: float = 0.0
 
     @property
     def products(self) -> Float[np.ndarray, "*window"]:
@@ -86,7 +91,7 @@ class Products:
     @property
     def scale(self) -> float:
         """The size of what is added up, Σ |W·x| + |b|: what a difference from rounding is measured by."""
-        return float(np.abs(self.products).sum()) + abs(self.b or 0.0)
+        return max(self.size, float(np.abs(self.products).sum()) + abs(self.b or 0.0))
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -228,7 +233,7 @@ def single(
     return Formula(equation, known, steps, (Source(at, known["x"], known["x"]),), remark=remark, size=size)
 
 
-def grid(*axes: range) -> Int[np.ndarray, "*window axes"]:
+def grid(*axes: Sequence[int] | Int[np.ndarray, " n"]) -> Int[np.ndarray, "*window axes"]:
     """The places that these axes span.
 
     Example:

@@ -124,7 +124,7 @@ def _measure(found: Explanation) -> str:
         return f" to {scale}, below which {found.rounding.dtype} loses figures:"
     if found.scale != terms.scale:
         return ""
-    if isinstance(terms, Products):
+    if isinstance(terms, Products) and terms.scale != terms.size:
         return f" to Σ|W·x|{'' if terms.b is None else ' + |b|'} = {scale}:"
     if figure(abs(terms.value)) == scale:
         return ""
@@ -166,6 +166,11 @@ def source_of(terms: Products, k: int) -> str:
         return f"channel {int(terms.places[k, 0, 0, 0])}"
     spot = terms.places[k].tolist()
     return place(spot[0], (spot[1], spot[2]) if len(spot) == 3 else None, "input")
+
+
+def without_bias(terms: Products) -> str:
+    """What stands behind a value to which no bias is added, where one could be."""
+    return " (no bias)" if terms.b is None and terms.called == "filter" else ""
 
 
 def whereabouts(summed: Summed) -> list[str]:

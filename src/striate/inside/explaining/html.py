@@ -26,6 +26,7 @@ from striate.inside.explaining.figures import (
     source_of,
     whereabouts,
     window,
+    without_bias,
     worked,
 )
 from striate.inside.explaining.nested import Nested, flat
@@ -101,7 +102,7 @@ def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
         for k, c in enumerate(order.tolist()):
             window = _table(f"channel {terms.places[c, 0, 0, 0]}", x[k])
             products = _table("products", xW[k], total=f"Σ = {figure(float(terms.sums[c]))}")
-            yield _row([window, _sign("·"), _table("filter", W[k]), _sign("="), products])
+            yield _row([window, _sign("·"), _table(terms.called, W[k]), _sign("="), products])
     else:
         where = [source_of(terms, k) for k in order.tolist()]
         flat = [part.reshape(len(terms.x))[order] for part in (terms.W, terms.x, terms.products)]
@@ -113,11 +114,13 @@ def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
     written = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
     yield _line(f"sum {written}{figure(float(terms.sums.sum()))}{others}", "num")
     if terms.b is None:
-        yield _line(f"value {figure(terms.value)} (no bias)", "num value")
+        yield _line(f"value {figure(terms.value)}{without_bias(terms)}", "num value")
     else:
         yield _line(f"bias {figure(terms.b)}", "num")
         whole = signed_sum([float(terms.sums.sum()), terms.b])
         yield _line(f"value {whole} = {figure(terms.value)}", "num value")
+    if terms.remark:
+        yield _line(terms.remark, "muted")
 
 
 def _pooled(terms: Pooled) -> Iterator[str]:

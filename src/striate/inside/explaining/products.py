@@ -20,7 +20,7 @@ from striate.inside.explaining.blocks import (
     with_signs,
     wrapped,
 )
-from striate.inside.explaining.figures import aligned, figure, patch, signed_sum, source_of
+from striate.inside.explaining.figures import aligned, figure, patch, signed_sum, source_of, without_bias
 from striate.layers.layer import Shape
 from striate.layers.terms import Products
 
@@ -59,7 +59,7 @@ def _blocks(terms: Products, shown: Sequence[int], channels: Sequence[int], widt
         grids = [
             (
                 grid(f"channel {channels[c]}", x[k], ~terms.inside[c]),
-                grid("filter", W[k]),
+                grid(terms.called, W[k]),
                 sum_below(grid("products", xW[k], ~terms.inside[c]), figure(float(terms.sums[c]))),
             )
             for k, c in enumerate(shown)
@@ -90,7 +90,9 @@ def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
         yield from wrapped(f"bias     {figure(terms.b)}", width)
         yield from wrapped(f"value    {signed_sum([whole, terms.b])} = {figure(terms.value)}", width, "strong")
     else:
-        yield from wrapped(f"value    {figure(terms.value)} (no bias)", width, "strong")
+        yield from wrapped(f"value    {figure(terms.value)}{without_bias(terms)}", width, "strong")
+    if terms.remark:
+        yield from wrapped(terms.remark, width, "muted")
 
 
 def _vector(terms: Products, input: Shape, width: int, most: int) -> Iterator[Line]:

@@ -31,7 +31,8 @@ _MOVED = frozenset(
         "adjoint", "t", "T", "mT", "getitem", "narrow", "select", "slice", "flip", "roll", "rot90",
         "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "chunk", "split", "tensor_split", "unbind",
         "index_select", "repeat", "tile", "repeat_interleave", "unsafe_chunk", "unsafe_split",
-        "split_with_sizes", "reflection_pad2d", "replication_pad2d", "upsample_nearest2d"
+        "split_with_sizes", "reflection_pad2d", "replication_pad2d",
+        "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest_exact1d", "upsample_nearest_exact2d"
     }
 )  # fmt: skip
 """They put numbers in another order or shape, leave some out, or repeat them."""
@@ -47,7 +48,7 @@ def moves(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     if name == "add":
         return _adds_nothing(args, kwargs)
     if name == "interpolate":
-        return kwargs.get("mode", args[3] if len(args) > 3 else "nearest") == "nearest"
+        return kwargs.get("mode", args[3] if len(args) > 3 else "nearest") in ("nearest", "nearest-exact")
     return name in _KEPT or name in _MOVED or (name == "constant_pad_nd" and _fill((*args[:2], "", *args[2:]), {}) == 0)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from striate.inside.following.moves import Sides
 from striate.inside.following.origins import Origin, Step, made, numbers
 from striate.layers.conv import Conv
-from striate.layers.layer import Array, Layer, Parameters, Shape
+from striate.layers.layer import Array, Equation, Parameters, Shape
 from striate.layers.terms import Spot, Terms
 from striate.layers.values import Pair
 
@@ -24,7 +24,7 @@ class Translated:
     """A call as a layer.
 
     Attributes:
-        layer: the layer.
+        layer: the layer; or the equation alone, of what is none of ours.
         held: the tensors that it was given, by their names in the layer's equation.
         border: zeros that it puts around its input and counts as pixels: rows above and below, columns left and right.
         training: whether it computes as in training: dropout that draws, a batch norm of this batch's statistics.
@@ -33,7 +33,7 @@ class Translated:
         at_each_position: whether it computes the same at every position of maps, so that channels may stand last.
     """
 
-    layer: Layer
+    layer: Equation
     held: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     border: Pair = (0, 0)
     training: bool = False

@@ -14,7 +14,7 @@ from typing import Any, final
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from striate.inside.following import norms, pointwise, pools
+from striate.inside.following import norms, pointwise, pools, resizing
 from striate.inside.following.arguments import Given, Untranslatable, held, pair, require
 from striate.inside.following.steps import Translated
 from striate.layers.adaptivepool import AdaptiveAvgPool, AdaptiveMaxPool
@@ -29,6 +29,7 @@ from striate.layers.rectifiers import Relu6
 from striate.layers.selfgated import HardSwish, Silu
 from striate.layers.sigmoids import HardSigmoid, Sigmoid, Tanh
 from striate.layers.softmax import LogSoftmax, Softmax
+from striate.layers.transposed import TransposedConv
 
 
 @final
@@ -123,7 +124,8 @@ def translated_module(part: nn.Module, input: Shape) -> Translated | None:
 
 
 def _convolution(given: Given, input: Shape) -> Translated:
-    require(not given.get("transposed"), "transposed=True; explained is a plain convolution")
+    if given.get("transposed"):
+        return _transposed(given, input)
     weight, padding = given["weight"], given["padding"]
     require(weight.dim() == 4, f"a window of {weight.dim() - 2} dimensions; explained are 1 and 2")
     tensors = held(weight=weight, bias=given["bias"])
@@ -133,14 +135,34 @@ def _convolution(given: Given, input: Shape) -> Translated:
     return Translated(Conv(channels, pair(kernel), stride, pad, dilation, given["groups"], "bias" in tensors), tensors)
 
 
-def _line(given: Given, input: Shape) -> Translated:
+def _transposed(given: Given, input: Shape) -> Translated:
+    """`F.conv_transpose2d`."""
+    weight, groups = given["weight"], int(given["groups"])
+    require(weight.dim() == 4, f"a window of {weight.dim() - 2} dimensions; explained are 1 and 2")
+    tensors = held(weight=weight, bias=given["bias"])
+    kernel = pair([int(side) for side in weight.shape[2:]])
+    stride, pad, extra, dilation = (pair(given[name]) for name in _SIDES)
+    channels, biased = int(weight.shape[1]) * groups, "bias" in tensors
+    return Translated(TransposedConv(channels, kernel, stride, pad, extra, dilation, groups, biased), tensors)
+
+
+def _line(over_maps: Callable[[Given, Shape], Translated]) -> Callable[[Given, Shape], Translated]:
     """A convolution along one axis: one of maps of one row."""
-    require(len(input) == 2, f"an input of {len(input)} dimensions; explained are 2")
-    sides = {name: given[name] for name in ("stride", "padding", "dilation")}
-    across = {"stride": 1, "padding": 0, "dilation": 1}
-    wide = {name: side if isinstance(side, str) else (across[name], pair(side)[0]) for name, side in sides.items()}
-    found = _convolution({**given, **wide, "weight": given["weight"][:, :, None]}, (input[0], 1, input[1]))
-    return replace(found, shape=(input[0], 1, input[1]))
+
+    def translate(given: Given, input: Shape) -> Translated:
+        require(len(input) == 2, f"an input of {len(input)} dimensions; explained are 2")
+        sides = {name: given[name] for name in _SIDES if name in given}
+        wide = {name: side if isinstance(side, str) else (_ACROSS[name], pair(side)[0]) for name, side in sides.items()}
+        maps = (input[0], 1, input[1])
+        return replace(over_maps({**given, **wide, "weight": given["weight"][:, :, None]}, maps), shape=maps)
+
+    return translate
+
+
+_ACROSS = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
+"""What a convolution along one axis has across it."""
+
+_SIDES = tuple(_ACROSS)
 
 
 def _dense(given: Given, input: Shape) -> Translated:
@@ -170,6 +192,8 @@ def _over_units(layer: Softmax | LogSoftmax) -> Callable[[Given, Shape], Transla
 
 
 _PLACED = {"stride": 1, "padding": 0, "dilation": 1}
+_SPREAD = {"weight": None, "bias": None, "stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1}
+_RESIZED = {"output_size": None, "align_corners": False, "scales": None, "scales_w": None}
 _MAXIMUM = _Function(pools.maximum, {"kernel_size": 1, "stride": None, "padding": 0, "dilation": 1, "ceil_mode": False})
 _NORM = {"weight": None, "bias": None, "running_mean": None, "running_var": None}
 _SCALE = {"momentum": 0.1, "eps": 1e-5}
@@ -177,11 +201,27 @@ _DROP = _Function(_dropout, {"p": 0.5, "training": True})
 
 _FUNCTIONS: dict[str, _Function] = {
     "conv2d": _Function(_convolution, {"weight": None, "bias": None, **_PLACED, "groups": 1}),
-    "conv1d": _Function(_line, {"weight": None, "bias": None, **_PLACED, "groups": 1}),
+    "conv1d": _Function(_line(_convolution), {"weight": None, "bias": None, **_PLACED, "groups": 1}),
+    "conv_transpose2d": _Function(_transposed, _SPREAD),
+    "conv_transpose1d": _Function(_line(_transposed), _SPREAD),
     "convolution": _Function(
         _convolution,
         {"weight": None, "bias": None, **_PLACED, "transposed": False, "output_padding": 0, "groups": 1},
     ),
+    "interpolate": _Function(
+        resizing.interpolate,
+        {
+            "size": None,
+            "scale_factor": None,
+            "mode": "nearest",
+            "align_corners": None,
+            "recompute_scale_factor": None,
+            "antialias": False,
+        },
+    ),
+    "upsample_linear1d": _Function(resizing.upsample("linear"), _RESIZED),
+    "upsample_bilinear2d": _Function(resizing.upsample("bilinear"), _RESIZED),
+    "upsample_bicubic2d": _Function(resizing.upsample("bicubic"), _RESIZED),
     "linear": _Function(_dense, {"weight": None, "bias": None}),
     "max_pool2d": _MAXIMUM,
     "max_pool2d_with_indices": _MAXIMUM,
