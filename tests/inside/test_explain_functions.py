@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from explained import noise, walked
+from explained import Calls, noise, walked
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -87,11 +87,10 @@ def test_a_layer_called_twice_needs_its_number(functional: Functional) -> None:
     ("module", "shape", "words"),
     [
         (nn.AvgPool2d(2, divisor_override=3), (1, 4, 4), "divisor_override=3"),
-        (nn.GELU(approximate="tanh"), (4,), "approximate='tanh'"),
         (nn.Softmax(dim=2), (1, 4, 4), "dim=2; explained is dim=1"),
-        (nn.Mish(inplace=True), (4,), "it is made by the function mish, which no layer's equation describes"),
-        (nn.Hardtanh(-1, 1), (4,), "min_val=-1, max_val=1; explained are 0 and 6"),
-        (nn.PReLU(4), (4, 2, 2), "4 slopes; explained is one"),
+        (nn.SELU(inplace=True), (4,), "it is made by the function selu, which no layer's equation describes"),
+        (Calls(lambda x: x.clamp(torch.tensor(-1.0))), (4,), "a tensor as min; explained are numbers"),
+        (Calls(lambda x: F.prelu(x.permute(0, 2, 3, 1), torch.ones(2))), (4, 2, 2), "2 slopes of maps with the chan"),
         (nn.LayerNorm([2, 3, 3]), (2, 3, 3), "normalized_shape=(2, 3, 3); explained is one over the channels"),
         (nn.LayerNorm(3), (3, 3, 3), "normalized_shape=(3,); explained is one over the channels"),
         (nn.Softsign(), (1, 4, 4), "the function softsign, which no"),

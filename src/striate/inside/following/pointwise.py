@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from striate.inside.following.arguments import Given, require
+from torch import Tensor
+
+from striate.inside.following.arguments import Given, held, require
 from striate.inside.following.steps import Translated
-from striate.layers.layer import Layer, Shape
+from striate.layers.functions import Clamp, GeluTanh, PRelu, Softplus
+from striate.layers.layer import Equation, Shape
 from striate.layers.rectifiers import Elu, LeakyRelu, Relu6
 from striate.layers.selfgated import Gelu
 
 
 def gelu(given: Given, input: Shape) -> Translated:
     """`F.gelu`."""
-    approximate = given["approximate"]
-    require(approximate == "none", f"approximate={approximate!r}; explained is the exact 'none'")
-    return Translated(Gelu())
+    return Translated(GeluTanh() if given["approximate"] == "tanh" else Gelu())
 
 
 def leaky_relu(given: Given, input: Shape) -> Translated:
@@ -31,23 +32,33 @@ def elu(given: Given, input: Shape) -> Translated:
 
 
 def prelu(given: Given, input: Shape) -> Translated:
-    """`F.prelu`, with one slope: a leaky ReLU."""
-    require(given["weight"].numel() == 1, f"{given['weight'].numel()} slopes; explained is one for all channels")
-    return Translated(LeakyRelu(float(given["weight"])))
+    """`F.prelu`, with one slope: a leaky ReLU; or with one for each channel, which torch takes to stand first."""
+    slopes = given["weight"]
+    if slopes.numel() == 1:
+        return Translated(LeakyRelu(float(slopes)))
+    require(not given["channels_last"], f"{slopes.numel()} slopes of maps with the channels last, one for each row")
+    return Translated(PRelu(), held(weight=slopes))
 
 
-def ceiling(lowest: str, highest: str) -> Callable[[Given, Shape], Translated]:
-    """ReLU6, written as a call with these bounds."""
+def softplus(given: Given, input: Shape) -> Translated:
+    """`F.softplus`."""
+    return Translated(Softplus(given["beta"], given["threshold"]))
+
+
+def bounded(lowest: str, highest: str) -> Callable[[Given, Shape], Translated]:
+    """Bounds on either side or both, by what the arguments are called; ReLU6 where they are 0 and 6."""
 
     def translate(given: Given, input: Shape) -> Translated:
-        low, high = given[lowest], given[highest]
-        require((low, high) == (0, 6), f"{lowest}={low}, {highest}={high}; explained are 0 and 6, and 0 and none")
-        return Translated(Relu6())
+        bounds = {name: given.get(name) for name in (lowest, highest)}
+        for name, bound in bounds.items():
+            require(not isinstance(bound, Tensor), f"a tensor as {name}; explained are numbers")
+        low, high = bounds.values()
+        return Translated(Relu6() if (low, high) == (0, 6) else Clamp(low, high))
 
     return translate
 
 
-def always(layer: Layer) -> Callable[[Given, Shape], Translated]:
+def always(layer: Equation) -> Callable[[Given, Shape], Translated]:
     """What a function without settings is translated to."""
 
     def translate(given: Given, input: Shape) -> Translated:

@@ -22,6 +22,7 @@ from striate.layers.conv import Conv
 from striate.layers.dense import Dense
 from striate.layers.dropout import Dropout
 from striate.layers.flatten import Flatten
+from striate.layers.functions import Mish
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.layer import Shape
 from striate.layers.pool import AvgPool, MaxPool
@@ -259,9 +260,13 @@ _FUNCTIONS: dict[str, _Function] = {
     ),
     "instance_norm": _Function(norms.instance, {**_NORM, "use_input_stats": True, **_SCALE}),
     "relu6": _Function(pointwise.always(Relu6())),
-    "hardtanh": _Function(pointwise.ceiling("min_val", "max_val"), {"min_val": -1.0, "max_val": 1.0}),
-    "clamp": _Function(pointwise.ceiling("min", "max"), {"min": None, "max": None}),
-    "clip": _Function(pointwise.ceiling("min", "max"), {"min": None, "max": None}),
+    "hardtanh": _Function(pointwise.bounded("min_val", "max_val"), {"min_val": -1.0, "max_val": 1.0}),
+    "clamp": _Function(pointwise.bounded("min", "max"), {"min": None, "max": None}),
+    "clip": _Function(pointwise.bounded("min", "max"), {"min": None, "max": None}),
+    "clamp_min": _Function(pointwise.bounded("min", "max"), {"min": None}),
+    "clamp_max": _Function(pointwise.bounded("min", "max"), {"max": None}),
+    "softplus": _Function(pointwise.softplus, {"beta": 1.0, "threshold": 20.0}),
+    "mish": _Function(pointwise.always(Mish())),
     "elu": _Function(pointwise.elu, {"alpha": 1.0, "scale": 1, "input_scale": 1}),
     "prelu": _Function(pointwise.prelu, {"weight": None}),
     "silu": _Function(pointwise.always(Silu())),
@@ -276,8 +281,8 @@ _FUNCTIONS: dict[str, _Function] = {
 
 _AT_EACH_POSITION = frozenset(
     {
-        "relu", "relu6", "hardtanh", "clamp", "clip", "leaky_relu", "prelu", "elu", "gelu", "silu", "sigmoid", "tanh",
-        "hardsigmoid", "hardswish", "dropout", "layer_norm", "linear",
+        "relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min", "clamp_max", "leaky_relu", "prelu", "elu", "gelu",
+        "silu", "sigmoid", "tanh", "hardsigmoid", "hardswish", "softplus", "mish", "dropout", "layer_norm", "linear",
     }
 )  # fmt: skip
 """Functions that compute the same at every position of maps, so that channels may stand last."""
