@@ -179,7 +179,7 @@ def test_a_traced_module_is_explained_as_the_module_it_was_made_from() -> None:
 
 
 ENDS: list[tuple[Call, str]] = [
-    (F.softplus, "the function softplus, which no layer's equation describes"),
+    (F.softsign, "the function softsign, which no layer's equation describes"),
     (lambda x: F.avg_pool2d(x, 2, divisor_override=3), "avg_pool2d with divisor_override=3; explained is the mean"),
     (lambda x: F.pad(x, (1, 1), value=2), "the function pad, which"),
     (lambda x: torch.stack([x, x]).cumsum(0)[1], "the function cumsum, which"),
