@@ -87,7 +87,7 @@ def test_a_layer_called_twice_needs_its_number(functional: Functional) -> None:
     ("module", "shape", "words"),
     [
         (nn.AvgPool2d(2, divisor_override=3), (1, 4, 4), "divisor_override=3"),
-        (nn.Softmax(dim=2), (1, 4, 4), "dim=2; explained is dim=1"),
+        (nn.Softmax(dim=0), (1, 4, 4), "dim=0 of 4; explained are dim=1 and the last two"),
         (nn.SELU(inplace=True), (4,), "it is made by the function selu, which no layer's equation describes"),
         (Calls(lambda x: x.clamp(torch.tensor(-1.0))), (4,), "a tensor as min; explained are numbers"),
         (Calls(lambda x: F.prelu(x.permute(0, 2, 3, 1), torch.ones(2))), (4, 2, 2), "2 slopes of maps with the chan"),

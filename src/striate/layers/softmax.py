@@ -8,8 +8,8 @@ Goodfellow et al. 2016, Deep Learning, eq. 6.29. Letters as in `layer.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 import numpy as np
 
@@ -60,17 +60,7 @@ class Softmax(Layer):
     def terms(
         self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
     ) -> Formula:
-        shares, known, summed = _powers(x[image], at)
-        y = summed.added[at[0]] / summed.total
-        return Formula(
-            "y_c = e^x_c / Σ_d e^x_d",
-            known,
-            (Step("y", "e^(x − m) / Σ", float(y)),),
-            shares,
-            summed,
-            remark="m is the largest x_d; taken from every x it changes no quotient, and no power overflows.",
-            size=max(known["m"] - known["x"], 1) * float(y),  # what is lost of an exponent is lost of its power
-        )
+        return share(x[image], at)
 
 
 @final
@@ -107,25 +97,80 @@ class LogSoftmax(Layer):
     def terms(
         self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
     ) -> Formula:
-        shares, known, summed = _powers(x[image], at)
-        y = known["x"] - known["m"] - float(np.log(summed.total))
-        return Formula(
-            "y_c = x_c − ln Σ_d e^x_d",
-            known,
-            (Step("y", "x − m − ln(Σ)", y),),
-            shares,
-            summed,
-            remark="m is the largest x_d; taken from every x and put back it changes nothing, and no power overflows.",
-            size=max(abs(known["x"]), abs(known["m"])),
-        )
+        return log_share(x[image], at)
 
 
-def _powers(x: Array, at: Spot) -> tuple[tuple[Source, ...], dict[str, float], Summed]:
-    """Σ of e^(x_d − m) at a place: the number itself and the others as sources, the letters x and m, the sum."""
-    c, *position = at
-    beside = x[(slice(None), *position)]
+@final
+@dataclass(frozen=True)
+class SoftmaxAlong:
+    """Either of them along another axis than that of the units, as attention takes it over its keys: an equation alone.
+
+    Attributes:
+        axis: -1 for the columns, -2 for the rows.
+        kind: which of them.
+
+    Example:
+        >>> along = SoftmaxAlong(-1)
+        >>> str(along), along.terms(np.array([[[0.0, 0.0], [5.0, 5.0]]]), {}, (1, 0)).value
+        ('softmax over columns', 0.5)
+    """
+
+    word: ClassVar[str] = "softmax"
+
+    axis: Literal[-1, -2]
+    kind: Softmax | LogSoftmax = field(default_factory=Softmax)
+
+    def __str__(self) -> str:
+        return f"{self.kind.word} over {'columns' if self.axis == -1 else 'rows'}"
+
+    def output(self, input: Shape) -> Shape:
+        """The shape that goes in."""
+        return input
+
+    def terms(
+        self, x: Array, theta: Mapping[str, Array], at: Spot, *, image: int = 0, training: bool = False
+    ) -> Formula:
+        """What the equation makes one number of; arguments as of `Layer.terms`."""
+        del theta, training
+        return (share if isinstance(self.kind, Softmax) else log_share)(x[image], at, self.axis % len(at))
+
+
+def share(x: Array, at: Spot, axis: int = 0) -> Formula:
+    """The terms of a share of 1, of one image's numbers along an axis."""
+    shares, known, summed = _powers(x, at, axis)
+    y = summed.added[at[axis]] / summed.total
+    return Formula(
+        "y_c = e^x_c / Σ_d e^x_d",
+        known,
+        (Step("y", "e^(x − m) / Σ", float(y)),),
+        shares,
+        summed,
+        remark="m is the largest x_d; taken from every x it changes no quotient, and no power overflows.",
+        size=max(known["m"] - known["x"], 1) * float(y),  # what is lost of an exponent is lost of its power
+    )
+
+
+def log_share(x: Array, at: Spot, axis: int = 0) -> Formula:
+    """The terms of the logarithm of a share, of one image's numbers along an axis."""
+    shares, known, summed = _powers(x, at, axis)
+    y = known["x"] - known["m"] - float(np.log(summed.total))
+    return Formula(
+        "y_c = x_c − ln Σ_d e^x_d",
+        known,
+        (Step("y", "x − m − ln(Σ)", y),),
+        shares,
+        summed,
+        remark="m is the largest x_d; taken from every x and put back it changes nothing, and no power overflows.",
+        size=max(abs(known["x"]), abs(known["m"])),
+    )
+
+
+def _powers(x: Array, at: Spot, axis: int) -> tuple[tuple[Source, ...], dict[str, float], Summed]:
+    """Σ of e^(x_d − m) along an axis: the number itself and the others as sources, the letters x and m, the sum."""
+    c = at[axis]
+    beside = x[(*at[:axis], slice(None), *at[axis + 1 :])]
     m = float(beside.max())
-    places = np.array([(d, *position) for d in range(len(beside))])
+    places = np.array([(*at[:axis], d, *at[axis + 1 :]) for d in range(len(beside))])
     summed = Summed("e^(x_d − m)", beside, np.exp(beside - m), places)
     triples = zip(places, beside, summed.added, strict=True)
     shares = [Source(tuple(place.tolist()), float(value), float(power)) for place, value, power in triples]

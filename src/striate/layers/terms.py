@@ -1,14 +1,14 @@
 """What one number of a layer is made of: the terms of the layer's equation, as values that can be followed by hand.
 
-Three forms are enough for all kinds of layers: `Products` (weights times inputs, added up), `Pooled` (one number of a
-window) and `Formula` (a few numbers, and steps worked out one after another). Each says its `value`, worked out from
-the terms it shows and from nothing else, and its `sources`: the inputs it was made of, largest share first, by which
-an explanation goes on to the layers before. Everything is float64.
+Four forms are enough for all kinds of layers: `Products` (weights times inputs, added up), `Dot` (inputs times inputs,
+added up), `Pooled` (one number of a window) and `Formula` (a few numbers, and steps worked out one after another). Each
+says its `value`, worked out from the terms it shows and from nothing else, and its `sources`: the inputs it was made
+of, largest share first, by which an explanation goes on to the layers before. Everything is float64.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, final
 
 import numpy as np
@@ -97,6 +97,59 @@ class Products:
     def sources(self) -> tuple[Source, ...]:
         """The inputs that exist, largest product first."""
         return _by_size(self.places, self.x, self.products, self.inside)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Dot:
+    """y = Σ_k a_k·b_k: a dot product of two vectors that both come from the image, as in attention.
+
+    Attributes:
+        equation: as the layer's file has it.
+        a, b: the vectors.
+        places_a, places_b: where the numbers of each stand.
+        branches: the names of what gave A, and of what gave B.
+
+    Example:
+        >>> first, second = np.array([2.0, 1.0]), np.array([3.0, -1.0])
+        >>> places = np.array([[0], [1]])
+        >>> dot = Dot("y = Σ_k a_k·b_k", first, second, places, places, ("q", "k"))
+        >>> dot.value, dot.sources[1]
+        (5.0, Source(at=(0,), x=3.0, adds=6.0, branch='k'))
+    """
+
+    equation: str
+    a: Float[np.ndarray, " k"]
+    b: Float[np.ndarray, " k"]
+    places_a: Int[np.ndarray, "k axes"]
+    places_b: Int[np.ndarray, "k axes"]
+    branches: tuple[str, str]
+
+    @property
+    def products(self) -> Float[np.ndarray, " k"]:
+        """a·b, one by one."""
+        return self.a * self.b
+
+    @property
+    def value(self) -> float:
+        """The products, added up."""
+        return float(self.products.sum())
+
+    @property
+    def scale(self) -> float:
+        """Σ |a·b|: what a difference from rounding is measured by."""
+        return float(np.abs(self.products).sum())
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Both factors of every product, largest product first."""
+        taken = np.ones(len(self.a), dtype=bool)
+        sides = (self.places_a, self.a), (self.places_b, self.b)
+        both = [_by_size(places, x, self.products, taken) for places, x in sides]
+        pairs = zip(*both, strict=True)
+        return tuple(
+            replace(source, branch=name) for pair in pairs for source, name in zip(pair, self.branches, strict=True)
+        )
 
 
 @final
@@ -222,7 +275,7 @@ class Formula:
         return max(self.size, abs(self.value))
 
 
-Terms: TypeAlias = Products | Pooled | Formula
+Terms: TypeAlias = Products | Dot | Pooled | Formula
 """What one number of a layer is made of."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.explanation import Below, Explanation
+from striate.inside.explaining.figures import standing
 from striate.inside.explaining.rounding import Rounding
 from striate.inside.following.origins import Origin, Step
 from striate.layers.terms import Formula, Source, Spot, Terms
@@ -59,7 +60,7 @@ class _Number:
         step, at = self.step, self.at
         value, rounding = float(step.output[at]), Rounding.of(step.dtype)
         self.explained = Explanation(
-            self.name, step.text, step.input, at[0], _position(at), self.terms, value, rounding, below
+            self.name, step.text, step.input, *standing(at), self.terms, value, rounding, below
         )
 
 
@@ -119,9 +120,9 @@ class Descent:
 
     def _pixel(self, at: Spot, value: float) -> Pixel:
         if self.raw is None or self.preprocessing is None:
-            return Pixel(at[0], _position(at), value)
+            return Pixel(*standing(at), value)
         mean, std = self.preprocessing.mean[at[0]], self.preprocessing.std[at[0]]
-        return Pixel(at[0], _position(at), value, int(self.raw[at]), mean, std)
+        return Pixel(*standing(at), value, int(self.raw[at]), mean, std)
 
 
 def _explained(found: _Number | Pixel | Stop) -> Explanation | Pixel | Stop:
@@ -129,11 +130,6 @@ def _explained(found: _Number | Pixel | Stop) -> Explanation | Pixel | Stop:
         return found
     assert found.explained is not None, "a number is explained after those below it"
     return found.explained
-
-
-def _position(at: Spot) -> tuple[int, int] | None:
-    """Row and column; None in a vector."""
-    return (at[1], at[2]) if len(at) == 3 else None
 
 
 def _adding(terms: Terms) -> Iterator[Source]:

@@ -82,7 +82,7 @@ def explain(
         named_layer(module, layer)
     with undisturbed(module) as still:
         passed = _passed(still, images, training, wanted.seed)
-    origin = passed.of(layer).with_channels_first
+    origin = passed.of(layer).with_channels_first.one_image
     step, at = origin.step, origin.place(_place(origin, wanted))
     if step is None or at is None:
         raise ModelError(f"this number of {layer} is a 0 that was put around maps: no layer makes it")
@@ -118,8 +118,10 @@ def _opened(subject: object, images: Tensor) -> tuple[nn.Module, Tensor]:
 def _place(origin: Origin, wanted: Wanted) -> Spot:
     """Where the number stands in the layer's output. Raises ModelError where it stands nowhere."""
     output, layer, unit, position = origin.moved, wanted.layer, wanted.unit, wanted.position
-    if output.ndim not in (1, 3):
-        raise ModelError(f"layer {layer} gives {output.ndim}-D outputs, not maps or vectors of units")
+    if output.ndim not in (1, 2, 3):
+        raise ModelError(f"layer {layer} gives {output.ndim}-D outputs, not maps, a matrix, or a vector of units")
+    matrix = output.ndim == 2
+    output = output[None] if matrix else output
     if not 0 <= unit < len(output):
         raise ModelError(f"no unit {unit} in {layer}: it has {len(output)} units, 0 to {len(output) - 1}")
     if output.ndim == 1:
@@ -127,11 +129,11 @@ def _place(origin: Origin, wanted: Wanted) -> Spot:
             raise ModelError(f"{layer} gives a vector of {len(output)} units, which have no position; leave it out")
         return (unit,)
     if position is None:
-        return (unit, *spot(int(output[unit].argmax()), output[unit].shape))
+        position = spot(int(output[unit].argmax()), output[unit].shape)
     rows, columns = output.shape[1:]
     if not (0 <= position[0] < rows and 0 <= position[1] < columns):
         raise ModelError(
             f"no position {position[0]},{position[1]} in {layer}: its maps have"
             f" rows 0 to {rows - 1} and columns 0 to {columns - 1}"
         )
-    return (unit, *position)
+    return position if matrix else (unit, *position)

@@ -38,7 +38,7 @@ class Explanation:
         input: shape of what reached it, for one image.
         unit: number of the feature map, or feature.
         position: row and column on the feature map; None in a vector.
-        terms: the terms of the layer's equation: `Products`, `Pooled` or `Formula` of `striate.layers.terms`.
+        terms: the terms of the layer's equation: `Products`, `Dot`, `Pooled` or `Formula` of `striate.layers.terms`.
         module_value: the number that the module itself gave.
         rounding: in which type of numbers it gave it, and what difference that explains.
         below: the largest terms, followed down.

@@ -11,7 +11,7 @@ import numpy as np
 
 from striate.inside.explaining.ends import Pixel
 from striate.layers.layer import Array, Shape, shape_text
-from striate.layers.terms import Formula, Pooled, Products, Source, Step, Summed, Terms
+from striate.layers.terms import Dot, Formula, Pooled, Products, Source, Step, Summed, Terms
 from striate.layers.values import Pair
 
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ def _measure(found: Explanation) -> str:
         return ""
     if isinstance(terms, Products) and terms.scale != terms.size:
         return f" to Σ|W·x|{'' if terms.b is None else ' + |b|'} = {scale}:"
+    if isinstance(terms, Dot):
+        return f" to Σ|a·b| = {scale}:"
     if figure(abs(terms.value)) == scale:
         return ""
     return f" to Σ|x| / {terms.x.size} = {scale}:" if isinstance(terms, Pooled) else f" to what is added up, {scale}:"
@@ -140,6 +142,8 @@ def letters(terms: Terms, sources: Sequence[Source]) -> list[str]:
         >>> letters(terms, terms.sources)
         ['F', 'S']
     """
+    if isinstance(terms, Dot):
+        return ["a" if source.branch == terms.branches[0] else "b" for source in sources]
     known = terms.known if isinstance(terms, Formula) else {}
     left = [letter for letter in ("x", "F", "S", "s", "a", "b", "c") if letter in known]
     found: list[str] = []
@@ -160,12 +164,35 @@ def place(unit: int, position: Pair | None, word: str = "unit") -> str:
     return f"{word} {unit}" + (f" at row {position[0]}, column {position[1]}" if position else "")
 
 
+def standing(spot: Sequence[int]) -> tuple[int, Pair | None]:
+    """Unit and position of a spot: a vector has no positions, a matrix is one unit.
+
+    Example:
+        >>> standing((7,)), standing((3, 4, 5)), standing((4, 5))
+        ((7, None), (3, (4, 5)), (0, (4, 5)))
+    """
+    if len(spot) == 1:
+        return spot[0], None
+    unit, row, column = (0, *spot)[-3:]
+    return unit, (row, column)
+
+
 def source_of(terms: Products, k: int) -> str:
     """Which number the k-th of products comes from, in words: an input of a dense layer, or a channel."""
     if terms.x.ndim > 1:
         return f"channel {int(terms.places[k, 0, 0, 0])}"
-    spot = terms.places[k].tolist()
-    return place(spot[0], (spot[1], spot[2]) if len(spot) == 3 else None, "input")
+    return place(*standing(terms.places[k].tolist()), "input")
+
+
+def pair_of(terms: Dot, k: int) -> str:
+    """Where the two factors of the k-th product stand, in words."""
+    return " · ".join(place(*standing(places[k].tolist())) for places in (terms.places_a, terms.places_b))
+
+
+def factors(terms: Dot, shown: int) -> str:
+    """What is multiplied with what in a dot product of which so many terms are shown, in words."""
+    first, second = terms.branches
+    return f"largest {shown} of {len(terms.a)} products a · b, a of what {first} gives, b of what {second} gives"
 
 
 def without_bias(terms: Products) -> str:
@@ -183,11 +210,10 @@ def whereabouts(summed: Summed) -> list[str]:
         >>> whereabouts(Summed("x_d^2", x, x**2, np.array([[0, 5, 5], [0, 5, 6]])))
         ['unit 0 at row 5, column 5', 'unit 0 at row 5, column 6']
     """
-    positions = {tuple(spot[1:]) for spot in summed.places.tolist()}
-    alike = len(positions) == 1
-    return [
-        place(spot[0], (spot[1], spot[2]) if len(spot) == 3 and not alike else None) for spot in summed.places.tolist()
-    ]
+    spots = [standing(spot) for spot in summed.places.tolist()]
+    units, positions = {unit for unit, _ in spots}, {position for _, position in spots}
+    apart = len(positions) > 1 or len(units) == 1
+    return [place(unit, position if apart else None) for unit, position in spots]
 
 
 def note(terms: Terms) -> str:

@@ -15,9 +15,11 @@ from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.figures import (
     agreement,
     aligned,
+    factors,
     figure,
     letters,
     note,
+    pair_of,
     patch,
     pixel,
     place,
@@ -31,7 +33,7 @@ from striate.inside.explaining.figures import (
 )
 from striate.inside.explaining.nested import Nested, flat
 from striate.layers.layer import shape_text
-from striate.layers.terms import Formula, Pooled, Products, Summed
+from striate.layers.terms import Dot, Formula, Pooled, Products, Summed
 
 if TYPE_CHECKING:
     from striate.inside.explaining.explanation import Below, Explanation
@@ -82,6 +84,8 @@ def _parts(explanation: Explanation) -> Nested[str]:
     yield _line(terms.equation, "muted num")
     if isinstance(terms, Products):
         yield from _products(terms, explanation)
+    elif isinstance(terms, Dot):
+        yield from _dot(terms)
     elif isinstance(terms, Pooled):
         yield from _pooled(terms)
     else:
@@ -121,6 +125,18 @@ def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
         yield _line(f"value {whole} = {figure(terms.value)}", "num value")
     if terms.remark:
         yield _line(terms.remark, "muted")
+
+
+def _dot(terms: Dot) -> Iterator[str]:
+    order = np.argsort(-np.abs(terms.products), kind="stable")[:CHANNELS]
+    columns = [aligned(part[order], 4).tolist() for part in (terms.a, terms.b, terms.products)]
+    where = [pair_of(terms, k) for k in order.tolist()]
+    rows = [(a, "·", b, "=", ab, at) for a, b, ab, at in zip(*columns, where, strict=True)]
+    yield _rows(factors(terms, len(order)), rows)
+    if rest := len(terms.a) - len(order):
+        left = terms.value - float(terms.products[order].sum())
+        yield _line(f"the other {rest} products together add {figure(left)}", "num")
+    yield _line(f"value {figure(terms.value)}, the sum of {len(terms.a)} products", "num value")
 
 
 def _pooled(terms: Pooled) -> Iterator[str]:

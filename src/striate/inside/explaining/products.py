@@ -20,9 +20,18 @@ from striate.inside.explaining.blocks import (
     with_signs,
     wrapped,
 )
-from striate.inside.explaining.figures import aligned, figure, patch, signed_sum, source_of, without_bias
+from striate.inside.explaining.figures import (
+    aligned,
+    factors,
+    figure,
+    pair_of,
+    patch,
+    signed_sum,
+    source_of,
+    without_bias,
+)
 from striate.layers.layer import Shape
-from striate.layers.terms import Products
+from striate.layers.terms import Dot, Products
 
 
 def products(terms: Products, input: Shape, width: int, most: int) -> Iterator[Line]:
@@ -108,3 +117,18 @@ def _vector(terms: Products, input: Shape, width: int, most: int) -> Iterator[Li
         yield line if length(line) <= width else line[:2]
     yield ()
     yield from _total(terms, order, width)
+
+
+def dot(terms: Dot, width: int, most: int) -> Iterator[Line]:
+    """A dot product: its largest products, the rest summed and counted, and what they add up to."""
+    order = np.argsort(-np.abs(terms.products), kind="stable")[:most]
+    yield from wrapped(f"{factors(terms, len(order))}:", width)
+    columns = [aligned(part[order], 4) for part in (terms.a, terms.b, terms.products)]
+    for k, (a, b, product) in zip(order.tolist(), zip(*columns, strict=True), strict=True):
+        line = (Span(f"  {a} · {b} = "), Span(product, "strong"), Span(f"   {pair_of(terms, k)}", "muted"))
+        yield line if length(line) <= width else line[:2]
+    yield ()
+    if rest := len(terms.a) - len(order):
+        left = terms.value - float(terms.products[order].sum())
+        yield from wrapped(f"rest     {figure(left)}, the other {rest} products together", width)
+    yield from wrapped(f"value    {figure(terms.value)}, the sum of {len(terms.a)} products", width, "strong")

@@ -32,9 +32,9 @@ from striate.inside.explaining.figures import (
     worked,
 )
 from striate.inside.explaining.nested import Nested, flat
-from striate.inside.explaining.products import products
+from striate.inside.explaining.products import dot, products
 from striate.layers.layer import Array, shape_text
-from striate.layers.terms import Formula, Pooled, Products
+from striate.layers.terms import Dot, Formula, Pooled, Products
 
 if TYPE_CHECKING:
     from striate.inside.explaining.explanation import Below, Explanation
@@ -52,6 +52,8 @@ def _all(explanation: Explanation, number: str, width: int, most: int) -> Nested
     terms = explanation.terms
     if isinstance(terms, Products):
         yield from products(terms, explanation.input, width, most)
+    elif isinstance(terms, Dot):
+        yield from dot(terms, width, most)
     elif isinstance(terms, Pooled):
         yield from _pooled(terms, width)
     else:

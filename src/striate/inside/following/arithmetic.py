@@ -15,13 +15,14 @@ from torch import Tensor
 from striate.inside.following.arguments import Untranslatable, require
 from striate.inside.following.joints import ways
 from striate.inside.following.ledger import Constant, Ledger
-from striate.inside.following.origins import FIRST, LAST, Origin, Step, made
-from striate.inside.following.steps import Reached, one_image
+from striate.inside.following.origins import Origin, Step, channels_first, made
+from striate.inside.following.steps import Reached, one_image, shown
 from striate.layers.arithmetic import Operand, combined, negative, product_added, root
 from striate.layers.gate import multiplied, scaled
 from striate.layers.layer import Array, Shape
 from striate.layers.residual import added
 from striate.layers.terms import Spot, Terms
+from striate.layers.values import Pair
 
 
 def combines(name: str) -> bool:
@@ -48,23 +49,23 @@ class Combination:
         """Where the numbers of what it makes come from: `result`, of the one image."""
         output = one_image(result)
         followed = [each for each in self.operands if isinstance(each, Reached)]
-        last = any(each.origin.channels_last and each.x.shape == output.shape for each in followed)
-        y = np.moveaxis(output, -1, 0) if last else output
+        alike = [each.origin.sides for each in followed if each.x.shape == output.shape]
+        stand = _Standing(output.shape, next(filter(None, alike), None))
         whole = [each.origin.spread(output.shape) for each in followed]
         spread = {"": whole[0]} if len(followed) == 1 else ways(whole)
-        named = {name: origin.transposed(*FIRST) if last else origin for name, origin in spread.items()}
+        named = {name: stand.origin(origin) for name, origin in spread.items()}
         branches = iter(named)
-        repeated = [_repeated(each, output.shape) for each in self.operands]
-        held = [np.moveaxis(x, -1, 0) if last else x for x in repeated]
+        held = [stand.numbers(_repeated(each, output.shape)) for each in self.operands]
         called = [(None, each.name) if isinstance(each, Constant) else (next(branches), "") for each in self.operands]
 
         def terms(at: Spot) -> Terms:
             return self._terms([Operand(float(x[at]), *names) for x, names in zip(held, called, strict=True)], at)
 
         largest = max((each.x for each in followed), key=lambda x: x.size)
+        y = stand.numbers(output)
         shape = y.shape if largest.shape == output.shape else largest.shape
         step = Step(_NOUNS[self.sign], self._text, shape, y, named, terms, function=True, dtype=result.dtype)
-        return made(step).transposed(*LAST) if last else made(step)
+        return stand.back(made(step), tuple(result.shape))
 
     @property
     def _text(self) -> str:
@@ -91,6 +92,40 @@ class Combination:
             return product_added(*operands, at=at, factor=self.factor)
         left, right = operands
         return combined(self.sign, left, right, at, self.factor)  # pyright: ignore[reportArgumentType]
+
+
+@final
+@dataclass(frozen=True)
+class _Standing:
+    """How numbers of one shape are looked at: as maps or vectors.
+
+    Attributes:
+        shape: the shape that they have, for the one image.
+        sides: rows and columns of the maps that they are, where the channels stand last; else None.
+    """
+
+    shape: Shape
+    sides: Pair | None
+
+    def numbers(self, x: Array) -> Array:
+        """Numbers of the shape, as they are looked at."""
+        return x.reshape(self._seen) if self.sides is None else channels_first(x, self.sides)
+
+    def origin(self, origin: Origin) -> Origin:
+        """Where they come from, likewise."""
+        if self.sides is None:
+            return origin if self.shape == self._seen else origin.shaped(self._seen)
+        return origin.first(self.sides)
+
+    def back(self, origin: Origin, shape: Shape) -> Origin:
+        """What is looked at in this way, as a tensor of its own shape."""
+        if self.sides is not None:
+            return origin.last(shape)
+        return origin if shape == (1, *self._seen) else origin.whole(shape)
+
+    @property
+    def _seen(self) -> Shape:
+        return self.shape if len(self.shape) < 4 else shown(self.shape)
 
 
 def _product(operands: Sequence[Operand], at: Spot) -> Terms:
@@ -140,7 +175,7 @@ def _product_added(args: Sequence[Any], kwargs: Mapping[str, Any], ledger: Ledge
 
 
 def _operand(value: object, ledger: Ledger) -> Reached | Constant:
-    if ledger.follows([value]):
+    if ledger.has(value):
         assert isinstance(value, Tensor)
         return ledger.reached(value)
     if ledger.constant(value):

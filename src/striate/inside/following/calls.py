@@ -13,15 +13,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from striate.inside.following import arithmetic, joints, moves, statistics
+from striate.inside.following import arithmetic, contractions, joints, moves, statistics
 from striate.inside.following.arguments import input_of, require
 from striate.inside.following.ledger import Entry, Ledger, of_one_image
-from striate.inside.following.origins import FIRST, LAST, made
-from striate.inside.following.steps import Padding, Reached, Translated, made_by
-from striate.inside.following.translation import is_at_each_position, is_translated, translated
+from striate.inside.following.origins import FIRST, LAST, Origin, made
+from striate.inside.following.steps import Padding, Reached, Translated, in_any_shape, made_by
+from striate.inside.following.translation import (
+    is_at_each_position,
+    is_in_any_shape,
+    is_translated,
+    translated,
+)
 from striate.inside.watching.spellings import rectified_by, spelling
 from striate.layers.dropout import Dropout
 from striate.layers.rectifiers import Relu
+from striate.layers.values import Pair
 
 Finish = Callable[[Sequence[Tensor]], Sequence[Entry | None]]
 """What to make of a call's results; None for one that the equation does not give."""
@@ -57,19 +63,29 @@ class Call:
         """
         x, name = input_of(self.args, self.kwargs), self.name
         rectified = rectified_by(self.func, self.args, self.kwargs)
-        if rectified is not None and ledger.follows(rectified[:1]):
-            return _layer(Translated(Relu(), at_each_position=True), ledger.reached(rectified[0]))
+        if rectified is not None and ledger.has(rectified[0]):
+            reached = ledger.reached(rectified[0])
+            return _layer(in_any_shape(Translated(Relu()), reached.x.shape), reached, reached.origin.sides)
         if x is not None and ledger.seen(x) and moves.moves(name, self.args, self.kwargs):
             return self._move(x, ledger)
-        if arithmetic.combines(name):
-            return _combined(arithmetic.read(name, self.args, self.kwargs, ledger))
-        if name in ("cat", "concat", "concatenate"):
-            return _joined(*_parts(self.args, self.kwargs), ledger)
-        if x is None or not of_one_image(x):
+        if (joint := self._of_several(ledger)) is not None:
+            return joint
+        if x is None or not (of_one_image(x) or (ledger.has(x) and is_in_any_shape(name))):
             shape = () if x is None else tuple(x.shape)
             require(not is_translated(name), f"an input of shape {shape}; explained is a batch of one image")
             return None
         return self._computed(x, ledger)
+
+    def _of_several(self, ledger: Ledger) -> Finish | None:
+        """What a call makes of several tensors; None where it is none of these."""
+        name = self.name
+        if arithmetic.combines(name):
+            return _combined(arithmetic.read(name, self.args, self.kwargs, ledger))
+        if contractions.contracts(name):
+            return _combined(contractions.read(name, self.args, self.kwargs, ledger))
+        if name in ("cat", "concat", "concatenate"):
+            return _joined(*_parts(self.args, self.kwargs), ledger)
+        return None
 
     def _computed(self, x: Tensor, ledger: Ledger) -> Finish | None:
         """What a layer, or a statistic, makes of x."""
@@ -78,16 +94,20 @@ class Call:
         taken = statistics.read(name, self.args, kwargs, reached)
         if taken is not None:
             return lambda results: [Entry(taken.origin(results[0]))]
-        last = reached.origin.channels_last and is_at_each_position(name)
-        shape = reached.channels_first.x.shape if last else tuple(x.shape[1:])
-        found = translated(self.func, name, self.args, kwargs, shape, seen=ledger.seen, channels_last=last)
-        if found is not None and found.training and isinstance(found.layer, Dropout):
+        sides = _sides(name, x, reached.origin)
+        shape = reached.x.shape if sides is None else (x.shape[-1], *sides)
+        stands: dict[str, Any] = {"axes": x.dim(), "channels_last": sides is not None}
+        found = translated(self.func, name, self.args, kwargs, shape, seen=ledger.seen, **stands)
+        if found is None:
+            return None
+        if found.training and isinstance(found.layer, Dropout):
             drawn = self._drawn(x)
-            found = replace(found, held={"mask": drawn.permute(*FIRST) if last else drawn})
-        return found and _layer(found, reached)
+            found = replace(found, held={"mask": drawn.reshape(1, *shape) if sides is None else _first(drawn, sides)})
+        return _layer(found, reached, sides)
 
     def _move(self, x: Tensor, ledger: Ledger) -> Finish:
-        origin, args = ledger.reached(x).origin, (x, *self.args[1:])
+        origin, args = ledger.origin(x), (x, *self.args[1:])
+        assert origin is not None, "it was seen being made"
         sides = moves.zeros_around(self.name, args, self.kwargs)
         others = {key: value for key, value in self.kwargs.items() if key not in ("input", "self")}
         padding = Padding(ledger.reached(x), sides) if sides and of_one_image(x) and x.dim() == 4 else None
@@ -102,25 +122,42 @@ class Call:
             return (self.func(torch.ones_like(x), *self.args[1:], **others) != 0).double()
 
 
-def _layer(found: Translated, reached: Reached) -> Finish:
-    """What a layer makes; of maps whose channels stand last, where it is the same at every position, such maps."""
-    last = reached.origin.channels_last and found.at_each_position
+def _sides(name: str, x: Tensor, origin: Origin) -> Pair | None:
+    """Rows and columns of what a call takes as maps with the channels last; None where it takes it as it stands.
+
+    What computes the same at every position may take it so; what weighs the channels does, also of (positions,
+    channels) that no maps are behind: these are maps of one row.
+    """
+    if not is_at_each_position(name):
+        return None
+    if origin.sides is None and name in ("linear", "layer_norm") and (x.dim() == 3 or (x.dim() == 2 and len(x) > 1)):
+        return 1, x.numel() // x.shape[-1]
+    return origin.sides
+
+
+def _layer(found: Translated, reached: Reached, sides: Pair | None = None) -> Finish:
+    """What a layer makes; where sides are given, of maps with the channels last, and such maps."""
 
     def finish(results: Sequence[Tensor]) -> Sequence[Entry | None]:
         word, y = found.layer.word, results[0]
-        if not last:
+        if sides is None:
             origin = made_by(word, found, reached, y, function=True)
-        else:
-            origin = made_by(word, found, reached.channels_first, y.permute(*FIRST), function=True)
-        return [origin and Entry(origin.transposed(*LAST) if last else origin)]
+            return [origin and Entry(origin)]
+        origin = made_by(word, found, reached.first(sides), _first(y, sides), function=True)
+        return [origin and Entry(origin.last(tuple(y.shape)))]
 
     return finish
 
 
-def _combined(found: arithmetic.Combination) -> Finish:
+def _first(x: Tensor, sides: Pair) -> Tensor:
+    """A tensor with the channels last as maps of so many rows and columns."""
+    return x.reshape(1, -1, x.shape[-1]).mT.reshape(1, x.shape[-1], *sides)
+
+
+def _combined(found: arithmetic.Combination | contractions.Contracted) -> Finish:
     def finish(results: Sequence[Tensor]) -> Sequence[Entry | None]:
         (result,) = results
-        return [Entry(found.origin(result)) if of_one_image(result) else None]
+        return [Entry(found.origin(result)) if result.dim() > 1 else None]
 
     return finish
 
@@ -132,7 +169,7 @@ def _joined(parts: object, dim: object, ledger: Ledger) -> Finish | None:
         return None
     reached, axis = [ledger.reached(part) for part in parts], dim % parts[0].dim()
     if axis == 3 and all(each.origin.channels_last for each in reached):
-        first = [each.channels_first for each in reached]
+        first = [each.first(each.x.shape[:2]) for each in reached]
         return lambda results: [Entry(made(joints.concatenation(first, results[0].permute(*FIRST))).transposed(*LAST))]
     require(axis == 1, f"dim={dim}; explained is dim=1, by unit")
     return lambda results: [Entry(made(joints.concatenation(reached, results[0])))]

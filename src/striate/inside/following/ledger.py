@@ -98,15 +98,24 @@ class Ledger:
     def reached(self, tensor: Tensor) -> Reached:
         """What reaches a call as this argument, as it is now."""
         origin, padding = self._entries.get(tensor) or Entry(unknown("it is made where calls are not seen"))
-        return Reached(one_image(tensor), origin, padding)
+        x = one_image(tensor)
+        return Reached(x, origin if of_one_image(tensor) else origin.shaped(x.shape), padding)
 
     def seen(self, tensor: object) -> bool:
         """Whether it is a tensor that depends on the image, or may."""
         return self._entries.get(tensor) not in (None, _CONSTANT)
 
     def follows(self, tensors: Sequence[Any]) -> bool:
-        """Whether all of these are tensors of the one image that were seen being made."""
+        """Whether all of these are batches of the one image that were seen being made."""
         return all(isinstance(each, Tensor) and self.seen(each) and of_one_image(each) for each in tensors)
+
+    def has(self, tensor: object) -> bool:
+        """Whether a tensor is a batch of the one image, or has its numbers in another shape: the heads of an attention,
+        say, may stand where the images of a batch do."""
+        if self.follows([tensor]):
+            return True
+        origin = self.origin(tensor) if self.seen(tensor) else None
+        return origin is not None and not origin.reason and origin.places.ndim > 1
 
     def constant(self, value: object) -> bool:
         """Whether a number or a tensor is one that does not depend on the image."""

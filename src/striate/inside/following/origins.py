@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import TypeVar, final
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from torch import Tensor
 
 from striate.layers.layer import Array, Shape
 from striate.layers.terms import Spot, Terms
+from striate.layers.values import Pair
+
+Number = TypeVar("Number", bound=np.generic)
 
 BORDER = -1
 """In an `Origin.index`: a zero that was put around maps, which no step made."""
@@ -94,25 +97,53 @@ class Origin:
         return np.array_equal(whole, held) or np.array_equal(whole, held, equal_nan=True)
 
     @property
+    def sides(self) -> Pair | None:
+        """Rows and columns of the step's maps, where the tensor holds them, or some of them, with the channels last: as
+        (rows, columns, channels), as some libraries move them, or as (positions, channels), as attention takes them;
+        else None."""
+        if self.index is None or self.values.ndim != 3 or self.index.ndim < 3:
+            return None
+        rows, columns = self.values.shape[1:]
+        positions, shape = rows * columns, self.index.shape
+        apart = shape[:-1] == (1, rows, columns) or (len(shape) == 3 and shape[0] * shape[1] == positions)
+        if not apart or not positions:
+            return None
+        maps = self.index.reshape(positions, -1).T
+        whole = bool(np.array_equal(maps - maps[:, :1], np.broadcast_to(np.arange(positions), maps.shape)))
+        return (rows, columns) if whole and not np.any(maps[:, 0] % positions) else None
+
+    @property
     def channels_last(self) -> bool:
-        """Whether the tensor holds the step's maps, or some of them, as (rows, columns, channels), as some libraries
-        move them."""
-        rows, columns = self.values.shape[1:] if self.values.ndim == 3 else (0, 0)
-        if self.index is None or self.index.shape[:-1] != (1, rows, columns):
-            return False
-        maps = self.index.transpose(FIRST)[0].reshape(-1, rows * columns)
-        return bool(np.array_equal(maps - maps[:, :1], np.broadcast_to(np.arange(rows * columns), maps.shape))) and (
-            not np.any(maps[:, 0] % (rows * columns))
-        )
+        """Whether the tensor holds maps as (rows, columns, channels)."""
+        return self.index is not None and self.index.ndim == 4 and self.sides is not None
 
     @property
     def with_channels_first(self) -> Origin:
         """The same maps as (channels, rows, columns), where they stand with the channels last."""
-        return self.transposed(*FIRST) if self.channels_last else self
+        sides = self.sides
+        return self if sides is None else self.first(sides)
+
+    def first(self, sides: Pair) -> Origin:
+        """What stands with the channels last, at so many rows and columns of positions, with the channels first."""
+        return self if self.reason else replace(self, index=channels_first(self.places, sides)[None])
+
+    def last(self, shape: Shape) -> Origin:
+        """Maps with the channels moved to the end, in a tensor of this shape."""
+        return self.transposed(*LAST).whole(shape)
+
+    def whole(self, shape: Shape) -> Origin:
+        """The same numbers in the same order, in a tensor of this shape, which need not be a batch of one."""
+        return self if self.reason else replace(self, index=self.places.reshape(shape))
 
     def transposed(self, *axes: int) -> Origin:
         """The tensor with its axes in another order, that of the batch counted."""
         return self if self.reason else replace(self, index=self.places.transpose(axes))
+
+    @property
+    def one_image(self) -> Origin:
+        """The same tensor as a batch of one, where it is none."""
+        batch = self.reason or self.index is None or len(self.index) == 1
+        return self if batch else self.shaped(self.places.shape)
 
     def place(self, at: Spot) -> Spot | None:
         """Where the tensor's number at `at` stands in the step's output, or in the image; None in a border of zeros."""
@@ -157,6 +188,16 @@ def spot(place: int, shape: Shape) -> Spot:
         (1, 2)
     """
     return tuple(int(axis) for axis in np.unravel_index(place, shape))
+
+
+def channels_first(x: NDArray[Number], sides: Pair) -> NDArray[Number]:
+    """Numbers (..., channels) as maps (channels, rows, columns) of so many rows and columns.
+
+    Example:
+        >>> channels_first(np.arange(6).reshape(3, 2), (1, 3))[1]
+        array([[1, 3, 5]])
+    """
+    return x.reshape(-1, x.shape[-1]).T.reshape(x.shape[-1], *sides)
 
 
 def numbers(tensor: Tensor) -> Array:

@@ -89,7 +89,8 @@ def read(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], reached: Rea
     left = reached.x.ndim - (0 if keep else len(axes))
     require(left in (1, 3), f"dim={given.get('dim')}, which leaves {left} dimensions; explained are maps and vectors")
     found = frozenset((axis + 1) % 3 for axis in axes) if last else axes
-    return Taken(kind, reached.channels_first if last else reached, found, keep, _correction(kind, given), last)
+    first = reached.first(reached.x.shape[:2]) if last else reached
+    return Taken(kind, first, found, keep, _correction(kind, given), last)
 
 
 def _correction(kind: str, given: Mapping[str, Any]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from striate.inside.following.moves import Sides
-from striate.inside.following.origins import Origin, Step, made, numbers
+from striate.inside.following.origins import Origin, Step, channels_first, made, numbers
 from striate.layers.conv import Conv
 from striate.layers.layer import Array, Equation, Parameters, Shape
 from striate.layers.terms import Spot, Terms
@@ -30,7 +31,6 @@ class Translated:
         training: whether it computes as in training: dropout that draws, a batch norm of this batch's statistics.
         shape: the shape in which the equation takes the input, where the function takes another; else ().
         output: the shape that comes out, where it lacks the last rows or columns that the equation gives; else ().
-        at_each_position: whether it computes the same at every position of maps, so that channels may stand last.
     """
 
     layer: Equation
@@ -39,7 +39,6 @@ class Translated:
     training: bool = False
     shape: Shape = ()
     output: Shape = ()
-    at_each_position: bool = False
 
     def taken(self, input: Shape) -> Shape:
         """The shape in which the equation takes an input of this shape."""
@@ -62,10 +61,9 @@ class Reached:
     origin: Origin
     padding: Padding | None = None
 
-    @property
-    def channels_first(self) -> Reached:
-        """The same maps as (channels, rows, columns), where they came with the channels last."""
-        return Reached(np.moveaxis(self.x, -1, 0), self.origin.with_channels_first)
+    def first(self, sides: Pair) -> Reached:
+        """What came with the channels last as maps (channels, rows, columns) of so many rows and columns."""
+        return Reached(channels_first(self.x, sides), self.origin.first(sides))
 
 
 @final
@@ -82,7 +80,7 @@ def made_by(name: str, found: Translated, reached: Reached, output: Tensor, *, f
     found, reached = _with_padding(found, reached)
     reached = _shaped(found, reached)
     y, inside = one_image(output), found.output or found.layer.output(reached.x.shape)
-    if len(output) != 1 or y.size != np.prod(inside):
+    if y.size != np.prod(inside):
         return None
 
     def terms(at: Spot) -> Terms:
@@ -92,7 +90,12 @@ def made_by(name: str, found: Translated, reached: Reached, output: Tensor, *, f
     text = str(found.layer) + (f" after a border of {top}x{left} zeros that count" if any(found.border) else "")
     origins, dtype = {"": reached.origin}, output.dtype
     origin = made(Step(name, text, reached.x.shape, y.reshape(inside), origins, terms, function, dtype=dtype))
-    return origin if y.shape == inside else origin.shaped(y.shape)
+    return origin if (1, *inside) == output.shape else origin.whole(tuple(output.shape))
+
+
+def in_any_shape(found: Translated, input: Shape) -> Translated:
+    """What computes the same of every number, for an input of more axes than maps have: as maps."""
+    return replace(found, shape=shown(input)) if len(input) > 3 else found
 
 
 def _shaped(found: Translated, reached: Reached) -> Reached:
@@ -120,6 +123,18 @@ def _with_padding(found: Translated, reached: Reached) -> tuple[Translated, Reac
         if (window.before, window.after) == ((top, left), (bottom, right)):
             return replace(found, layer=whole), padding.reached
     return found, reached
+
+
+def shown(shape: Shape) -> Shape:
+    """A shape of a tensor as that of maps or of a vector: what stands before its last two axes stands in one row.
+
+    Example:
+        >>> shown((1, 8, 5, 4)), shown((8, 2, 5, 4)), shown((1, 5, 4)), shown((1, 4))
+        ((8, 5, 4), (16, 5, 4), (1, 5, 4), (4,))
+    """
+    if len(shape) == 2 and shape[0] == 1:
+        return shape[1:]
+    return (math.prod(shape[:-2]), *shape[-2:])
 
 
 def one_image(tensor: Tensor) -> Array:

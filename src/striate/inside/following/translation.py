@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from striate.inside.following import norms, pointwise, pools, resizing
 from striate.inside.following.arguments import Given, Untranslatable, held, pair, require
-from striate.inside.following.steps import Translated
+from striate.inside.following.steps import Translated, in_any_shape, shown
 from striate.layers.adaptivepool import AdaptiveAvgPool, AdaptiveMaxPool
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
@@ -29,7 +29,7 @@ from striate.layers.pool import AvgPool, MaxPool
 from striate.layers.rectifiers import Relu6
 from striate.layers.selfgated import HardSwish, Silu
 from striate.layers.sigmoids import HardSigmoid, Sigmoid, Tanh
-from striate.layers.softmax import LogSoftmax, Softmax
+from striate.layers.softmax import LogSoftmax, Softmax, SoftmaxAlong
 from striate.layers.transposed import TransposedConv
 
 
@@ -57,6 +57,11 @@ def is_at_each_position(name: str) -> bool:
     return name in _AT_EACH_POSITION
 
 
+def is_in_any_shape(name: str) -> bool:
+    """Whether a function takes tensors that are no batch of images, such as the heads of an attention."""
+    return name in _AT_EACH_NUMBER or name in ("linear", "layer_norm", "softmax", "log_softmax")
+
+
 def translated(
     func: Callable[..., Any],
     name: str,
@@ -65,6 +70,7 @@ def translated(
     input: Shape,
     *,
     seen: Callable[[Tensor], bool],
+    axes: int,
     channels_last: bool = False,
 ) -> Translated | None:
     """The layer whose equation a call computes on an input of this shape; None where no layer does.
@@ -73,6 +79,7 @@ def translated(
         func, name, args, kwargs: the call.
         input: shape of what reaches it, for one image.
         seen: whether a tensor depends on the image, or may, as no layer's own numbers do.
+        axes: how many axes the tensor has that reaches it.
         channels_last: the call has its maps as (rows, columns, channels); `input` has the channels first all the same.
 
     Raises:
@@ -82,7 +89,7 @@ def translated(
         >>> import torch
         >>> x, W = torch.zeros(1, 3, 8, 8), torch.zeros(8, 3, 3, 3)
         >>> given = {"stride": 2, "padding": 1}
-        >>> str(translated(F.conv2d, "conv2d", (x, W), given, (3, 8, 8), seen=lambda tensor: tensor is x).layer)
+        >>> str(translated(F.conv2d, "conv2d", (x, W), given, (3, 8, 8), seen=lambda tensor: tensor is x, axes=4).layer)
         'conv 8 3x3 stride=2x2 pad=1x1 bias=no'
     """
     # torch.batch_norm has its arguments in another order than F.batch_norm; so has torch.instance_norm.
@@ -92,9 +99,11 @@ def translated(
         return None
     positional = dict(zip(function.arguments, args[1:], strict=False)) if args else {}
     try:
-        given = {**function.arguments, **positional, **kwargs, "channels_last": channels_last}
+        stands = {"channels_last": channels_last, "axes": axes}
+        given = {**function.arguments, **positional, **kwargs, **stands}
         require(not any(map(seen, _numbers(function, given))), "weights that depend on the image, or may")
-        found = replace(function.translate(given, input), at_each_position=name in _AT_EACH_POSITION)
+        found = function.translate(given, input)
+        found = in_any_shape(found, input) if name in _AT_EACH_NUMBER else found
         found.layer.output(found.taken(input))
     except Untranslatable:
         raise
@@ -183,11 +192,17 @@ def _dropout(given: Given, input: Shape) -> Translated:
     return Translated(Dropout(given["p"]), training=bool(given.get("train", given["training"])))
 
 
-def _over_units(layer: Softmax | LogSoftmax) -> Callable[[Given, Shape], Translated]:
+def _softmax(layer: Softmax | LogSoftmax) -> Callable[[Given, Shape], Translated]:
+    """Over the units, or, as in attention, along another axis."""
+
     def translate(given: Given, input: Shape) -> Translated:
-        dim = given["dim"]
-        require(dim is not None and dim in (1, -len(input)), f"dim={dim}; explained is dim=1, over the units")
-        return Translated(layer)
+        dim, axes = given["dim"], given["axes"]
+        require(dim is not None, "no dim; explained is one that is named")
+        along = dim % axes - axes  # counted from the last
+        if along == -len(input) and len(input) < 4:
+            return Translated(layer)
+        require(-len(input) < along and along in (-1, -2), f"dim={dim} of {axes}; explained are dim=1 and the last two")
+        return Translated(SoftmaxAlong(along, layer), shape=shown(input) if len(input) > 3 else ())
 
     return translate
 
@@ -250,8 +265,8 @@ _FUNCTIONS: dict[str, _Function] = {
     "dropout2d": _DROP,
     "feature_dropout": _DROP,
     "local_response_norm": _Function(norms.local, {"size": 1, "alpha": 1e-4, "beta": 0.75, "k": 1.0}),
-    "softmax": _Function(_over_units(Softmax()), {"dim": None}),
-    "log_softmax": _Function(_over_units(LogSoftmax()), {"dim": None}),
+    "softmax": _Function(_softmax(Softmax()), {"dim": None}),
+    "log_softmax": _Function(_softmax(LogSoftmax()), {"dim": None}),
     "layer_norm": _Function(norms.layer, {"normalized_shape": (), "weight": None, "bias": None, "eps": 1e-5}),
     "group_norm": _Function(norms.group, {"num_groups": 1, "weight": None, "bias": None, "eps": 1e-5}),
     "F.instance_norm": _Function(
@@ -279,10 +294,13 @@ _FUNCTIONS: dict[str, _Function] = {
 }
 """Each function's name, as it is called anywhere in PyTorch; `F.` where that of torch.nn.functional differs."""
 
-_AT_EACH_POSITION = frozenset(
+_AT_EACH_NUMBER = frozenset(
     {
-        "relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min", "clamp_max", "leaky_relu", "prelu", "elu", "gelu",
-        "silu", "sigmoid", "tanh", "hardsigmoid", "hardswish", "softplus", "mish", "dropout", "layer_norm", "linear",
+        "relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min", "clamp_max", "leaky_relu", "elu", "gelu", "silu",
+        "sigmoid", "tanh", "hardsigmoid", "hardswish", "softplus", "mish", "dropout",
     }
 )  # fmt: skip
+"""Functions of one number."""
+
+_AT_EACH_POSITION = _AT_EACH_NUMBER | {"prelu", "layer_norm", "linear"}
 """Functions that compute the same at every position of maps, so that channels may stand last."""
