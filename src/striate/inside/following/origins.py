@@ -96,6 +96,14 @@ class Origin:
         held = numbers(tensor)  # compared as they are first, which takes a third of the time
         return np.array_equal(whole, held) or np.array_equal(whole, held, equal_nan=True)
 
+    def giving(self, tensor: Tensor) -> Origin:
+        """The same step, where what it made are the numbers of this tensor, which stand as those of the other do."""
+        if self.step is None or not np.array_equal(np.sort(self.places, None), np.arange(self.values.size)):
+            return self
+        values = np.empty(self.values.shape)
+        values.ravel()[self.places.ravel()] = numbers(tensor).ravel()
+        return replace(self, values=values, step=replace(self.step, output=values, dtype=tensor.dtype))
+
     @property
     def sides(self) -> Pair | None:
         """Rows and columns of the step's maps, where the tensor holds them, or some of them, with the channels last: as
@@ -104,9 +112,8 @@ class Origin:
         if self.index is None or self.values.ndim != 3 or self.index.ndim < 3:
             return None
         rows, columns = self.values.shape[1:]
-        positions, shape = rows * columns, self.index.shape
-        apart = shape[:-1] == (1, rows, columns) or (len(shape) == 3 and shape[0] * shape[1] == positions)
-        if not apart or not positions:
+        positions = rows * columns
+        if not self.index.size or self.index.size != positions * self.index.shape[-1]:
             return None
         maps = self.index.reshape(positions, -1).T
         whole = bool(np.array_equal(maps - maps[:, :1], np.broadcast_to(np.arange(positions), maps.shape)))

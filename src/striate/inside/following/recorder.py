@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from striate.inside.following.arguments import Untranslatable, convolves
 from striate.inside.following.calls import Call
+from striate.inside.following.composed import is_composed, written_out
 from striate.inside.following.ledger import Ledger, of_one_image
 from striate.inside.following.origins import OVERWRITTEN, Origin, numbers, unknown
 from striate.inside.following.steps import made_by
@@ -117,10 +118,27 @@ class Recorder(EachCall):
             result = func(*args, **kwargs)
             for each in _tensors(result):
                 self.ledger.put_constant(each)
+        elif is_composed(call.name):
+            result = self._composed(call)
         else:
             result = self._followed(call)
         if convolves(call.name, args) and isinstance(result, Tensor) and result.dim() == 4:
             self.convolutions.append(self.ledger.reached(result).origin)
+        return result
+
+    def _composed(self, call: Call) -> Any:
+        """The result of a call that is several in one, once these are followed beside it: the first of its tensors."""
+        result = call.func(*call.args, **call.kwargs)
+        first, *rest = _tensors(result)
+        try:
+            with self:
+                part = written_out(call.name, call.args, call.kwargs)
+            origin = self.ledger.origin(part) or unknown(_made_by(call, _OTHER))
+        except Untranslatable as fault:
+            origin = unknown(_made_by(call, f" with {fault}"))
+        self.ledger.put(first, origin.giving(first))
+        for each in rest:
+            self.ledger.put(each, unknown(f"it is the second thing that the function {call.name} gives"))
         return result
 
     def _followed(self, call: Call) -> Any:
@@ -138,7 +156,7 @@ class Recorder(EachCall):
             if each in told:
                 self.ledger.put(each, *told[each])
             elif _among(overwritten, each) or not _among(call.args, each):
-                self.ledger.put(each, unknown(f"it is made by the function {call.name}{reason}"))
+                self.ledger.put(each, unknown(_made_by(call, reason)))
         for each in overwritten:
             self.ledger.overwrite(each, list(told))
         self.ledger.note(call.func, call.args)
@@ -147,6 +165,10 @@ class Recorder(EachCall):
 
 _OTHER = ", which no layer's equation describes"
 _UNLIKE = "its output has another shape than its equation says"
+
+
+def _made_by(call: Call, reason: str) -> str:
+    return f"it is made by the function {call.name}{reason}"
 
 
 def _among(these: Sequence[Any], tensor: Tensor) -> bool:
