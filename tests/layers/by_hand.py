@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from striate.layers.terms import Formula, Pooled, Products, Terms
+from striate.layers.terms import Dot, Formula, Pooled, Products, Terms
 
 
 def by_hand(terms: Terms) -> float:
@@ -13,6 +13,8 @@ def by_hand(terms: Terms) -> float:
     if isinstance(terms, Products):
         products = [w * x for w, x in zip(terms.W.ravel().tolist(), terms.x.ravel().tolist(), strict=True)]
         return math.fsum(products) + (terms.b or 0)
+    if isinstance(terms, Dot):
+        return math.fsum(a * b for a, b in zip(terms.a.tolist(), terms.b.tolist(), strict=True))
     if isinstance(terms, Pooled):
         pixels = terms.x.ravel().tolist()
         return math.fsum(pixels) / len(pixels) if terms.mean else max(pixels)

@@ -71,8 +71,8 @@ class Contraction:
     def einsum(cls, equation: str) -> Contraction | None:
         """What torch writes as `bhid,bhjd->bhij`; None where it is of other than two tensors, or takes a diagonal."""
         given, _, wanted = equation.replace(" ", "").partition("->")
-        a, _, b = given.partition(",")
-        if not (a + b).isalpha() or len(set(a)) < len(a) or len(set(b)) < len(b):
+        a, comma, b = given.partition(",")
+        if not comma or not (a + b).isalpha() or len(set(a)) < len(a) or len(set(b)) < len(b):
             return None
         return cls(a, b, wanted if "->" in equation else "".join(sorted(set(a) ^ set(b))))
 

@@ -90,7 +90,8 @@ def read(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], ledger: Ledg
         if found is None:
             raise Untranslatable(f"{equation!r}; explained are sums of two tensors, with a letter for every axis")
         return Contracted(f"einsum {equation.replace(' ', '')}", found, [_operand(each, ledger) for each in tensors])
-    given = [*args, *(kwargs[key] for key in ("input", "self", "other", "mat2") if key in kwargs)][:2]
+    given = [*args, *(kwargs[key] for key in ("input", "self", "other", "mat2") if key in kwargs)]
+    require(len(given) == 2, f"{len(given)} arguments; explained are two tensors")
     first, second = (_operand(each, ledger) for each in (reversed(given) if name == "rmatmul" else given))
     return Contracted("matmul", Contraction.matmul(len(first.shape), len(second.shape)), [first, second])
 
