@@ -31,13 +31,13 @@ class Factor:
 
     Attributes:
         values: its numbers.
-        spots: where each of them stands, as an explanation says it: one spot for each number in reading order.
+        shown: the shape in which an explanation shows them, in the same order.
         branch: the name of what gave it; None where it is a constant.
         name: of a constant, what the network calls it; "" where it has no name.
     """
 
     values: Array
-    spots: Int[np.ndarray, "numbers axes"]
+    shown: Shape
     branch: str | None = None
     name: str = ""
 
@@ -113,4 +113,4 @@ def _read(
     along: Sequence[Array] = np.broadcast_arrays(*taken.values())
     places = dict(zip(taken, along, strict=True))
     index = tuple(np.minimum(places[label], side - 1) for label, side in zip(labels, shape, strict=True))
-    return factor.values[index], factor.spots[np.ravel_multi_index(index, shape)]
+    return factor.values[index], np.stack(np.unravel_index(np.ravel_multi_index(index, shape), factor.shown), -1)

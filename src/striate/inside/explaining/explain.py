@@ -44,14 +44,17 @@ def explain(
     """What one number of a network is made of.
 
     Arguments:
-        subject: a `Model`, any module, or a `Network` (built with the seed 0). Explained are 2-D convolution, linear
-            layers, pooling, batch, layer, group, instance and local response norm, dropout, activations, softmax,
-            concatenation, and arithmetic, with constants or of two ways, as layers of PyTorch or as functions.
+        subject: a `Model`, any module, or a `Network` (built with the seed 0). Explained are 1-D and 2-D convolution,
+            transposed too, linear layers, pooling, interpolation, batch, layer, group, instance and local response
+            norm, dropout, activations, softmax, concatenation, matrix products and attention, and arithmetic, with
+            constants or of two ways, as layers of PyTorch or as functions. What attention in one call does not show is
+            made beside it by the calls that PyTorch defines it by.
         image: one image (channels, rows, columns), or a vector (features,), as the module takes it; for a `Model` also
             uint8, before preprocessing.
         layer: name of a submodule; `name@k` for the k-th call of one that is called several times; `conv2d@k` for the
             k-th of all convolutions, as an atlas names those that no submodule stands for.
-        unit: number of the feature map, also where a layer has its channels last, or of the feature of a vector.
+        unit: number of the feature map, also where a layer has its channels last, or of the feature of a vector; 0 of
+            a matrix, such as the weights of an attention of one head.
         position: row and column on the feature map; None for its maximum, the first in reading order among equals.
         depth: how many layers down the largest terms are followed; `input`: to the pixels.
         follow: how many terms of each number are followed, at least 1; below the first 60 numbers or so, where the way

@@ -16,7 +16,7 @@ from striate.inside.following.origins import Origin, Step, made, numbers
 from striate.inside.following.steps import Reached, shown
 from striate.layers.contraction import Contraction, Factor
 from striate.layers.layer import Array, Shape
-from striate.layers.terms import Spot, Terms, grid
+from striate.layers.terms import Spot, Terms
 
 
 @final
@@ -35,8 +35,7 @@ class _Operand:
     def factor(self, branch: str | None) -> Factor:
         """It as the equation takes it; `branch`: the name of what gave it."""
         name = self.given.name if isinstance(self.given, Constant) else ""
-        spots = grid(*map(range, shown(self.shape))).reshape(self.values.size, -1)
-        return Factor(self.values, spots, branch, name)
+        return Factor(self.values, shown(self.shape), branch, name)
 
 
 @final
@@ -69,7 +68,7 @@ class Contracted:
             return self.contraction.terms(A, B, tuple(map(int, place)))
 
         step = Step(self.word, self.word, shown(followed[0].shape), y, named, terms, True, dtype=result.dtype)
-        return made(step).whole(whole)
+        return made(step) if whole == (1, *y.shape) else made(step).whole(whole)
 
 
 def contracts(name: str) -> bool:
