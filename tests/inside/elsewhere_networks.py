@@ -146,6 +146,25 @@ class Block(nn.Module):
         return x.transpose(1, 2).reshape(b, c, h, w)
 
 
+class Windows(nn.Module):
+    """MaxViT's: attention within windows, which stand where the images of a batch do, after Swin's shift."""
+
+    def __init__(self, dim: int, side: int) -> None:
+        super().__init__()
+        self.side, self.norm = side, nn.LayerNorm(dim)
+        self.attn, self.proj = Heads(dim, 2, side * side, "fused"), nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        s, rows, columns = self.side, h // self.side, w // self.side
+        x = x.permute(0, 2, 3, 1).contiguous()
+        y = torch.roll(self.norm(x), shifts=(-1, -1), dims=(1, 2)).view(b, rows, s, columns, s, c)
+        y = self.proj(y.permute(0, 1, 3, 2, 4, 5).contiguous().view(-1, s, s, c))
+        y = self.attn(y.view(-1, s * s, c)).view(b, rows, columns, s, s, c)
+        y = y.permute(0, 1, 3, 2, 4, 5).contiguous().view(b, h, w, c)
+        return (x + torch.roll(y, shifts=(1, 1), dims=(1, 2))).permute(0, 3, 1, 2)
+
+
 class Encoder(nn.Module):
     """torch's own: nn.MultiheadAttention, with the positions or the batch first."""
 
@@ -174,6 +193,10 @@ ELSEWHERE: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "super_resolution": (SuperResolution, (3, 7, 6)),
     "non_local": (lambda: with_attention(NonLocal(4, 2), SelfAttention(4)), (3, 11, 9)),
     "coatnet": (lambda: with_attention(Block(4, 20), Block(4, 20, "fused")), (3, 11, 9)),
+    "maxvit": (
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 3), Windows(4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        (3, 8, 11),
+    ),
     "encoder": (lambda: with_attention(Encoder(4, True), Encoder(4, False)), (3, 11, 9)),
 }
 """Name -> what builds it, and the shape of an image."""

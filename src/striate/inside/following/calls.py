@@ -5,6 +5,7 @@ It is decided before the call runs, since a call may overwrite what it is given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -125,13 +126,15 @@ class Call:
 def _sides(name: str, x: Tensor, origin: Origin) -> Pair | None:
     """Rows and columns of what a call takes as maps with the channels last; None where it takes it as it stands.
 
-    What computes the same at every position may take it so; what weighs the channels does, also of (positions,
-    channels) that no maps are behind: these are maps of one row.
+    What computes the same at every position may take it so. What weighs the channels must, also of (positions,
+    channels) that no maps are behind: each matrix of these is a row. Of maps of a batch of one it is not known which
+    axis was meant.
     """
     if not is_at_each_position(name):
         return None
-    if origin.sides is None and name in ("linear", "layer_norm") and (x.dim() == 3 or (x.dim() == 2 and len(x) > 1)):
-        return 1, x.numel() // x.shape[-1]
+    meant = name in ("linear", "layer_norm") and not (len(x) == 1 and x.dim() in (2, 4)) and x.dim() > 1
+    if meant and origin.sides is None:
+        return math.prod(x.shape[:-2]), x.shape[-2]
     return origin.sides
 
 

@@ -115,7 +115,7 @@ class Ledger:
         if self.follows([tensor]):
             return True
         origin = self.origin(tensor) if self.seen(tensor) else None
-        return origin is not None and not origin.reason and origin.places.ndim > 1
+        return origin is not None and origin.index is not None and origin.index.ndim > 1
 
     def constant(self, value: object) -> bool:
         """Whether a number or a tensor is one that does not depend on the image."""
