@@ -73,6 +73,7 @@ WAYS: dict[str, Callable[[Tensor], Tensor]] = {
     "view": lambda maps: maps.relu().view(maps.shape[0], -1),
     "channels last": lambda maps: maps.permute(0, 2, 3, 1).flatten(1),
     "channels last, rectified later": lambda maps: maps.permute(0, 2, 3, 1).reshape(len(maps), -1).relu(),
+    "rectified as lines": lambda maps: maps.flatten(2).relu().flatten(1),
     "rows last": lambda maps: maps.transpose(1, 2).flatten(1),
     "backwards": lambda maps: maps.flatten(1).flip(1),
     "unexplained": lambda maps: nn.functional.selu(maps).permute(0, 2, 3, 1).flatten(1),
@@ -98,6 +99,7 @@ NO_MAPS: dict[str, Callable[[Tensor], Tensor]] = {
     "one map twice": lambda maps: maps[:, :1].repeat(1, 2, 1, 1).flatten(1),
     "unexplained with the channels last": lambda maps: nn.functional.selu(maps.permute(0, 2, 3, 1)).flatten(1),
     "sums": lambda maps: maps.flatten(1).cumsum(1),
+    "products of matrices": lambda maps: (maps.flatten(2) @ maps.flatten(2).mT @ maps.flatten(2)).flatten(1),
     "weighted sums": lambda maps: nn.functional.linear(maps.flatten(1), torch.ones(24, 24)),
 }
 

@@ -126,15 +126,17 @@ def _with_padding(found: Translated, reached: Reached) -> tuple[Translated, Reac
 
 
 def shown(shape: Shape) -> Shape:
-    """A shape of a tensor as that of maps or of a vector: what stands before its last two axes stands in one row.
+    """A shape of a tensor as that of maps, of a matrix or of a vector: what stands before the last two axes is counted
+    as one.
 
     Example:
         >>> shown((1, 8, 5, 4)), shown((8, 2, 5, 4)), shown((1, 5, 4)), shown((1, 4))
-        ((8, 5, 4), (16, 5, 4), (1, 5, 4), (4,))
+        ((8, 5, 4), (16, 5, 4), (5, 4), (4,))
     """
     if len(shape) == 2 and shape[0] == 1:
         return shape[1:]
-    return (math.prod(shape[:-2]), *shape[-2:])
+    matrices = math.prod(shape[:-2])
+    return shape[-2:] if matrices == 1 else (matrices, *shape[-2:])
 
 
 def one_image(tensor: Tensor) -> Array:

@@ -103,4 +103,4 @@ def _followed(origin: Origin, places: Int[np.ndarray, " feature"]) -> Features |
 
 def _keeps_features(step: Step) -> bool:
     """Whether feature k stays feature k, as in activations and normalizations, and in no weighted sum."""
-    return step.input == step.output.shape and not isinstance(step.terms((0,)), Products)
+    return step.input == step.output.shape and not isinstance(step.terms((0,) * len(step.input)), Products)
