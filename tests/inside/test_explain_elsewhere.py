@@ -70,6 +70,36 @@ def test_a_traced_network_is_explained_as_the_one_it_was_made_from(name: str) ->
     assert found.value == pytest.approx(expected.value, rel=1e-6)
 
 
+@pytest.mark.parametrize("name", [name for name in ELSEWHERE if name != "encoder"])
+def test_an_exported_network_likewise(name: str) -> None:
+    module, image = drawn(ELSEWHERE[name][0]), noise(*ELSEWHERE[name][1])
+    program = torch.export.export(module, (image[None],)).module()
+    expected, found = (explain(each, image, "", 1, depth="input", follow=2) for each in (module, program))
+    assert walked(found) == walked(expected) != []
+    assert found.value == pytest.approx(expected.value, rel=1e-6)
+
+
+def test_torchs_own_block() -> None:
+    """nn.TransformerEncoderLayer, which has a quicker way that shows none of its calls."""
+    torch.manual_seed(0)
+
+    class Layers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 4, 3, 2), nn.Linear(4, 2)
+            self.layers = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.layers(self.stem(x).flatten(2).mT).mean(1))
+
+    module, image = Layers().eval(), noise(3, 9, 7)
+    with torch.no_grad():
+        truth = module(image[None])[0]
+    found = explain(module, image, "", 1, depth="input", follow=2)
+    assert found.value == pytest.approx(float(truth[1]), rel=1e-4)
+    assert walked(found)
+
+
 def kinds(found: Explanation) -> set[str]:
     """The kinds of layers met on the way down."""
     below = [each.found for each in found.below]

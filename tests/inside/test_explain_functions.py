@@ -183,6 +183,17 @@ def norm(random: np.random.Generator, channels: int) -> tuple[nn.Module, Callabl
     return part, function if random.integers(2) else other
 
 
+def enlarging(random: np.random.Generator, channels: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    stride, bias = int(random.integers(1, 3)), bool(random.integers(2))
+    part = nn.ConvTranspose2d(channels, 3, 3, stride, padding=1, output_padding=stride - 1, bias=bias)
+    return part, lambda x: F.conv_transpose2d(x, part.weight, part.bias, stride, 1, stride - 1)
+
+
+def sloped(channels: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    part = nn.PReLU(channels, init=0.3)
+    return part, lambda x: torch.prelu(x, part.weight)
+
+
 def one_of(random: np.random.Generator, channels: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     ceil = bool(random.integers(2))
     kinds: list[Callable[[], tuple[nn.Module, Callable[[Tensor], Tensor]]]] = [
@@ -201,6 +212,15 @@ def one_of(random: np.random.Generator, channels: int) -> tuple[nn.Module, Calla
         lambda: (nn.Dropout(0.3), lambda x: F.dropout(x, 0.3, training=False)),
         lambda: (nn.LocalResponseNorm(3, 0.3, k=2.0), lambda x: F.local_response_norm(x, 3, 0.3, k=2.0)),
         lambda: (nn.Softmax(1), lambda x: x.softmax(-3)),
+        lambda: (nn.Softmax(-1), lambda x: torch.softmax(x, 3)),
+        lambda: (nn.Upsample(scale_factor=1.4, mode="bilinear"), lambda x: F.interpolate(x, None, 1.4, "bilinear")),
+        lambda: (nn.UpsamplingNearest2d((9, 8)), lambda x: F.interpolate(x, (9, 8))),
+        lambda: (nn.Hardtanh(-0.3, 0.4), lambda x: x.clamp(-0.3, 0.4)),
+        lambda: (nn.Mish(), F.mish),
+        lambda: (nn.Softplus(2), lambda x: F.softplus(x, 2)),
+        lambda: (nn.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")),
+        lambda: enlarging(random, channels),
+        lambda: sloped(channels),
     ]
     return kinds[int(random.integers(len(kinds)))]()
 
@@ -230,7 +250,7 @@ def unnamed(held: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(30))
 def test_random_networks_of_functions_are_explained_as_those_of_modules(seed: int) -> None:
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
