@@ -224,7 +224,8 @@ def test_scaled_dot_product_attention(name: str) -> None:
         assert found.agrees
         assert walked(found)
         kinds = [found.kind, getattr(found.below[0].found, "kind", "")]
-        assert kinds == ["matmul", "softmax over columns"]
+        within = "(within scaled_dot_product_attention)"
+        assert kinds == [f"matmul {within}", f"softmax over columns {within}"]
         shares = cast("Dot", found.terms).a
         assert shares.sum() == pytest.approx(1)
         if name == "causal":
@@ -267,6 +268,9 @@ def test_torchs_own_attention(options: dict[str, Any]) -> None:
     found = explain(module, image, "head", 1, depth="input", follow=2)
     assert found.value == pytest.approx(float(truth[1]), rel=1e-4, abs=1e-6)
     assert walked(found)
+    (kind, *_) = (each.found.kind for each in found.below if isinstance(each.found, Explanation))
+    biased = "" if options.get("bias", True) else " bias=no"
+    assert (found.kind, kind) == ("dense 2", f"conv 4 1x1{biased} (within multi_head_attention_forward)")
 
 
 def unseen(x: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ class Explanation:
         unit: number of the feature map, or feature.
         position: row and column on the feature map; None in a vector.
         terms: the terms of the layer's equation: `Products`, `Dot`, `Pooled` or `Formula` of `striate.layers.terms`.
-        module_value: the number that the module itself gave.
+        module_value: the number that the module itself gave. Of what lies within a call that shows its result alone, as
+            `kind` then says, the number that the calls give by which PyTorch defines it.
         rounding: in which type of numbers it gave it, and what difference that explains.
         below: the largest terms, followed down.
     """

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from striate.inside.following.arguments import Untranslatable, convolves
 from striate.inside.following.calls import Call
 from striate.inside.following.composed import is_composed, written_out
-from striate.inside.following.ledger import Ledger, of_one_image
+from striate.inside.following.ledger import Entry, Ledger, of_one_image
 from striate.inside.following.origins import OVERWRITTEN, Origin, numbers, unknown
 from striate.inside.following.steps import made_by
 from striate.inside.following.translation import translated_module
@@ -39,6 +39,7 @@ class Recorder(EachCall):
     def __post_init__(self) -> None:
         super().__init__()
         self._own = False
+        self._within = ""
         self._waiting: list[tuple[nn.Module, Origin | None]] = []
 
     @classmethod
@@ -130,16 +131,28 @@ class Recorder(EachCall):
         """The result of a call that is several in one, once these are followed beside it: the first of its tensors."""
         result = call.func(*call.args, **call.kwargs)
         first, *rest = _tensors(result)
+        self._within = call.name
         try:
             with self:
                 part = written_out(call.name, call.args, call.kwargs)
             origin = self.ledger.origin(part) or unknown(_made_by(call, _OTHER))
         except Untranslatable as fault:
             origin = unknown(_made_by(call, f" with {fault}"))
+        finally:
+            self._within = ""
         self.ledger.put(first, origin.giving(first))
         for each in rest:
             self.ledger.put(each, unknown(f"it is the second thing that the function {call.name} gives"))
         return result
+
+    def _placed(self, entry: Entry, call: Call) -> Entry:
+        """What a call has made, which says so where it is a part of another; what it has moved was made before."""
+        step = entry.origin.step
+        given = [self.ledger.origin(each) for each in call.args if isinstance(each, Tensor)]
+        if not self._within or step is None or any(each is not None and each.step is step for each in given):
+            return entry
+        within = replace(step, text=f"{step.text} (within {self._within})")
+        return entry._replace(origin=replace(entry.origin, step=within))
 
     def _followed(self, call: Call) -> Any:
         """The result of a call that is given something of the image, once it is written down where it comes from."""
@@ -154,7 +167,7 @@ class Recorder(EachCall):
         told = {each: entry for each, entry in zip(results, entries, strict=False) if entry is not None}
         for each in results:
             if each in told:
-                self.ledger.put(each, *told[each])
+                self.ledger.put(each, *self._placed(told[each], call))
             elif _among(overwritten, each) or not _among(call.args, each):
                 self.ledger.put(each, unknown(_made_by(call, reason)))
         for each in overwritten:
