@@ -278,6 +278,35 @@ def unseen(x: Tensor) -> Tensor:
         return x.exp()
 
 
+class Dropping(nn.Module):
+    """Leaves out scores of two heads, features of positions, and numbers of windows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.drop, self.dense = nn.Conv2d(3, 4, 1), nn.Dropout(0.4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        q = x.flatten(2).unflatten(1, (2, 2)).transpose(2, 3)
+        y = self.drop((q @ q.mT).softmax(-1)) @ q
+        y = y.transpose(2, 3).flatten(1, 2) + self.drop(self.dense(x.flatten(2).mT)).mT
+        return self.drop(y.reshape(2, 2, 2, 3, 1)).reshape(x.shape)
+
+
+def test_what_dropout_leaves_out() -> None:
+    """As the module itself leaves it out with the same seed."""
+    torch.manual_seed(0)
+    module, image = Dropping(), noise(3, 2, 3)
+    torch.manual_seed(7)
+    with torch.no_grad():
+        truth = module.train()(image[None])[0]
+    module.eval()
+    for at in np.ndindex(*truth.shape):
+        found = explain(module, image, "", at[0], (at[1], at[2]), depth="input", training=True, seed=7)
+        assert found.value == pytest.approx(float(truth[at]), rel=1e-4, abs=1e-6)
+        assert walked(found)
+
+
 REFUSED: list[tuple[Call, str]] = [
     (
         lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5),

@@ -103,7 +103,9 @@ class Call:
             return None
         if found.training and isinstance(found.layer, Dropout):
             drawn = self._drawn(x)
-            found = replace(found, held={"mask": drawn.reshape(1, *shape) if sides is None else _first(drawn, sides)})
+            found = replace(
+                found, held={"mask": _first(drawn, sides) if sides else drawn.reshape(1, *found.taken(shape))}
+            )
         return _layer(found, reached, sides)
 
     def _move(self, x: Tensor, ledger: Ledger) -> Finish:
