@@ -10,7 +10,7 @@ from striate.layers.gate import multiplied, scaled
 from striate.layers.statistics import Statistic, taken
 from striate.layers.terms import Source, Spot
 
-from .test_terms import worked_out
+from .by_hand import worked_out
 
 AT: Spot = (2, 0, 1)
 
