@@ -374,7 +374,7 @@ def test_a_matrix_has_one_unit() -> None:
     module = nn.Sequential(Calls(lambda x: x.flatten(2)), nn.Softmax(-1))
     image = noise(3, 2, 3)
     assert explain(module, image, "1", 0).value == pytest.approx(float(image.flatten(1).softmax(-1).max()), rel=1e-5)
-    with pytest.raises(ModelError, match="no unit 1 in 1: it has 1 units"):
+    with pytest.raises(ModelError, match="no unit 1 in 1: it gives a matrix of 3 rows, 6 columns, which is unit 0"):
         explain(module, image, "1", 1, (0, 0))
     with pytest.raises(ModelError, match="no position 3,0 in 1: its maps have rows 0 to 2"):
         explain(module, image, "1", 0, (3, 0))

@@ -21,7 +21,7 @@ from striate.inside.following.origins import Origin, spot
 from striate.inside.following.passage import Passage, passage
 from striate.inside.watching.calls import CONVOLUTIONS
 from striate.inside.watching.watch import as_input, named_layer, opened, undisturbed
-from striate.layers.terms import Spot
+from striate.layers.terms import Array, Spot
 from striate.layers.values import Pair
 
 if TYPE_CHECKING:
@@ -120,23 +120,31 @@ def _opened(subject: object, images: Tensor) -> tuple[nn.Module, Tensor]:
 
 def _place(origin: Origin, wanted: Wanted) -> Spot:
     """Where the number stands in the layer's output. Raises ModelError where it stands nowhere."""
-    output, layer, unit, position = origin.moved, wanted.layer, wanted.unit, wanted.position
+    output, layer, unit = origin.moved, wanted.layer, wanted.unit
     if output.ndim not in (1, 2, 3):
         raise ModelError(f"layer {layer} gives {output.ndim}-D outputs, not maps, a matrix, or a vector of units")
-    matrix = output.ndim == 2
-    output = output[None] if matrix else output
+    if output.ndim == 2:
+        if unit != 0:
+            size = f"{output.shape[0]} rows, {output.shape[1]} columns"
+            raise ModelError(f"no unit {unit} in {layer}: it gives a matrix of {size}, which is unit 0")
+        return _position(output, wanted)
     if not 0 <= unit < len(output):
         raise ModelError(f"no unit {unit} in {layer}: it has {len(output)} units, 0 to {len(output) - 1}")
-    if output.ndim == 1:
-        if position is not None:
-            raise ModelError(f"{layer} gives a vector of {len(output)} units, which have no position; leave it out")
-        return (unit,)
-    if position is None:
-        position = spot(int(output[unit].argmax()), output[unit].shape)
-    rows, columns = output.shape[1:]
-    if not (0 <= position[0] < rows and 0 <= position[1] < columns):
+    if output.ndim == 3:
+        return (unit, *_position(output[unit], wanted))
+    if wanted.position is not None:
+        raise ModelError(f"{layer} gives a vector of {len(output)} units, which have no position; leave it out")
+    return (unit,)
+
+
+def _position(map: Array, wanted: Wanted) -> Spot:
+    """Row and column on one unit's map. Raises ModelError where they stand outside of it."""
+    if wanted.position is None:
+        return spot(int(map.argmax()), map.shape)
+    (rows, columns), (row, column) = map.shape, wanted.position
+    if not (0 <= row < rows and 0 <= column < columns):
         raise ModelError(
-            f"no position {position[0]},{position[1]} in {layer}: its maps have"
+            f"no position {row},{column} in {wanted.layer}: its maps have"
             f" rows 0 to {rows - 1} and columns 0 to {columns - 1}"
         )
-    return position if matrix else (unit, *position)
+    return row, column
