@@ -91,7 +91,7 @@ def read(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], ledger: Ledg
         return Contracted(f"einsum {equation.replace(' ', '')}", found, [_operand(each, ledger) for each in tensors])
     given = [*args, *(kwargs[key] for key in ("input", "self", "other", "mat2") if key in kwargs)]
     require(len(given) == 2, f"{len(given)} arguments; explained are two tensors")
-    first, second = (_operand(each, ledger) for each in (reversed(given) if name == "rmatmul" else given))
+    first, second = (_operand(each, ledger) for each in given)
     return Contracted("matmul", Contraction.matmul(len(first.shape), len(second.shape)), [first, second])
 
 
@@ -107,5 +107,5 @@ def _operand(value: object, ledger: Ledger) -> _Operand:
     raise Untranslatable("a tensor that the module does not hold")
 
 
-_MATRICES = frozenset({"matmul", "rmatmul", "imatmul", "bmm", "mm"})
+_MATRICES = frozenset({"matmul", "bmm", "mm"})
 """Functions that are matrix products."""
