@@ -18,6 +18,7 @@ from striate.cli.explain import explain
 from striate.cli.export import export
 from striate.cli.fields import fields
 from striate.cli.filters import filters
+from striate.cli.helped import helped
 from striate.cli.look import look
 from striate.cli.predict import predict
 from striate.cli.train import train
@@ -33,7 +34,7 @@ app = typer.Typer(
 for command in (
     demo, describe, data, train, evaluate, predict, look, explain, atlas, filters, fields, evolution, compare, export,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(help=helped(command))(command)
 app.add_typer(claims, name="claims")
 
 

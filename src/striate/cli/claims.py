@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from striate.cli import console
+from striate.cli.helped import helped
 from striate.cli.options import DataRoot, FitOption, JsonOption, PrecisionOption, SizeOption, size
 from striate.cli.source import Bar, Source
 from striate.cli.together import together
@@ -30,7 +31,6 @@ SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not 
 app = typer.Typer(invoke_without_command=True)
 
 
-@app.callback()
 def claims(context: typer.Context, json: JsonOption = False) -> None:
     """List the claims of the lecture; `striate claims run` puts them to the test.
 
@@ -48,7 +48,6 @@ def claims(context: typer.Context, json: JsonOption = False) -> None:
     console.show("\nto test one, or all: striate claims run NAME|all")
 
 
-@app.command()
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME|all", help="A claim's name or number, or all.")],
     named: Annotated[
@@ -58,7 +57,8 @@ def run(
         ),
     ] = None,
     scale: Annotated[
-        Literal["quick", "full"], typer.Option("--scale", help="quick: minutes. full: the published setting.")
+        Literal["quick", "full"],
+        typer.Option("--scale", help="quick: minutes, on images of at most 32x32. full: the published setting."),
     ] = "quick",
     net: Annotated[
         str, typer.Option("--net", metavar="NETWORK", help="What the counted claims and equivariance look at.")
@@ -88,6 +88,8 @@ def run(
 
     Trainings are kept: an interrupted run goes on with the same command, and none is ever repeated. Several hosts that
     see one folder share them: torchrun ... -m striate claims run ...; results are the same.
+
+    Examples: striate claims run shared-weights | striate claims run 4 --seed 100
     """
     from striate.claims import catalogue, results
     from striate.claims.claim import Setting
@@ -126,6 +128,10 @@ def run(
     console.show(f"{seconds(time.perf_counter() - began)} in all")
     for page in pages:
         console.show(f"page: {page.resolve().as_uri()}")
+
+
+app.callback(help=helped(claims))(claims)
+app.command(help=helped(run))(run)
 
 
 def _heeded(chosen: Sequence[Claim], net: str) -> None:

@@ -69,15 +69,24 @@ DataRoot = Annotated[
 ]
 SizeOption = Annotated[
     str | None,
-    typer.Option("--size", metavar="ROWSxCOLUMNS", help="Size the images are brought to, such as 64 or 64x96."),
+    typer.Option(
+        "--size",
+        metavar="ROWSxCOLUMNS",
+        help="Size the images are brought to, such as 64 or 64x96. Default: their own; for a folder of larger or "
+        "unlike ones 64x64.",
+    ),
 ]
 FitOption = Annotated[
     str | None,
-    typer.Option("--fit", metavar="crop|pad|stretch", help="How an image of another shape is brought to that size."),
+    typer.Option(
+        "--fit",
+        metavar="crop|pad|stretch",
+        help="How an image of another shape is brought to that size. Default: crop.",
+    ),
 ]
 MaxBad = Annotated[
     float | None,
-    typer.Option("--max-bad", min=0, max=1, help="Largest share of unreadable files to go on with."),
+    typer.Option("--max-bad", min=0, max=1, help="Largest share of unreadable files to go on with. Default: 0.1."),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a model.safetensors.")]
 ModelArgument = Annotated[
