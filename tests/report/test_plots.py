@@ -104,6 +104,9 @@ def test_bars_say_their_values() -> None:
         "recall", ["a", "b"], [0.5, 1.0], [(0.4, 0.6), (0.9, 1.0)], title="Recall", x="found", percent=True
     )
     assert {"50.0%", "100.0%", "a", "b"} <= set(words(plot))
+    few = plots.bars("recall", ["a", "b"], [0.5, 1.0], title="Recall", x="found", percent=True, of=[8, 1000])
+    assert {"50%", "100.0%"} <= set(words(few))
+    assert few.text == "Recall: a 50%, b 100.0%."
     none = plots.bars("n", ["a"], [0.0], title="n", x="images")
     assert none.data["bars"] == [{"label": "a", "value": 0.0}]
 

@@ -132,10 +132,23 @@ def test_filters_are_drawn_in_the_inputs_colours(trained: Trained) -> None:
         np.testing.assert_allclose(pixels.transpose(2, 0, 1), (unit / limit + 1) * 127.5, atol=0.5 + 1e-4)
 
 
+def test_filters_without_biases_are_not_said_to_leave_them_out() -> None:
+    for bias, said in (("yes", ", without their biases. "), ("no", "")):
+        filters = first_filters(Network.parse(f"input 1x8x8, conv 4 3x3 bias={bias}, dense 2").build())
+        assert filters is not None
+        assert filters.caption == f"The 4 filters of conv1, 3×3 weights each{said or '. '}"
+
+
 def test_filters_have_the_numbers_that_explain_takes(trained: Trained) -> None:
     filters = first_filters(trained.run.model().module)
     assert filters is not None
     assert [shown.alt for shown in filters.shown][:3] == ["conv1, unit 0", "conv1, unit 1", "conv1, unit 2"]
+
+
+def test_one_epoch_is_one(trained: Trained, tmp_path: Path) -> None:
+    recipe = trained.run.recipe.changed(epochs=1)
+    run = train.run(trained.run.network, trained.data, recipe, out=tmp_path / "run")
+    assert "1 epoch of batches" in Elements(training_report(run, trained.evaluation, trained.data).read_text()).text
 
 
 def test_the_command_repeats_it(trained: Trained) -> None:
@@ -206,6 +219,17 @@ def test_the_page_fits_and_says_nothing_to_the_console(browser: Browser, page: P
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     assert tab.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
     assert complaints == []
+    tab.close()
+
+
+def test_captions_of_fields_stand_on_one_line_though_a_plate_is_higher(browser: Browser, page: Path) -> None:
+    """As the plate is of a field that reaches out of its image."""
+    tab, _ = opened(browser, page, 1280)
+    tops = "(tag) => [...document.querySelectorAll(`.fields ${tag}`)].map((e) => e.getBoundingClientRect())"
+    tab.evaluate("document.querySelector('.fields img').style.height = '160px'")
+    assert len({box["height"] for box in tab.evaluate(tops, "img")}) > 1
+    assert len({box["top"] for box in tab.evaluate(tops, "figcaption")}) == 1
+    assert len({box["top"] for box in tab.evaluate(tops, "img")}) == 1
     tab.close()
 
 

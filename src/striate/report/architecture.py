@@ -89,7 +89,8 @@ def first_filters(module: nn.Module) -> Filters | None:
         shown(_drawn(unit, limit), f"{layer}, unit {place}", ROOM_FOR_FILTER)
         for place, unit in enumerate(weights[:MOST_FILTERS])
     )
-    caption = f"The {units} filters of {layer}{more}, {size} weights each, without their biases. "
+    biased = any(name == f"{layer}.bias" for name, _ in module.named_parameters())
+    caption = f"The {units} filters of {layer}{more}, {size} weights each{', without their biases' if biased else ''}. "
     if channels == 3:
         said = (
             f"In the input's colours: mid-gray is 0, full light {numbers.number(limit)}; one scale for the whole layer."

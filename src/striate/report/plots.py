@@ -172,8 +172,15 @@ def bars(
     title: str,
     x: str,
     percent: bool = False,
+    of: Sequence[int] | None = None,
 ) -> Plot:
-    """Horizontal bars, the first on top, each with its value; thin lines are intervals."""
+    """Horizontal bars, the first on top, each with its value; thin lines are intervals.
+
+    Arguments:
+        percent: the values are shares.
+        of: how many each share was counted in; it is written with as many decimals as these carry.
+    """
+    said = [_value(value, percent, n) for value, n in zip(values, of or [None] * len(values), strict=True)]
     figure, axes = _figure(WIDTH, 0.8 + 0.24 * len(labels))
     places = np.arange(len(labels))
     axes.barh(places, values, height=0.62, color=ACCENT, alpha=0.3, linewidth=0)
@@ -181,8 +188,8 @@ def bars(
     if intervals is not None:
         axes.hlines(places, [low for low, _ in intervals], [high for _, high in intervals], color=ACCENT, linewidth=1.5)
         ends = [max(value, high) for value, (_, high) in zip(values, intervals, strict=True)]
-    for place, value, end in zip(places, values, ends, strict=True):
-        axes.annotate(_value(value, percent), (end, place), (5, 0), textcoords="offset points", va="center", color=INK)
+    for place, value, end in zip(places, said, ends, strict=True):
+        axes.annotate(value, (end, place), (5, 0), textcoords="offset points", va="center", color=INK)
     axes.set_yticks(places, list(labels))
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(left=0, right=max([1.18 * end for end in ends if np.isfinite(end)], default=1) or 1)
@@ -195,7 +202,7 @@ def bars(
     rows = [{"label": label, "value": _json_number(value)} for label, value in zip(labels, values, strict=True)]
     if intervals is not None:
         rows = [row | {"low": low, "high": high} for row, (low, high) in zip(rows, intervals, strict=True)]
-    text = ", ".join(f"{label} {_value(value, percent)}" for label, value in zip(labels, values, strict=True))
+    text = ", ".join(f"{label} {value}" for label, value in zip(labels, said, strict=True))
     return _finished(name, figure, {"title": title, "x": x, "bars": rows}, f"{title}: {text}.")
 
 
@@ -357,8 +364,8 @@ def _percent(share: float) -> str:
     return numbers.percent(share)
 
 
-def _value(value: float, percent: bool) -> str:
-    return numbers.percent(value) if percent else numbers.number(value)
+def _value(value: float, percent: bool, n: int | None = None) -> str:
+    return numbers.percent(value, n) if percent else numbers.number(value)
 
 
 def _json_number(value: float) -> float | None:

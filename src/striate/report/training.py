@@ -153,6 +153,7 @@ def _scores(scores: Evaluation) -> dict[str, Plot]:
             title="Recall of every class",
             x="share found",
             percent=True,
+            of=[row.support for row in rows],
         )
     return found
 
