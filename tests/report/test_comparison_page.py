@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import asdict, replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import stats
 
 from striate.claims.comparing.comparison import Comparison, Measured, judged
@@ -23,6 +25,8 @@ from striate.train import Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from playwright.sync_api import Browser
 
 VALUES = {
     "<b>one</b>": ("conv 4 3x3, relu, dense 10", [0.90, 0.92, 0.91, 0.905]),
@@ -69,7 +73,7 @@ def test_the_page_holds_every_pair_and_repeats_itself(tmp_path: Path) -> None:
     assert "<b>one</b>" not in text
     assert "&lt;b&gt;one&lt;/b&gt;" in text
     assert "striate compare &#39;a b&#39; c" in text
-    assert "n = 4 seeds from 3" in text
+    assert "n&nbsp;=&nbsp;4 seeds from 3" in text
     assert "epochs 7, batch size 50" in text
     assert "0.03, tuned by validation accuracy: 0.01, 0.03 were tried (at the edge" in text
     assert text.count('class="worse"') + text.count('class="open"') == 3
@@ -112,6 +116,48 @@ def test_a_page_may_begin_with_a_figure(tmp_path: Path) -> None:
     asked = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)
     assert asked
     assert {"".join(one) for one in asked} <= ids
+
+
+def test_the_verdict_is_seen_without_scrolling(browser: Browser, tmp_path: Path) -> None:
+    """On a screen of 1280 pixels the table of pairs fits, with the differences of eight seeds."""
+    found = _named("conv 20 5x5 pad=2, relu, maxpool 2x2, dense 10", "tanh for relu")
+    longer = tuple(replace(one, records=one.records * 2, values=one.values * 2) for one in found.measured)
+    found = Comparison(found.metric, tuple(range(8)), longer, judged(longer, found.metric))
+    page = comparison_page(found, load("digits"), tmp_path / "out.html")
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab.goto(page.as_uri())
+    assert tab.evaluate("[...document.querySelectorAll('.wide')].every((e) => e.scrollWidth <= e.clientWidth)")
+    assert tab.locator("#differences thead th").all_inner_texts()[:2] == ["pair", "verdict"]
+    tab.close()
+
+
+def test_no_share_above_all_of_them_is_on_an_axis() -> None:
+    row = {"name": "a", "value": 0.9, "low": 0.7, "high": 1.1, "mark": ""}
+    line = {"name": "a", "x": [1, 2], "y": [0.9, 0.9], "low": [0.7, 0.7], "high": [1.1, 1.1]}
+    figures = (Figure("bars", "", "", "", [row], percent=True), Figure("curves", "", "", "", [line], percent=True))
+    for figure in figures:
+        svg = drawn("a", asdict(figure)).svg
+        ticks = [float(tick) for tick in re.findall(r">([0-9.]+)%</text>", svg)]
+        assert len(ticks) >= 3
+        assert max(ticks) <= 100
+
+
+def test_one_epoch_has_its_interval_too() -> None:
+    def extent(low: float, high: float) -> tuple[float, ...]:
+        """From the top to the bottom of what is drawn in the accent colour."""
+        lines = [{"name": "a", "x": [1], "y": [0.9], "low": [low], "high": [high]}, {"name": "b", "x": [1], "y": [0.5]}]
+        png = drawn("a", asdict(Figure("curves", "Accuracy", "epoch", "right", lines, percent=True))).png
+        pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+        rows = np.flatnonzero(((pixels[..., 2] - pixels[..., 0]) > 40).any(axis=1))
+        return rows.min(), rows.max()
+
+    (top, bottom), (higher, lower) = extent(0.9, 0.9), extent(0.7, 0.97)
+    assert lower - higher > 2 * (bottom - top)
+
+
+def test_names_in_other_scripts_are_drawn_without_a_warning() -> None:
+    row = {"name": "写真", "value": 0.9, "low": 0.8, "high": 1.0, "mark": ""}
+    assert "写真" in drawn("a", asdict(Figure("bars", "Accuracy", "", "", [row], percent=True))).svg
 
 
 def test_an_axis_of_factors_can_be_read_however_narrow(tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ Drawn from the figures that a result's JSON holds, in the style of all plots.
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import matplotlib as mpl
 import numpy as np
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from striate.report import numbers
-from striate.report.plots import ACCENT, INK, LINE, MUTED, PAPER, STYLE, WIDTH, Plot, spread
+from striate.report.plots import ACCENT, INK, LINE, MUTED, PAPER, STYLE, WIDTH, Plot, finished, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,8 +48,20 @@ NARROW = 10.0
 FEW_POWERS = 100.0
 """A logarithmic axis of values that spans less has ticks at 2 and 5 between the powers."""
 
+BEHIND = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
+"""What is under a name that lies on the line of no difference."""
+
 STROKES = "-", "--", ":"
 """Of the first `MOST_NAMED` lines, the next, and so on."""
+
+
+@final
+class Shares(MaxNLocator):
+    """Ticks of shares: none beyond 100%, where an interval may reach but no share."""
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """The ticks between two ends."""
+        return [tick for tick in super().tick_values(vmin, vmax) if abs(tick) <= 1 + 1e-9]
 
 
 def drawn(name: str, figure: Mapping[str, Any]) -> Plot:
@@ -82,7 +93,7 @@ def _curves(name: str, figure: Mapping[str, Any]) -> Plot:
     else:
         _name_lines(axes, figure["lines"])
     ends = "; ".join(f"{line['name']} ends at {_value(_last(line), figure)}" for line in figure["lines"])
-    return _finished(name, canvas, figure, f"{figure['title']}. {ends}.")
+    return finished(name, canvas, dict(figure), f"{figure['title']}. {ends}.")
 
 
 def _line(axes: Axes, line: Mapping[str, Any], stroke: str) -> None:
@@ -90,11 +101,15 @@ def _line(axes: Axes, line: Mapping[str, Any], stroke: str) -> None:
     (shown,) = axes.plot(line["x"], y, stroke, marker="o" if len(y) < 25 else "")
     if line.get("low"):
         low, high = _numbers(line["low"]), _numbers(line["high"])
+        if len(y) == 1:  # a band has no area there
+            axes.vlines(line["x"], low, high, color=shown.get_color(), alpha=0.5, linewidth=1.25)
         axes.fill_between(line["x"], low, high, color=shown.get_color(), alpha=0.15, linewidth=0)
 
 
 def _ticks(axes: Axes, figure: Mapping[str, Any]) -> None:
     axes.yaxis.set_major_formatter(_formatter(figure))
+    if figure["percent"]:
+        axes.yaxis.set_major_locator(Shares("auto", steps=[1, 2, 2.5, 5, 10]))
     if "y" in figure["log"]:
         axes.yaxis.set_major_formatter(_powers())
         low, high = axes.get_ylim()
@@ -164,10 +179,10 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
         axes.xaxis.set_minor_formatter(NullFormatter())
     wide = figure["log"] and not _narrow(axes)
     if not wide:
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(Shares(4) if figure["percent"] else MaxNLocator(4))
     axes.xaxis.set_major_formatter(_powers() if wide else _formatter(figure))
     said = ", ".join(f"{row['name']} {label}" for row, label in zip(rows, labels, strict=True))
-    return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
+    return finished(name, canvas, dict(figure), f"{figure['title']}: {said}.")
 
 
 def _differences(name: str, figure: Mapping[str, Any]) -> Plot:
@@ -183,6 +198,7 @@ def _differences(name: str, figure: Mapping[str, Any]) -> Plot:
     for place, row, lines in zip(places, rows, names, strict=True):
         _difference(axes, place, row, "\n".join(lines))
     axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
     axes.set_ylim(places[-1] + 0.4, -0.75 - folded[0])
     axes.grid(visible=False)
     axes.margins(x=0.08)
@@ -195,7 +211,7 @@ def _differences(name: str, figure: Mapping[str, Any]) -> Plot:
         axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(_formatter(figure))
     said = ", ".join(f"{row['name']} {row['said']}" for row in rows)
-    return _finished(name, canvas, figure, f"{figure['title']}: {said}.")
+    return finished(name, canvas, dict(figure), f"{figure['title']}: {said}.")
 
 
 def _difference(axes: Axes, place: float, row: Mapping[str, Any], name: str) -> None:
@@ -204,21 +220,15 @@ def _difference(axes: Axes, place: float, row: Mapping[str, Any], name: str) -> 
     axes.scatter(values, np.full(len(values), place), s=22, facecolors="none", edgecolors=ACCENT, linewidths=0.75)
     axes.scatter([row["mean"]], [place], s=36, color=ACCENT, zorder=3, edgecolors=PAPER, linewidths=0.75)
     for words, x, side in ((name, 0, "left"), (row["said"], 1, "right")):
-        axes.text(x, place - 0.26, words, transform=axes.get_yaxis_transform(), ha=side, va="bottom", color=INK)
+        axes.text(
+            x, place - 0.26, words, transform=axes.get_yaxis_transform(), ha=side, va="bottom", color=INK, bbox=BEHIND
+        )
 
 
 def _narrow(axes: Axes) -> bool:
     """Whether a logarithmic axis is so short that its powers would leave it without a scale."""
     low, high = axes.get_xlim()
     return high < NARROW * low
-
-
-def _finished(name: str, canvas: Figure, figure: Mapping[str, Any], text: str) -> Plot:
-    svg, png = io.BytesIO(), io.BytesIO()
-    canvas.savefig(png, format="png", dpi=192, metadata={"Software": None})
-    canvas.patch.set_alpha(0)
-    canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return Plot(name, svg.getvalue().decode(), png.getvalue(), dict(figure), text)
 
 
 def _formatter(figure: Mapping[str, Any]) -> FuncFormatter:

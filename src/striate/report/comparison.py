@@ -49,13 +49,19 @@ def comparison_page(found: Comparison, data: DataSet, path: Path | str, *, comma
         verdicts=[(TONES.get(pair.verdict.word, "open"), pair.sentence) for pair in found.pairs],
         cautions=cautions(found),
         plots=_plots(figures, place),
-        pairs=pair_table(found),
+        pairs=_verdict_first(*pair_table(found)),
         variants=table(found),
         texts=[_text(one, found.metric) for one in found.measured],
         command=command,
     )
     files.write_text(place, text)
     return place
+
+
+def _verdict_first(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The table with its last column, the verdict, beside the pair: what matters most is not the first to be cut."""
+    first, *rest = ([cells[0], cells[-1], *cells[1:-1]] for cells in (headings, *rows))
+    return first, rest
 
 
 def _plots(figures: Sequence[Figure], page: Path) -> list[tuple[Plot, str]]:

@@ -159,7 +159,7 @@ def curves(
     _name_lines(axes, lines)
     data: dict[str, object] = {"title": title, "x": x, "y": y, "lines": [line.as_json() for line in lines]}
     ends = "; ".join(f"{line.name} ends at {_value(line.y[-1], percent)}" for line in lines if len(line.y))
-    return _finished(name, figure, data, f"{title}. {ends}.")
+    return finished(name, figure, data, f"{title}. {ends}.")
 
 
 @_in_our_style
@@ -203,7 +203,7 @@ def bars(
     if intervals is not None:
         rows = [row | {"low": low, "high": high} for row, (low, high) in zip(rows, intervals, strict=True)]
     text = ", ".join(f"{label} {value}" for label, value in zip(labels, said, strict=True))
-    return _finished(name, figure, {"title": title, "x": x, "bars": rows}, f"{title}: {text}.")
+    return finished(name, figure, {"title": title, "x": x, "bars": rows}, f"{title}: {text}.")
 
 
 @_in_our_style
@@ -232,7 +232,7 @@ def confusion(name: str, matrix: Int[np.ndarray, "true predicted"], classes: Seq
     axes.set_xlabel(f"predicted class{by}")
     right, total = int(np.trace(matrix)), int(matrix.sum())
     text = f"Confusion matrix of {n} classes: {numbers.count(right)} of {numbers.count(total)} on the diagonal."
-    return _finished(name, figure, {"classes": list(classes), "counts": matrix.tolist()}, text)
+    return finished(name, figure, {"classes": list(classes), "counts": matrix.tolist()}, text)
 
 
 @_in_our_style
@@ -267,7 +267,7 @@ def calibration(name: str, bins: Sequence[tuple[float, int, int]]) -> Plot:
         ]
     }
     shown = "; ".join(f"{_percent(s)} sure, {_percent(right / n)} right, n = {n}" for s, n, right in filled)
-    return _finished(name, figure, data, f"Calibration. {shown}.")
+    return finished(name, figure, data, f"Calibration. {shown}.")
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -276,7 +276,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _finished(name: str, figure: Figure, data: dict[str, object], text: str) -> Plot:
+def finished(name: str, figure: Figure, data: dict[str, object], text: str) -> Plot:
+    """The plot of a figure that is drawn: as SVG and PNG, without the date."""
     svg, png = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
         # A class may be named in a script that DejaVu lacks: boxes in the PNG, the reader's own font in the SVG.
