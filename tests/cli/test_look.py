@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from tests.cli.answers import OWN_MODEL, parsed, pixels
 from tests.cli.conftest import Command
 
 from striate.model import Model
+from striate.pictures import shortened
 
 
 def test_a_sheet_holds_the_answers_that_the_model_gives(striate: Command, digits_run: Path, tmp_path: Path) -> None:
@@ -46,6 +49,27 @@ def test_looking_tells_how_far_it_is(digits_run: Path) -> None:
     assert {stage for stage, _, _ in told[2:]} == {"occluding"}
     assert [done for _, done, _ in told[2:]] == sorted({done for _, done, _ in told[2:]})
     assert told[-1] == ("occluding", places, places)
+
+
+def test_names_of_classes_are_written_whole_under_the_labels(digits_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from striate import data
+    from striate.report import canvas
+    from striate.report.look import look
+    from striate.report.look_sheet import sheet
+
+    written: list[str] = []
+
+    def kept(text: str, room: int, measure: Callable[[str], int]) -> str:
+        written.append(shortened(text, room, measure))
+        return written[-1]
+
+    model = Model.load(digits_run / "model.safetensors")
+    model = replace(model, classes=tuple(f"Rosen, Röschen {digit}" for digit in range(10)))
+    monkeypatch.setattr(canvas, "shortened", kept)
+    sheet(look(model, data.load("digits").test.images[0]))
+    named = [text for text in written if text.startswith("Rosen")]
+    assert named.count("Rosen, Röschen 0") == 2, "under the prediction and under the labels"
+    assert not [text for text in named if "…" in text]
 
 
 def test_a_square_over_the_middle_hides_what_the_map_says(striate: Command, digits_run: Path, tmp_path: Path) -> None:

@@ -81,6 +81,11 @@ def test_the_contact_sheet_has_a_row_for_every_class(striate: Command, tmp_path:
         for r in range(2)
     ]
     assert drawn == [[True] * 2 + [False] * 8, [True] * 10]  # `few` has 2 of its 4 in the training split
+    assert striate("data", tmp_path / "pets", "--size", "64", "--sheet", tmp_path / "sheet.png").code == 0
+    doubled, caption, gutter, margins = 128, 18, 8, 32
+    size = 10 * (doubled + gutter) - gutter + margins, 2 * (doubled + caption + gutter) - gutter + margins
+    with Image.open(tmp_path / "sheet.png") as drawn_larger:
+        assert drawn_larger.size == size, "images fill their cells"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])

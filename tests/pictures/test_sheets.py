@@ -88,14 +88,17 @@ def test_contact_sheets_have_one_caption_line_under_each_cell() -> None:
     sheet = pictures.contact_sheet(
         [pictures.blank(10, 10, RED), pictures.blank(7, 3, BLUE)], ["a", "b"], cell=(30, 40), columns=2, gutter=4
     )
-    assert sheet.shape == (30 + LINE_HEIGHT, 84, 3)
+    assert sheet.shape == (30 + LINE_HEIGHT + 16, 84 + 16, 3)
+    assert (sheet[[0, 7, -8, -1]] == PAPER).all(), "a margin of twice the gutter"
+    assert (sheet[:, [0, 7, -8, -1]] == PAPER).all()
     red = np.argwhere((sheet == RED).all(-1))
-    assert red.min(0).tolist() == [0, 5]
-    assert red.max(0).tolist() == [29, 34]
+    assert red.min(0).tolist() == [8, 8], "the picture begins where its caption begins"
+    assert red.max(0).tolist() == [37, 37]
     blue = np.argwhere((sheet == BLUE).all(-1))
+    assert blue.max(0).tolist() == [37, 8 + 44 + 11], "and stands on it"
     assert (blue.max(0) - blue.min(0) + 1).tolist() == [28, 12], "four times 7x3 is the largest that fits 30x40"
     ink = np.argwhere((sheet.astype(int).sum(-1) < 300) & (sheet != RED).any(-1) & (sheet != BLUE).any(-1))
-    assert ink[:, 0].min() >= 30, "captions stand under the cells only"
+    assert ink[:, 0].min() >= 38, "captions stand under the cells only"
     with pytest.raises(ValueError, match="one caption"):
         pictures.contact_sheet([noise(2, 2)], [])
 

@@ -181,7 +181,9 @@ def test_evaluation_pictures(trained: Trained, tmp_path: Path) -> None:
     assert losses[0]["source"] == f'photos/"{losses[0]["index"]}"\\xff.png'
     sheet = np.array(Image.open(tmp_path / "losses.png").convert("RGB"))
     first = trained.data.test.images[losses[0]["index"]].transpose(1, 2, 0).repeat(10, 0).repeat(10, 1)
-    np.testing.assert_array_equal(sheet[4:124, 4:124], first, "10 times 12 is 120, in a cell of 128")
+    np.testing.assert_array_equal(
+        sheet[16 + 8 : 16 + 128, 16 : 16 + 120], first, "10 times 12 is 120, in a cell of 128"
+    )
 
 
 def test_a_regression_has_a_report_too(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from striate.data import DataSet
 
 COLUMNS = 10  # images of one class on the contact sheet
+CELL = 112  # pixels: about the longer side that an image has on it
 
 
 def data(
@@ -82,4 +83,7 @@ def _draw(loaded: DataSet, sheet: Path) -> None:
         missing = columns - len(places)
         shown += [pictures.photograph(loaded.train.images[at]) for at in places] + [empty] * missing
         captions += [name] * len(places) + [""] * missing
-    pictures.write_png(sheet, pictures.contact_sheet(shown, captions, columns=columns))
+    rows, wide = loaded.shape[1:]
+    factor = max(1, round(CELL / max(rows, wide)))
+    cell = rows * factor, wide * factor
+    pictures.write_png(sheet, pictures.contact_sheet(shown, captions, cell=cell, columns=columns))

@@ -132,13 +132,14 @@ def contact_sheet(
     """Cells of one size with a caption in one line under each, shortened in the middle where it is too long.
 
     Arguments:
-        images: each is enlarged by the whole factor that fits the cell, and centred in it.
+        images: each is enlarged by the whole factor that fits the cell, and stands on its caption, at the left.
         captions: one for each picture.
         cell: rows and columns of the picture's part; it grows to the largest picture where that is larger.
+        gutter: pixels between cells; twice as many are left around all of them.
 
     Example:
         >>> contact_sheet([blank(28, 28)] * 3, ["7", "1", "3"], cell=(84, 84), columns=3).shape
-        (102, 268, 3)
+        (134, 300, 3)
     """
     if len(images) != len(captions):
         raise ValueError(f"every picture needs one caption, found {len(images)} pictures and {len(captions)} captions")
@@ -148,7 +149,8 @@ def contact_sheet(
         np.concatenate((_fitted(image, height, width, background), _caption(caption, width, background)))
         for image, caption in zip(images, captions, strict=True)
     ]
-    return grid(cells, min(columns, len(cells)), gutter=gutter, background=background)
+    sheet = grid(cells, min(columns, len(cells)), gutter=gutter, background=background)
+    return centred(sheet, sheet.shape[0] + 4 * gutter, sheet.shape[1] + 4 * gutter, background)
 
 
 def receptive_field(image: Picture, box: Box, factor: int = 1, color: Color | None = None) -> Picture:
@@ -188,7 +190,9 @@ def color_bar(colors: Picture, height: int = 8) -> Picture:
 
 def _fitted(image: Picture, rows: int, columns: int, background: Color) -> Picture:
     larger = enlarge(image, whole_factor((image.shape[0], image.shape[1]), (rows, columns)))
-    return centred(larger, rows, columns, background)
+    cell = blank(rows, columns, background)
+    cell[rows - larger.shape[0] :, : larger.shape[1]] = larger
+    return cell
 
 
 def _caption(text: str, width: int, background: Color) -> Picture:

@@ -181,11 +181,11 @@ def _labels(canvas: Canvas, looked: Looked, seen: Occlusion, place: tuple[float,
     for label in named:
         canvas.box(x, y + 4, 10, 10, colors.get(label, MUTED))
         share = float((seen.label == label).mean())
-        said = " (no square)" if label == seen.label_before else ""
         canvas.text(x + PLATE, y, percent(share), mono=True, color=MUTED, right=True)
-        y = canvas.text(x + 16, y, f"{looked.name(label)}{said}", color=INK, room=PLATE - 72)
+        y = canvas.text(x + 16, y, looked.name(label), color=INK, room=PLATE - 72)
     more = len(others) + 1 - len(named)
-    return canvas.text(x, y, f"and {count(more)} more", color=MUTED) if more > 0 else y
+    y = canvas.text(x, y, f"and {count(more)} more", color=MUTED) if more > 0 else y
+    return canvas.paragraph(x, y + 2, "Light gray: as without a square.", PLATE)
 
 
 def _painted(labels: Int[np.ndarray, "row column"], colors: dict[int, Color]) -> Picture:
