@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 GAP = 3  # columns of the terminal between two columns of a table
+NAME = 30  # columns that a name may take where others would have to go for it
+LEAST = 8  # columns that are left of a shortened name
 WIDE = 1000  # columns of a file or pipe: nothing is folded there
 
 # What moves the cursor, colours, ends a line or turns the direction of writing: a folder may be called so.
@@ -72,38 +74,108 @@ def table(
         rows: cells as text, one per heading.
         left: how many columns, from the first, are aligned left.
         total: a last row below a line.
-        spare: columns to leave out, one after another, while the table is wider than the terminal.
+        spare: columns to leave out, one after another, while the table is wider than the terminal, though names be
+            shortened to NAME.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    headings = [visible(heading) for heading in headings]
-    cells = [tuple(map(visible, row)) for row in rows]
     screen = console()
-    shown = _fitting([headings, *cells, *([total] if total else [])], screen.width, spare)
+    written = [[visible(cell) for cell in row] for row in (headings, *rows, *([total] if total else []))]
+    shown, words = fitting(written, screen.width, left=left, spare=spare)
+    folded, *cells = shown[:-1] if total else shown
+    footers = shown[-1] if total else [""] * len(folded)
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=total is not None)
-    for place in shown:
-        footer = Text(total[place]) if total else ""
+    for place, (heading, footer) in enumerate(zip(folded, footers, strict=True)):
         drawn.add_column(
-            Text(headings[place]), justify="left" if place < left else "right", footer=footer, no_wrap=True
+            Text(heading),
+            justify="left" if place < words else "right",
+            footer=Text(footer),
+            no_wrap=True,
+            min_width=max(_widths([row[place : place + 1] for row in shown])),
         )
     for row in cells:
-        drawn.add_row(*(Text(row[place]) for place in shown))
+        drawn.add_row(*map(Text, row))
     screen.print(drawn, crop=False, overflow="ignore")
 
 
-def _fitting(rows: Sequence[Sequence[str]], width: int, spare: Sequence[int]) -> list[int]:
-    """The columns to show so that the widest row fits into `width`, as far as leaving out `spare` ones can do it."""
+def matrix(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a square table with the same names before its rows and above its columns.
+
+    Where the names are too wide for the terminal, their numbers stand above the columns and before the names.
+    """
+    headings, named = ["", *names], [[name, *row] for name, row in zip(names, rows, strict=True)]
+    if _room([list(map(visible, row)) for row in (headings, *named)], console().width) < 0:
+        figures = len(str(len(names)))
+        headings = ["", *(str(number) for number, _ in enumerate(names, 1))]
+        named = [[f"{number:>{figures}} {name}", *cells] for number, (name, *cells) in enumerate(named, 1)]
+    table(headings, named)
+
+
+def fitting(
+    rows: Sequence[Sequence[str]], width: int, *, left: int, spare: Sequence[int]
+) -> tuple[list[list[str]], int]:
+    """The cells of a table, the first row its headings, changed as little as lets it fit into `width` columns.
+
+    Headings of numbers are folded; then columns that can be spared are left out; then words are shortened in the
+    middle. Numbers stay whole.
+
+    Returns: the rows, and how many of their first columns are words.
+
+    Example:
+        >>> fitting([["network", "test accuracy"], ["conv 4 5x5, relu, dense 10", "90.00%"]], 24, left=1, spare=())
+        ([['network', 'test\\naccuracy'], ['conv 4…nse 10', '90.00%']], 1)
+    """
+    shown = [list(row) for row in rows]
+    if _room(shown, width) >= 0:
+        return shown, left
+    shown[0][left:] = [_folded(shown, place) for place in range(left, len(shown[0]))]
+    kept = list(range(len(shown[0])))
+    for place in spare:
+        capped = [[*(word[:NAME] for word in row[:left]), *row[left:]] for row in shown]
+        if _room([[row[at] for at in kept] for row in capped], width) >= 0:
+            break
+        kept.remove(place)
+    shown = [[row[at] for at in kept] for row in shown]
+    words = sum(place < left for place in kept)
+    for place in sorted(range(words), key=lambda at: -_widths(shown)[at]):
+        _shorten(shown, place, width)
+    return shown, words
+
+
+def _shorten(rows: list[list[str]], place: int, width: int) -> None:
+    """Shortens the words of a column by what the table is too wide, as far as something is left of them."""
     from rich.cells import cell_len
 
-    widths = [max(cell_len(row[place]) for row in rows) + GAP for place in range(len(rows[0]))]
-    shown = list(range(len(widths)))
-    for place in spare:
-        if sum(widths[kept] for kept in shown) <= width:
-            break
-        shown.remove(place)
-    return shown
+    from striate.pictures.words import shortened
+
+    room = max(LEAST, _widths(rows)[place] + min(0, _room(rows, width)))
+    for row in rows:
+        word = row[place]
+        indent = " " * (len(word) - len(word.lstrip()))
+        row[place] = indent + shortened(word, room - len(indent), cell_len) if cell_len(word) > room else word
+
+
+def _folded(rows: Sequence[Sequence[str]], place: int) -> str:
+    """A heading on as many lines as make it no wider than its column's cells, between its words."""
+    import textwrap
+
+    cells = max(_widths([row[place : place + 1] for row in rows[1:]] or [[""]]))
+    return "\n".join(textwrap.wrap(rows[0][place], max(cells, 1), break_long_words=False)) or rows[0][place]
+
+
+def _room(rows: Sequence[Sequence[str]], width: int) -> int:
+    """The columns of the terminal that a table leaves free; less than 0 where it is too wide."""
+    widths = _widths(rows)
+    return width - sum(widths) - GAP * (len(widths) - 1)
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Columns of the terminal that each column of cells takes."""
+    from rich.cells import cell_len
+
+    return [max(max(map(cell_len, row[place].splitlines() or [""])) for row in rows) for place in range(len(rows[0]))]
 
 
 def shape(sides: Sequence[int]) -> str:

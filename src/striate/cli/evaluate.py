@@ -106,11 +106,8 @@ def _print(scores: Evaluation, which: str) -> None:
 
 def _print_confusion(scores: Evaluation) -> None:
     console.show("\nconfusion matrix: a row is what the images are, a column what they were taken for")
-    rows = [
-        (name, *(count(int(cell)) if cell else "·" for cell in row))
-        for name, row in zip(scores.classes, scores.confusion, strict=True)
-    ]
-    console.table(("", *scores.classes), rows)
+    rows = [[count(int(cell)) if cell else "·" for cell in row] for row in scores.confusion]
+    console.matrix(scores.classes, rows)
 
 
 def _share(value: float | None, n: int) -> str:
