@@ -50,3 +50,28 @@ def test_fields_take_all_that_an_atlas_takes_of_a_module(striate: Command, here:
     assert parsed(striate("filters", *OWN_MODEL, *more, "--json"))["units"]
     (here / "names.txt").write_text("agave\nrose\n")
     refused(striate("fields", *OWN_MODEL, *more), "2 names of classes", "gives 3")
+
+
+def test_fields_larger_than_the_image_are_explained(striate: Command) -> None:
+    said = "a unit that sees more than the image sees padding around it"
+    for command in ("fields", "describe"):
+        assert said in striate(command, "conv 4 3x3 pad=1, globalavgpool, dense 2", "--input", "1x12x12").out
+        assert said not in striate(command, "conv 4 3x3, globalavgpool, dense 2", "--input", "1x12x12").out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "digits", "--sheet"),
+        ("fields", "vanilla", "--image", "x.png", "--out"),
+        ("filters", "--net", "vanilla", "--out"),
+        ("evolution", "runs/kept", "--out"),
+    ],
+)
+def test_a_png_has_no_other_name(words: tuple[str, ...], striate: Command, tmp_path: Path) -> None:
+    refused(striate(*words, tmp_path / "picture.jpg"), "must name a .png file", "picture.jpg")
+    assert not list(tmp_path.iterdir())
+
+
+def test_fields_say_what_they_are_drawn_on(striate: Command, tmp_path: Path) -> None:
+    refused(striate("fields", "vanilla", "--out", tmp_path / "fields.png"), "--image")

@@ -99,7 +99,7 @@ def test_grey_folders_have_one_channel_and_a_mixture_is_said(tmp_path: Path, loa
     image(3, (8, 8)).save(top / "a" / "colored.png")
     mixed = load(top)
     assert mixed.shape == (3, 8, 8)
-    assert mixed.findings.notes == ("1 of 21 images are in colour, the others grey",)
+    assert mixed.findings.notes == ("1 of 21 images is in colour, the others grey",)
 
 
 def test_given_splits_are_kept(tmp_path: Path, load: Any) -> None:

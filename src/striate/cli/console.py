@@ -178,6 +178,12 @@ def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     return [max(max(map(cell_len, row[place].splitlines() or [""])) for row in rows) for place in range(len(rows[0]))]
 
 
+def padded(fields: Iterable[tuple[int, int]], image: Sequence[int]) -> None:
+    """Says what it means that a receptive field is larger than the image, where one is."""
+    if any(size > side for field in fields for size, side in zip(field, image[1:], strict=False)):
+        show("a unit that sees more than the image sees padding around it")
+
+
 def shape(sides: Sequence[int]) -> str:
     """A shape as the text form writes it: 1x28x28."""
     return "x".join(map(str, sides))

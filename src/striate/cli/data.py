@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from striate.cli import console
-from striate.cli.options import DataArgument, DataRoot, FitOption, JsonOption, MaxBad, SizeOption, size
+from striate.cli.options import DataArgument, DataRoot, FitOption, JsonOption, MaxBad, SizeOption, png, size
 from striate.cli.source import Source
 from striate.report.numbers import count
 
@@ -34,6 +34,7 @@ def data(
 
     Examples: striate data digits | striate data ~/photos --sheet photos.png
     """
+    png(sheet, "--sheet")
     loaded = Source(source, size(image_size), None, fit, data_root, max_bad).load()
     if sheet is not None:
         _draw(loaded, sheet)

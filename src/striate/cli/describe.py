@@ -41,6 +41,7 @@ def describe(
     total = ("", "", "", count(description.parameters), "", "", "", count(description.multiply_adds))
     console.show(f"input {console.shape(description.input)}")
     console.table(headings, map(_cells, description.rows), left=2, total=total, spare=(1, 6, 4, 7))
+    console.padded((row.field.size for row in description.rows if row.field), description.input)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

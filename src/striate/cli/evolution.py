@@ -11,7 +11,7 @@ import typer
 
 from striate import files
 from striate.cli import console
-from striate.cli.options import DataOption, DataRoot, JsonOption, LayersOption, RuleOption, listed
+from striate.cli.options import DataOption, DataRoot, JsonOption, LayersOption, RuleOption, listed, png
 from striate.cli.source import Bar
 from striate.cli.subject import SplitNames, Subject
 from striate.errors import UserError
@@ -48,6 +48,7 @@ def evolution(
 
     Examples: striate train digits --set keep_epochs=true --out runs/kept | striate evolution runs/kept
     """
+    png(out)
     from striate import inside
     from striate.report.evolution_sheet import evolution_sheet
 

@@ -20,6 +20,7 @@ from striate.cli.options import (
     ForeignStd,
     ForeignWeights,
     JsonOption,
+    png,
 )
 from striate.cli.subject import Subject
 from striate.errors import NetworkError, UserError
@@ -63,6 +64,8 @@ def fields(
     """
     from striate.inside import receptive_fields
 
+    if png(out) and image is None:
+        raise UserError("--out is where the fields are drawn on an image: name one, such as --image test:17")
     foreign = Foreign(module=module, weights=weights, input=input, mean=mean, std=std, classes=classes)
     subject = _subject(model, foreign)
     if subject is None:
@@ -84,6 +87,7 @@ def fields(
     console.table(
         ("layer", "positions", "sees", "stride", "start", "known by"), [_cells(*row) for row in found.items()]
     )
+    console.padded((field.size for field in found.values()), sides)
     if drawn is not None:
         console.show(f"picture: {drawn}")
 

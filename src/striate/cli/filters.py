@@ -19,6 +19,7 @@ from striate.cli.options import (
     ForeignWeights,
     JsonOption,
     ModelArgument,
+    png,
 )
 from striate.cli.subject import Subject
 from striate.errors import ModelError
@@ -57,6 +58,7 @@ def filters(
     from striate import inside
     from striate.report.plates import filter_sheet
 
+    png(out)
     subject = Subject.named(model, Foreign(module, net, weights, input, mean, std, classes))
     for line in subject.said[:1] if net and weights is None else ():
         console.note(line)

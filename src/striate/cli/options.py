@@ -155,6 +155,13 @@ def listed(text: str | None) -> list[str] | None:
     return names
 
 
+def png(path: Path | None, option: str = "--out") -> Path | None:
+    """Where a picture is to be drawn; None stays None. Raises UserError where its name would belie what is in it."""
+    if path is not None and path.suffix.lower() != ".png":
+        raise UserError(f"{option} must name a .png file, for pictures are written as PNG; found {str(path)!r}")
+    return path
+
+
 def size(text: str | None) -> tuple[int, int] | None:
     """`64x96` or `64` as (rows, columns). Raises UserError."""
     if text is None:

@@ -87,4 +87,5 @@ def _colour_note(grey: list[bool]) -> tuple[str, ...]:
     count = sum(grey)
     fewer, kind = (count, "grey") if 2 * count <= len(grey) else (len(grey) - count, "in colour")
     rest = "in colour" if kind == "grey" else "grey"
-    return (f"{fewer:,} of {len(grey):,} images are {kind}, the others {rest}",) if fewer else ()
+    verb = "is" if fewer == 1 else "are"
+    return (f"{fewer:,} of {len(grey):,} images {verb} {kind}, the others {rest}",) if fewer else ()
