@@ -108,3 +108,10 @@ def test_a_table_knows_one_zero_and_seeds_from_0() -> None:
 def test_importing_and_loading_do_not_import_torch() -> None:
     code = "import sys; from striate import data; data.load('digits'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_data_set_can_be_shown_in_a_session() -> None:
+    shown = repr(data.load("digits"))
+    assert shown.startswith("DataSet(name='digits', classes=('0', '1',")
+    assert "train=Split(3500 of 1x28x28), validation=Split(500 of 1x28x28), test=Split(1000 of 1x28x28)" in shown
+    assert len(shown) < 400

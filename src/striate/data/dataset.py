@@ -5,7 +5,7 @@ Whatever computes with a data set is a function elsewhere; the few here only cou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -40,6 +40,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        """How many of what shape: a session that shows a data set is not to show every pixel and path of it."""
+        return f"Split({len(self)} of {'x'.join(map(str, self.images.shape[1:]))})"
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -60,9 +64,9 @@ class DataSet:
     train: Split
     validation: Split
     test: Split
-    findings: Findings
+    findings: Findings = field(repr=False)
     fingerprint: str
-    source: Mapping[str, object] | None = None
+    source: Mapping[str, object] | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
