@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -182,6 +183,15 @@ def test_the_focus_can_be_seen_and_everything_has_a_name(tab: Page) -> None:
 def test_nothing_moves_where_less_motion_is_wanted(browser: Browser, made: Atlas) -> None:
     tab, _ = opened(browser, made.path / "index.html", reduced_motion="reduce")
     assert tab.evaluate("getComputedStyle(document.querySelector('.layer')).transitionDuration") == "0s"
+    tab.close()
+
+
+@pytest.mark.parametrize("width", [1440, 1361, 1280, 1024])
+def test_what_is_asked_of_the_units_stands_on_one_line(browser: Browser, made: Atlas, width: int) -> None:
+    tab, _ = opened(browser, made.path / "index.html", width=width)
+    boxes = tab.evaluate("[...document.querySelectorAll('.asked label')].map((e) => e.getBoundingClientRect())")
+    assert len({box["top"] for box in boxes}) == 1
+    assert all(before["right"] < box["left"] for before, box in itertools.pairwise(boxes))
     tab.close()
 
 
