@@ -80,6 +80,13 @@ def test_a_row_of_plates_starts_below_the_longest_caption_of_the_row_before(line
     assert second_row > max(y for _, y, words in lines if words.startswith("11×11")) + PLATE + GAP
 
 
+def test_captions_stand_right_under_images_that_do_not_fill_their_plates(lines: list[Line]) -> None:
+    """64x64 pixels are drawn three times as large, 192 of the 224 that a plate has."""
+    picture = drawn({"conv1": receptive_fields(Network.parse("input 1x64x64, conv 4 3x3"))["conv1"]}, (64, 64))
+    bottom = np.argwhere((picture == (90, 120, 90)).all(-1))[:, 0].max()
+    assert 0 < lines[2][1] * DENSITY - bottom <= 6 * DENSITY
+
+
 def test_many_layers_that_see_the_same_are_named_by_the_first_and_the_last(lines: list[Line]) -> None:
     field = receptive_fields(Network.preset("vanilla"))["conv1"]
     picture = drawn({f"blocks.{k}": field for k in range(300)}, (28, 28))

@@ -60,8 +60,9 @@ def field_sheet(image: Picture, fields: Mapping[str, ReceptiveField]) -> Canvas:
     y = canvas.text(MARGIN, y + 2, said, color=MUTED) + 12
     plates = alike(fields)
     for start in range(0, len(plates), PLATES):
-        row = enumerate(plates[start : start + PLATES])
-        y = GAP + max(_field(canvas, image, plate, (MARGIN + at * (PLATE + GAP), y)) for at, plate in row)
+        row = [(MARGIN + at * (PLATE + GAP), plate) for at, plate in enumerate(plates[start : start + PLATES])]
+        below = y + max(_field(canvas, image, field, (x, y)) for x, (_, field) in row) + 4
+        y = GAP + max(_caption(canvas, plate, (x, below)) for x, plate in row)
     return canvas
 
 
@@ -81,15 +82,17 @@ def middle(field: ReceptiveField) -> tuple[int, int]:
     return (len(field.rows) - 1) // 2, (len(field.columns) - 1) // 2
 
 
-def _field(
-    canvas: Canvas, image: Picture, plate: tuple[list[str], ReceptiveField], place: tuple[float, float]
-) -> float:
-    """A plate with its caption; returns where the caption ends."""
-    (names, field), (x, y) = plate, place
+def _field(canvas: Canvas, image: Picture, field: ReceptiveField, place: tuple[float, float]) -> float:
+    """The plate of a field; returns its height."""
     box = field.box(middle(field), clipped=False)
     factor = max(1, PLATE // max(image.shape[:2]))
-    canvas.picture(x, y, pictures.receptive_field(image, box, factor), PLATE + FRAME)
-    y = canvas.paragraph(x, y + PLATE + FRAME, _named(names), PLATE, color=INK, mono=True)
+    return canvas.picture(*place, pictures.receptive_field(image, box, factor), PLATE + FRAME)[1]
+
+
+def _caption(canvas: Canvas, plate: tuple[list[str], ReceptiveField], place: tuple[float, float]) -> float:
+    """What stands under a plate; returns where it ends."""
+    (names, field), (x, y) = plate, place
+    y = canvas.paragraph(x, y, _named(names), PLATE, color=INK, mono=True)
     at, sides = ", ".join(map(str, middle(field))), f"{len(field.rows)}×{len(field.columns)}"
     return canvas.paragraph(x, y, f"{field.size[0]}×{field.size[1]} at ({at}) of {sides}", PLATE)
 
