@@ -3,6 +3,7 @@ memory."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from striate.inside.atlases.sums import Sum
+
 CACHED = 2**20
 """Activations looked at together; 4 MB in float32, some of an L2 and all of an L3 cache. Three times faster than a
 whole batch at once, which allocates pages anew for every comparison."""
@@ -19,7 +22,7 @@ whole batch at once, which allocates pages anew for every comparison."""
 
 @final
 class Statistics:
-    """Running statistics of `units` over images as they come; sums are kept in float64.
+    """Running statistics of `units` over images as they come; which order they come in changes nothing.
 
     Attributes:
         positions: how many positions of each unit have been seen.
@@ -33,9 +36,9 @@ class Statistics:
     def __init__(self, units: int, classes: int, *, rectified: bool) -> None:
         self.rectified = rectified
         self.positions = 0
-        self.sums, self.nonzero = torch.zeros(units, dtype=torch.float64), torch.zeros(units, dtype=torch.float64)
+        self.sums, self.nonzero = Sum(units), torch.zeros(units, dtype=torch.float64)
         self.largest, self.smallest = torch.full((units,), -torch.inf), torch.full((units,), torch.inf)
-        self.class_sums = torch.zeros(classes, units, dtype=torch.float64)
+        self.class_sums = Sum(classes, units)
         self.class_counts = torch.zeros(classes, dtype=torch.int64)
 
     def add(
@@ -45,7 +48,7 @@ class Statistics:
         maps = activations.permute(0, 2, 3, 1).flatten(1, 2) if activations.ndim == 4 else activations[:, None]
         sums, nonzero, highest = _reduced(maps)
         self.positions += maps.shape[0] * maps.shape[1]
-        self.sums += sums.sum(0)
+        self.sums.add(sums.sum(0))
         self.nonzero += nonzero.sum(0)
         self.largest = torch.maximum(self.largest, highest.amax(0))
         if not self.rectified:
@@ -57,15 +60,39 @@ class Statistics:
     def _add_classes(self, labels: Int[Tensor, " batch"], means: Float[Tensor, "batch units"]) -> None:
         """Takes up the mean activations of images; a label below 0 says that the class is not known."""
         labels, means = labels[labels >= 0], means[labels >= 0]
-        counts = torch.bincount(labels, minlength=len(self.class_counts))
-        more = len(counts) - len(self.class_counts)
-        self.class_sums = functional.pad(self.class_sums, (0, 0, 0, more)).index_add_(0, labels, means)
-        self.class_counts = functional.pad(self.class_counts, (0, more)) + counts
+        self._count(torch.bincount(labels))
+        rows, row = labels.unique(return_inverse=True)
+        self.class_sums.add(means.new_zeros(len(rows), means.shape[1]).index_add_(0, row, means), rows)
+
+    def _count(self, images: Int[Tensor, " classes"]) -> None:
+        """Takes up how many images each class has, of which there may be more than were known of."""
+        known = max(len(images), len(self.class_counts))
+        self.class_sums.grow(known)
+        counts = (functional.pad(some, (0, known - len(some))) for some in (self.class_counts, images))
+        self.class_counts = torch.add(*counts)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it by name, for `take`."""
+        return {
+            "positions": torch.tensor(self.positions), "sums": self.sums.parts, "nonzero": self.nonzero,
+            "largest": self.largest, "smallest": self.smallest,
+            "class_sums": self.class_sums.parts, "class_counts": self.class_counts,
+        }  # fmt: skip
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes up the `tensors` of statistics of other images."""
+        self.positions += int(tensors["positions"])
+        self.sums.take(tensors["sums"])
+        self.nonzero += tensors["nonzero"]
+        self.largest = torch.maximum(self.largest, tensors["largest"])
+        self.smallest = torch.minimum(self.smallest, tensors["smallest"])
+        self._count(tensors["class_counts"])
+        self.class_sums.take(tensors["class_sums"])
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """(units,) mean over all images and positions."""
-        return (self.sums / max(self.positions, 1)).numpy()
+        return (self.sums.value / max(self.positions, 1)).numpy()
 
     @property
     def zeros(self) -> NDArray[np.float64]:
@@ -82,7 +109,7 @@ class Statistics:
     def class_means(self) -> Float[NDArray[np.float64], "classes units"]:
         """Mean activation over the images of each class; NaN for a class without images."""
         counts = self.class_counts[:, None].double()
-        return torch.where(counts > 0, self.class_sums / counts.clamp(min=1), torch.nan).numpy()
+        return torch.where(counts > 0, self.class_sums.value / counts.clamp(min=1), torch.nan).numpy()
 
 
 def _reduced(maps: Float[Tensor, "batch position unit"]) -> tuple[Tensor, Tensor, Tensor]:

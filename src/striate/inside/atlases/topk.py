@@ -6,6 +6,7 @@ order. At most one per image, as each image offers one maximum per unit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -70,6 +71,18 @@ class Top:
         positions = self.positions[rows].gather(1, place)
         positions[new] = _positions(activations, offered[new], rows[:, None].expand_as(new)[new])
         self.positions[rows] = positions
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it by name, for `take`."""
+        return {"values": self.values, "images": self.images, "positions": self.positions}
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes up the `tensors` of another list, which was offered other images."""
+        held = {name: torch.cat([own, tensors[name]], 1) for name, own in self.tensors().items()}
+        order = held["images"].argsort(1)
+        strongest = held["values"].gather(1, order).sort(dim=1, descending=True, stable=True).indices
+        order = order.gather(1, strongest[:, : self.values.shape[1]])
+        self.values, self.images, self.positions = (value.gather(1, order) for value in held.values())
 
 
 def _positions(
