@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
 PAUSE = 0.1
-"""Seconds between two looks at what the others have done."""
+"""Seconds between two looks at what the others have done, at most."""
 
 
 @final
@@ -46,6 +46,8 @@ class Ranks:
     store: Store | None = None
     _turn: int = field(default=0, init=False, repr=False)
     _done: int = field(default=0, init=False, repr=False)
+    _meetings: int = field(default=0, init=False, repr=False)
+    _is_first_fault: bool | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def joined(cls) -> Ranks:
@@ -81,9 +83,13 @@ class Ranks:
         """Whether this is the one that prints and writes."""
         return self.rank == 0
 
+    def begin(self) -> None:
+        """A new turn begins, as it does in every process: `done` counts from 0."""
+        self._turn, self._done = self._turn + 1, 0
+
     def agreed(self, keys: Sequence[str]) -> list[str]:
         """What the first process gives here, in every process. A new turn begins."""
-        self._turn, self._done = self._turn + 1, 0
+        self.begin()
         if self.store is None:
             return list(keys)
         name = f"keys {self._turn}"
@@ -93,9 +99,24 @@ class Ranks:
             self.wait(lambda: self._has(name))
             return json.loads(self.store.get(name))
 
+    @property
+    def turns(self) -> slice:
+        """Which of things in a row this process takes on."""
+        return slice(self.rank, None, self.size)
+
     def share(self, keys: Sequence[str]) -> list[str]:
         """Those of the agreed keys that this process takes on."""
-        return list(keys[self.rank :: self.size])
+        return list(keys[self.turns])
+
+    def met(self) -> None:
+        """Waits until all processes have come to this point."""
+        self._meetings += 1
+        if self.store is None:
+            return
+        store, name = self.store, f"met {self._meetings}"
+        with _reached():
+            store.add(name, 1)
+        self.wait(lambda: store.add(name, 0) == self.size)
 
     def done(self, more: int = 0) -> int:
         """Counts `more` as done in this turn; gives what all processes have done in it."""
@@ -105,22 +126,26 @@ class Ranks:
 
     def wait(self, ready: Callable[[], bool]) -> None:
         """Waits until `ready`. Raises Failure where another process had a fault."""
+        pause = PAUSE / 64  # most waits are short
         with _reached():
             while not ready():
                 if self._has("faults"):
                     raise Failure("another process had a fault")
-                time.sleep(PAUSE)
+                time.sleep(pause)
+                pause = min(2 * pause, PAUSE)
 
     def first_fault(self) -> bool:
         """Tells the others of a fault here; whether it is the first of all, the one the user should read.
 
-        Where the others cannot be reached it is that.
+        Where the others cannot be reached it is that. Asked again, it says the same.
         """
-        try:
-            with _reached():
-                return self.store is None or self.store.add("faults", 1) == 1
-        except Failure:
-            return True
+        if self._is_first_fault is None:
+            try:
+                with _reached():
+                    self._is_first_fault = self.store is None or self.store.add("faults", 1) == 1
+            except Failure:
+                self._is_first_fault = True
+        return self._is_first_fault
 
     def leave(self) -> None:
         """The first process may hold the store, and goes last."""

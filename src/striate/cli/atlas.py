@@ -31,12 +31,14 @@ from striate.cli.options import (
 )
 from striate.cli.source import Bar
 from striate.cli.subject import SplitNames, Subject
+from striate.cli.together import together
 from striate.errors import UserError
 from striate.report.numbers import count, percent, seconds
 
 if TYPE_CHECKING:
     from striate.data import DataSet
     from striate.inside.atlases.folder import Atlas
+    from striate.ranks import Ranks
 
 
 def atlas(
@@ -72,31 +74,38 @@ def atlas(
 
     Given the folder of an atlas, such as one made in Python, it writes its page.
 
+    Several processes share the work: torchrun ... -m striate atlas ...; the files are the same.
+
     Examples: striate atlas runs/demo-1 | striate atlas torchvision:resnet18 --data ~/photos |
     striate atlas --module models.mine:make --weights mine.pt --input 3x64x64 --data ~/photos
     """
     foreign = Foreign(module, net, weights, input, mean, std, classes)
-    if model is not None and (files.expanded(model) / "atlas.json").is_file():
-        more = named or out or layers or which or others or (top, rule, stored) != (9, "deconvnet", "float32")
-        _again(files.expanded(model), foreign, more=bool(more), json=json)
+    with together() as ranks:
+        if model is not None and (files.expanded(model) / "atlas.json").is_file():
+            more = named or out or layers or which or others or (top, rule, stored) != (9, "deconvnet", "float32")
+            if ranks.first:
+                _again(files.expanded(model), foreign, more=bool(more), json=json)
+            return
+        subject = Subject.named(model, foreign)
+        loaded = subject.images(named, data_root, which)
+        for line in (*subject.said, *(loaded.findings.lines() if named is not None else ())):
+            console.note(line)
+        if not loaded.classes:
+            console.note(f"{loaded.name} has no classes: which ones a unit favours is left out")
+        began = time.perf_counter()
+        made = atlas_of(
+            subject,
+            loaded,
+            out or subject.place("atlas"),
+            layers=listed(layers),
+            top=top,
+            rule=rule,
+            others=others,
+            stored=stored,
+            ranks=ranks,
+        )
+    if not ranks.first:
         return
-    subject = Subject.named(model, foreign)
-    loaded = subject.images(named, data_root, which)
-    for line in (*subject.said, *(loaded.findings.lines() if named is not None else ())):
-        console.note(line)
-    if not loaded.classes:
-        console.note(f"{loaded.name} has no classes: which ones a unit favours is left out")
-    began = time.perf_counter()
-    made = atlas_of(
-        subject,
-        loaded,
-        out or subject.place("atlas"),
-        layers=listed(layers),
-        top=top,
-        rule=rule,
-        others=others,
-        stored=stored,
-    )
     drawn = time.perf_counter()
     page = page_of(made)
     taken = {"atlas": drawn - began, "page": time.perf_counter() - drawn}
@@ -118,8 +127,13 @@ def atlas_of(
     rule: Literal["deconvnet", "guided", "gradient"] = "deconvnet",
     others: Literal["gradient"] | None = None,
     stored: Literal["float32", "float16"] = "float32",
+    ranks: Ranks | None = None,
 ) -> Atlas:
-    """The atlas over the test split of `loaded`, as `Subject.images` chose it, made with a progress bar."""
+    """The atlas over the test split of `loaded`, as `Subject.images` chose it, made with a progress bar.
+
+    Arguments:
+        ranks: the processes that make it together; the others are as in `inside.atlas`.
+    """
     from striate import inside
 
     with Bar() as bar:
@@ -134,6 +148,7 @@ def atlas_of(
             stored=stored,
             classes=loaded.classes,
             progress=bar,
+            ranks=ranks,
         )
 
 

@@ -16,13 +16,19 @@ from numpy.typing import DTypeLike, NDArray
 TYPES = {"float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "uint8": "U8"}
 """NumPy's names of the types that are written, and safetensors' own."""
 
+NAMES = {own: name for name, own in TYPES.items()}
+
 
 @final
 class ArrayFile:
-    """A safetensors file whose arrays are memory-mapped and start as zeros.
+    """A safetensors file whose arrays are memory-mapped, made anew with zeros or opened.
 
     The format: the length of the header (8 bytes, little-endian), the header (JSON: name -> type, shape, first and last
     byte), then the arrays.
+
+    Arguments:
+        path: of the file.
+        arrays: name -> shape and type, of a new file; those of the file that is there by default.
 
     Raises:
         OSError: if there is no room for it on the disk; said at once, as writing into memory that the disk has no room
@@ -38,23 +44,16 @@ class ArrayFile:
         [[0.0, 0.0], [3.0, 3.0]]
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, tuple[tuple[int, ...], DTypeLike]]) -> None:
-        header: dict[str, Any] = {}
-        end = 0
-        for name, (shape, dtype) in sorted(arrays.items(), key=lambda item: -np.dtype(item[1][1]).itemsize):
-            start, end = end, end + int(np.prod(shape)) * np.dtype(dtype).itemsize
-            header[name] = {"dtype": TYPES[np.dtype(dtype).name], "shape": list(shape), "data_offsets": [start, end]}
-        text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)
-        with path.open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            file.flush()
-            _reserve(file.fileno(), 8 + len(text) + end, path)
+    def __init__(self, path: Path, arrays: Mapping[str, tuple[tuple[int, ...], DTypeLike]] | None = None) -> None:
+        if arrays is not None:
+            _make(path, arrays)
         self._file = path.open("r+b", buffering=0)
+        size = int.from_bytes(self._file.read(8), "little")
+        header: dict[str, Any] = json.loads(self._file.read(size))
         self._arrays = {
-            name: np.memmap(path, np.dtype(dtype), "r+", 8 + len(text) + header[name]["data_offsets"][0], shape)
-            for name, (shape, dtype) in arrays.items()
-            if np.prod(shape)
+            name: np.memmap(path, NAMES[said["dtype"]], "r+", 8 + size + said["data_offsets"][0], tuple(said["shape"]))
+            for name, said in header.items()
+            if np.prod(said["shape"])
         }
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -93,6 +92,21 @@ class ArrayFile:
         # Not flushed: the folder gets its name last, and forcing gigabytes to the disk takes longer than all else.
         self._arrays = {}
         self._file.close()
+
+
+def _make(path: Path, arrays: Mapping[str, tuple[tuple[int, ...], DTypeLike]]) -> None:
+    """Writes the header, and leaves room for the arrays."""
+    header: dict[str, Any] = {}
+    end = 0
+    for name, (shape, dtype) in sorted(arrays.items(), key=lambda item: -np.dtype(item[1][1]).itemsize):
+        start, end = end, end + int(np.prod(shape)) * np.dtype(dtype).itemsize
+        header[name] = {"dtype": TYPES[np.dtype(dtype).name], "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.flush()
+        _reserve(file.fileno(), 8 + len(text) + end, path)
 
 
 def _reserve(descriptor: int, size: int, path: Path) -> None:

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from striate import files
 from striate.errors import DataError, ModelError, UserError
-from striate.inside.atlases.draft import drafted
+from striate.inside.atlases.exchange import exchanging
 from striate.inside.atlases.filling import Filling, Look, check_rule, shown
 from striate.inside.atlases.folder import FORMAT, VERSION, Atlas
 from striate.inside.atlases.plates import Plates
 from striate.inside.atlases.ranking import ranked
 from striate.inside.atlases.streams import stream
 from striate.inside.atlases.survey import Layer, MarkStore
-from striate.inside.atlases.threads import threads
+from striate.inside.atlases.threads import share_of_cores, threads
 from striate.inside.atlases.windows import chain
 from striate.inside.projections.rules import RULES, Rule
 from striate.inside.receptive.fields import receptive_fields
@@ -30,6 +30,7 @@ from striate.inside.watching.calls import Trace, trace
 from striate.inside.watching.watch import as_input, undisturbed
 from striate.memory import keep_freed_memory
 from striate.model import Model, Preprocessing
+from striate.ranks import Ranks
 
 Progress = Callable[[str, int, int | None], None]
 """Told the stage (`looking`, `projecting`, `drawing`), how many images, places or sheets are done, and of how many, if
@@ -55,6 +56,7 @@ def atlas(
     stored: Literal["float32", "float16"] = "float32",
     classes: Sequence[str] = (),
     progress: Progress | None = None,
+    ranks: Ranks | None = None,
 ) -> Atlas:
     """Makes the atlas of a network over a set of images, in a folder.
 
@@ -80,6 +82,12 @@ def atlas(
     in its blocks: where two candidates of a pooling window are equal within rounding (about 1e-6), a pass over one
     image alone may choose the other one, and `project` then gives another projection, no less right.
 
+    **Several processes** share the work and make the same files: images are looked at, and projections made, in the
+    blocks and pieces of one process; equal values are ordered by image, and sums are exact. So all bits are the same
+    where each process computes with as many threads; else values are to float32 rounding. Batches, which cannot be
+    indexed, are read by every process. On several hosts, which must see one folder, all look at images; the processes
+    on the first one's host then make the projections and pictures.
+
     **The page** is not made here: `striate atlas FOLDER` writes index.html into an atlas, as `report.atlas` does.
 
     Memory does not grow with the data set. On the CPU the C library is told to keep what is freed, as training does:
@@ -98,11 +106,12 @@ def atlas(
         classes: names of the classes, where neither the model nor the data set has them; classes of labels that have no
             name are called by their numbers.
         progress: told how far it is.
+        ranks: the processes that call this together, `Ranks.joined()` under torchrun.
 
     Raises:
         ModelError: if a layer does not exist, has no units, or cannot be projected under the rule.
         DataError: if the data are not images that the model takes, said at once, or `out` holds something else.
-        Failure: if an activation is not a finite number.
+        Failure: if an activation is not a finite number; if another process had a fault, or has other images.
 
     Example:
         >>> import tempfile
@@ -118,7 +127,8 @@ def atlas(
     images, out = stream(data, preprocessing, named), Path(out)
     name = type(model).__name__ if isinstance(model, nn.Module) else model.name
     _check_place(out)
-    with drafted(out) as draft, undisturbed(module) as still:
+    ranks = ranks or Ranks()
+    with exchanging(out, ranks) as exchange, undisturbed(module) as still:
         first = next(iter(images.blocks(1)), None)
         if first is None:
             raise DataError("there are no images: the data set is empty")
@@ -129,9 +139,16 @@ def atlas(
         traced = _traced(name, still, x)
         chosen = _layers(traced, layers, rule)
         looks = _looks(module, chosen, traced)
+        asked = name, [(layer.name, layer.shape) for layer in chosen], top, rule, others, precision, stored, named
+        exchange.check_alike((*asked, images.count), [*still.parameters(), *still.buffers(), first.images])
         tell = progress or _untold
-        with Plates(draft, chosen, looks, top, images, stored) as plates, threads(x.device) as some:
-            filling = Filling(still, traced, images, looks, plates.files, plates.cells, rule, others, plates.take)
+        with (
+            Plates(exchange, chosen, looks, top, images, stored) as plates,
+            threads(x.device, share_of_cores(ranks)) as some,
+        ):
+            filling = Filling(
+                still, traced, images, exchange, looks, plates.files, plates.cells, rule, others, plates.take
+            )
             for layer in chosen:
                 if layer.chain is None:
                     check_rule(filling, layer, x)
@@ -142,6 +159,7 @@ def atlas(
                 traced,
                 chosen,
                 images,
+                exchange,
                 top=top,
                 classes=len(images.classes),
                 precision=precision,
@@ -158,10 +176,11 @@ def atlas(
         contents = {
             "format": FORMAT, "version": VERSION, "model": name, "data": _data_name(data),
             "images": found.looked_at, "image": list(traced.image),
-            "kept": _kept(draft, traced.image), "top": top, "rule": rule, "precision": precision,
+            "kept": _kept(exchange.draft, traced.image), "top": top, "rule": rule, "precision": precision,
             "classes": plates.classes(found), "pictures": PICTURES, "layers": described,
         }  # fmt: skip
-        files.write_json(draft / "atlas.json", contents, indent=None)
+        if ranks.first:
+            files.write_json(exchange.draft / "atlas.json", contents, indent=None)
     return Atlas.open(out)
 
 

@@ -28,7 +28,7 @@ class Cells:
     """Patches and projections of one layer as they stand on its sheets; on the disk, as there may be many.
 
     Arguments:
-        path: a file that is there as long as the sheets are not drawn.
+        path: a file that is there as long as the sheets are not drawn; made unless another process has made it.
         units, top: how many units, and places of each.
         channels: of the images.
         size: rows and columns of a patch.
@@ -39,7 +39,8 @@ class Cells:
         self.divisor = -(-max(size) // CELL)
         self.size = -(-size[0] // self.divisor), -(-size[1] // self.divisor)
         planes = 3 if channels == 3 else 1
-        self._kept = np.memmap(path, np.uint8, "w+", shape=(2, units, top, planes, *self.size))
+        mode = "r+" if path.exists() else "w+"
+        self._kept = np.memmap(path, np.uint8, mode, shape=(2, units, top, planes, *self.size))
 
     @property
     def shape(self) -> Pair:
@@ -76,9 +77,9 @@ class Cells:
         return colored if self._factor == 1 else colored.repeat(self._factor, 1).repeat(self._factor, 2)
 
     def close(self) -> None:
-        """Removes the file."""
+        """Removes the file, unless another process has removed it."""
         del self._kept
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
 
     @property
     def _factor(self) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from striate.errors import ModelError
 from striate.inside.atlases.array_files import ArrayFile
 from striate.inside.atlases.cells import Cells
+from striate.inside.atlases.exchange import Exchange
 from striate.inside.atlases.projecting import Pairs, Projections, project_whole, project_windows
 from striate.inside.atlases.streams import Block, Stream
 from striate.inside.atlases.survey import Layer, MarkStore, Survey, block_size, marking, padded
@@ -96,6 +97,7 @@ class Filling:
         module: as `undisturbed` lends it.
         trace: its calls.
         images: the data.
+        exchange: between the processes.
         looks: layer name -> where its units look.
         files, cells: layer name -> its open file, and the pictures of its sheets.
         rule, others: of the projections.
@@ -105,6 +107,7 @@ class Filling:
     module: nn.Module
     trace: Trace
     images: Stream
+    exchange: Exchange
     looks: Mapping[str, Look]
     files: Mapping[str, ArrayFile]
     cells: Mapping[str, Cells]
@@ -120,26 +123,29 @@ class Filling:
         threads: Threads,
         progress: Callable[[int], None],
     ) -> None:
-        """Patches and projections of all that `found` holds.
+        """Patches and projections of all that `found` holds, of which each process makes its share.
 
         Chapter by chapter, so that the marks of a chapter's images fit into the store's limit, and all pairs of a layer
-        that are in it are at hand together.
+        that are in it are at hand together. The processes share its blocks of images; when each has the marks of all,
+        they share its pieces of projections.
 
         Arguments:
-            progress: told how many places are projected.
+            progress: told how many places are projected, by all processes.
         """
-        count = 0
-        for images in _chapters(found.images(), store):
+        ranks = self.exchange.ranks
+        ranks.begin()
+        hands, device = self.exchange.hands, next(self.module.parameters()).device
+        for images in np.split(found.images(), range(store.capacity, len(found.images()), store.capacity)):
             store.keep_only(images.tolist())
-            blocks = self.images.blocks(block_size(self.trace), images)
+            blocks = self.images.blocks(block_size(self.trace), images, hands)
             computed = (self._compute(layers, found, store, block) for block in blocks)
+            for done in threads.each(lambda block: self._show(layers, found, block), computed):
+                progress(ranks.done(done))
+            for tensors in self.exchange.others(store.tensors):
+                store.take(tensors, device)
             pieces = (piece for layer in layers for piece in self._pieces(layer, found, store, images))
-            for done in itertools.chain(
-                threads.each(lambda block: self._show(layers, found, block), computed),
-                threads.each(operator.call, pieces),
-            ):
-                count += done
-                progress(count)
+            for done in threads.each(operator.call, itertools.islice(pieces, hands.start, hands.stop, hands.step)):
+                progress(ranks.done(done))
 
     def _pieces(
         self, layer: Layer, found: Survey, store: MarkStore, images: NDArray[np.int64]
@@ -154,7 +160,7 @@ class Filling:
     def _compute(self, layers: Sequence[Layer], found: Survey, store: MarkStore, block: Block) -> Block:
         """What takes the module itself: marks that are not there yet, and projections on whole images."""
         indices = block.indices.numpy()
-        missing = any(image not in store.marks for image in indices.tolist())
+        missing = store.lacks(indices.tolist())
         whole = [layer for layer in layers if layer.chain is None]
         if missing or whole:
             x = as_input(self.module, self.images.normalized(block.images))
@@ -268,14 +274,6 @@ def _overlap(
         source.append(slice(inside - int(first), until - int(first)))
         target.append(slice(inside - int(other), until - int(other)))
     return (source[0], source[1]), (target[0], target[1])
-
-
-def _chapters(images: NDArray[np.int64], store: MarkStore) -> Iterator[NDArray[np.int64]]:
-    """All at once where the store holds them all; else as many at a time as it can hold."""
-    if len(images) == 0 or all(image in store.marks for image in images.tolist()):
-        yield images
-        return
-    yield from np.split(images, range(store.capacity, len(images), store.capacity))
 
 
 def check_rule(filling: Filling, layer: Layer, x: Tensor) -> None:

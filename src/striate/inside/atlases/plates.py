@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import DTypeLike, NDArray
 from PIL import Image
+from torch import Tensor
 
 from striate.inside.atlases.array_files import ArrayFile
 from striate.inside.atlases.cells import Cells
+from striate.inside.atlases.exchange import Exchange
 from striate.inside.atlases.filling import Look, shown
 from striate.inside.atlases.selectivity import selectivity
 from striate.inside.atlases.sheets import parts, patch_pictures, sheet, write_webp
 from striate.inside.atlases.streams import Stream
 from striate.inside.atlases.survey import Layer, Survey
 from striate.inside.atlases.threads import Threads
+from striate.layers.values import Pair
 
 THUMBNAIL = 256
 """Pixels of the longer side of the images that an atlas carries, at most."""
@@ -32,25 +36,27 @@ LOSSLESS = 64
 class Plates:
     """The files of one atlas in the folder `draft`, open for writing inside a `with` block.
 
+    The first process makes the files, each fills its share of their places.
+
     Attributes:
         files, cells: layer name -> its arrays, and the small pictures of its sheets.
     """
 
     def __init__(  # noqa: PLR0917
-        self, draft: Path, layers: Sequence[Layer], looks: dict[str, Look], top: int, images: Stream, stored: str
+        self, exchange: Exchange, layers: Sequence[Layer], looks: dict[str, Look], top: int, images: Stream, stored: str
     ) -> None:
-        self.draft, self.layers, self.looks, self.top, self.images = draft, layers, looks, top, images
+        self.exchange, self.draft = exchange, exchange.draft
+        self.layers, self.looks, self.top, self.images = layers, looks, top, images
         self.stored = np.dtype(stored)
         self.files: dict[str, ArrayFile] = {}
         self.cells: dict[str, Cells] = {}
-        self.pictures: dict[int, str] = {}
         self.labels: dict[int, int] = {}
         self._stack = ExitStack()
         self._stems = _stems([layer.name for layer in layers])
 
     def __enter__(self) -> Plates:
         for folder in ("layers", "sheets", "images"):
-            (self.draft / folder).mkdir()
+            (self.draft / folder).mkdir(exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,31 +64,35 @@ class Plates:
 
     def open(self, channels: int, found: Survey) -> None:
         """Makes the file of every layer and writes its places and class means."""
-        for layer in self.layers:
-            places = (layer.shape[0], self.top)
-            cells = (*places, channels, *self.looks[layer.name].size)
-            means = found.statistics[layer.name].class_means
-            arrays = {
-                "values": (places, np.float32),
-                "indices": (places, np.int64),
-                "positions": ((*places, 2), np.int64),
-                "patches": (cells, np.uint8),
-                "projections": (cells, self.stored),
-                "projection_scales": (places, np.float32),
-                "class_means": (means.shape, np.float32),
-            }
-            file = ArrayFile(self.draft / "layers" / f"{self._stems[layer.name]}.safetensors", arrays)
-            self.files[layer.name] = self._stack.enter_context(file)
-            made = Cells(
-                self.draft / f"{self._stems[layer.name]}.cells", *places, channels, self.looks[layer.name].size
-            )
-            self.cells[layer.name] = made
-            self._stack.callback(made.close)
-            if means.size:
-                file["class_means"][:] = means
-            self._write_places(layer, found, file)
+        with self.exchange.first_ahead():
+            for layer in self.layers:
+                stem, size = self._stems[layer.name], self.looks[layer.name].size
+                arrays = self._arrays(layer, channels, found) if self.exchange.ranks.first else None
+                file = ArrayFile(self.draft / "layers" / f"{stem}.safetensors", arrays)
+                self.files[layer.name] = self._stack.enter_context(file)
+                made = Cells(self.draft / f"{stem}.cells", layer.shape[0], self.top, channels, size)
+                self.cells[layer.name] = made
+                self._stack.callback(made.close)
+                if arrays:
+                    self._write_places(layer, found, file)
+
+    def _arrays(self, layer: Layer, channels: int, found: Survey) -> dict[str, tuple[tuple[int, ...], DTypeLike]]:
+        places = (layer.shape[0], self.top)
+        cells = (*places, channels, *self.looks[layer.name].size)
+        return {
+            "values": (places, np.float32),
+            "indices": (places, np.int64),
+            "positions": ((*places, 2), np.int64),
+            "patches": (cells, np.uint8),
+            "projections": (cells, self.stored),
+            "projection_scales": (places, np.float32),
+            "class_means": (found.statistics[layer.name].class_means.shape, np.float32),
+        }
 
     def _write_places(self, layer: Layer, found: Survey, file: ArrayFile) -> None:
+        means = found.statistics[layer.name].class_means
+        if means.size:
+            file["class_means"][:] = means
         top = found.tops[layer.name]
         taken = shown(layer, top)
         file["values"][:] = np.where(taken, top.values.numpy(), 0)
@@ -96,16 +106,17 @@ class Plates:
     def take(self, index: int, picture: NDArray[np.uint8], label: int | None) -> None:
         """Keeps an image that is used, (channel, row, column), as a thumbnail, and its label."""
         image = Image.fromarray(patch_pictures(picture[None])[0])
-        small = max(image.size) <= LOSSLESS
-        name = f"images/{index:06d}.{'png' if small else 'jpg'}"
+        name = _picture(index, image.size)
         image.thumbnail((THUMBNAIL, THUMBNAIL))
         image.save(self.draft / name, quality=85)  # which PNG has no use for
-        self.pictures[index] = name
         if label is not None and label >= 0:
             self.labels[index] = label
 
     def draw(self, threads: Threads, progress: Callable[[int, int], None]) -> dict[str, list[str]]:
-        """Draws the sheets; returns their names, layer by layer. `progress`: sheets done, and of how many."""
+        """Draws the sheets when all that stands on them is there, each process its share; returns their names, layer by
+        layer. `progress`: sheets done, and of how many."""
+        self.exchange.ranks.met()
+        self.exchange.ranks.begin()
         drawn: dict[str, list[str]] = {}
         tasks = list[tuple[Path, Layer, range]]()
         for layer in self.layers:
@@ -119,12 +130,14 @@ class Plates:
             cells = self.cells[layer.name]
             write_webp(path, sheet(cells, units, counts), exact=cells.exact)
 
-        for done, _ in enumerate(threads.each(draw, tasks), 1):
-            progress(done, len(tasks))
+        for _ in threads.each(draw, tasks[self.exchange.hands]):
+            progress(self.exchange.ranks.done(1), len(tasks))
         return drawn
 
     def describe(self, found: Survey, drawn: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-        """What atlas.json says of every layer, given the names of its sheets."""
+        """What atlas.json says of every layer, given the names of its sheets; when all processes have drawn theirs."""
+        for labels in self.exchange.others(lambda: _as_tensors(self.labels)):
+            self.labels |= _from_tensors(labels)
         described = list[dict[str, Any]]()
         for layer in self.layers:
             look = self.looks[layer.name]
@@ -180,7 +193,7 @@ class Plates:
             "box": [top, left, bottom, right],
             "clipped": [max(top, 0), max(left, 0), min(bottom, rows), min(right, columns)],
             "shown": look.starts(flat[None])[0].tolist(),
-            "picture": self.pictures[image],
+            "picture": _picture(image, look.image),
         }
 
     def classes(self, found: Survey) -> list[str]:
@@ -191,6 +204,19 @@ class Plates:
     def _class(self, label: int) -> dict[str, Any]:
         names = self.images.classes
         return {"class": label, "name": names[label] if label < len(names) else str(label)}
+
+
+def _picture(index: int, sides: Pair) -> str:
+    """The file that an image is kept in."""
+    return f"images/{index:06d}.{'png' if max(sides) <= LOSSLESS else 'jpg'}"
+
+
+def _as_tensors(labels: Mapping[int, int]) -> dict[str, Tensor]:
+    return {"images": torch.tensor(list(labels)), "labels": torch.tensor(list(labels.values()))}
+
+
+def _from_tensors(tensors: Mapping[str, Tensor]) -> dict[int, int]:
+    return dict(zip(tensors["images"].tolist(), tensors["labels"].tolist(), strict=True))
 
 
 def _stems(names: Sequence[str]) -> dict[str, str]:

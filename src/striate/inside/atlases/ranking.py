@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from striate.inside.atlases.exchange import Exchange
 from striate.inside.atlases.streams import Stream
 from striate.inside.atlases.survey import Layer, MarkStore, Survey, survey
 from striate.inside.atlases.topk import Top
@@ -26,6 +27,7 @@ def ranked(
     trace: Trace,
     layers: Sequence[Layer],
     images: Stream,
+    exchange: Exchange,
     *,
     top: int,
     classes: int,
@@ -35,11 +37,28 @@ def ranked(
 ) -> Survey:
     """The survey of all images, with places that hold in the module's own precision, as `atlas` says.
 
-    Arguments are those of `survey`. The statistics are those of the last pass over all images.
-    """
+    Each process goes through its blocks of the images; all get what all have found. The statistics are those of the
+    last pass over all images.
 
-    def look(**how: Any) -> Survey:
-        return survey(module, trace, layers, images, classes=classes, progress=progress, **how)
+    Arguments:
+        exchange: between the processes.
+        progress: told how many images are done in this pass, by all processes.
+
+    The others are those of `survey`.
+    """
+    ranks = exchange.ranks
+
+    def tell(more: int) -> None:
+        done = ranks.done(more)
+        if progress:
+            progress(done)
+
+    def look(store: MarkStore | None = None, **how: Any) -> Survey:
+        ranks.begin()
+        found = survey(
+            module, trace, layers, images, classes=classes, turns=ranks.turns, store=store, progress=tell, **how
+        )
+        return _with_others(found, store or MarkStore(), exchange)
 
     if precision == "float32":
         return look(top=top, store=store)
@@ -49,6 +68,15 @@ def ranked(
         return replace(exact, statistics=coarse.statistics, looked_at=coarse.looked_at)
     store.keep_only(())
     return look(top=top, store=store)
+
+
+def _with_others(found: Survey, store: MarkStore, exchange: Exchange) -> Survey:
+    """What all processes have found; the store takes note of the marks that the others hold."""
+    whole = found
+    for tensors in exchange.others(lambda: found.tensors() | store.listed()):
+        whole = whole.take(tensors)
+        store.note(tensors)
+    return whole
 
 
 def proven(coarse: Top, exact: Top) -> bool:

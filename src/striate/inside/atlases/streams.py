@@ -7,6 +7,7 @@ once: the numbers then depend on the images alone.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast, final
@@ -68,15 +69,18 @@ class Stream:
         """How many images there are; None where only going through them tells."""
         return len(self.source) if isinstance(self.source, _WHOLE) else None
 
-    def blocks(self, size: int, only: Sequence[int] | NDArray[np.int64] | None = None) -> Iterator[Block]:
-        """The images in blocks of `size` (the last one may be smaller): all, or those of ascending indices `only`."""
+    def blocks(
+        self, size: int, only: Sequence[int] | NDArray[np.int64] | None = None, turns: slice = slice(None)
+    ) -> Iterator[Block]:
+        """The images in blocks of `size` (the last one may be smaller): all, or those of ascending indices `only`; of
+        these blocks, numbered from 0, those in `turns`."""
         if isinstance(self.source, _WHOLE):
             wanted = range(len(self.source)) if only is None else only
-            for start in range(0, len(wanted), size):
+            for start in range(0, len(wanted), size)[turns]:
                 indices = torch.as_tensor(list(wanted[start : start + size]), dtype=torch.long)
                 yield self._indexed(indices, contiguous=only is None)
         else:
-            yield from _regrouped(self._batches(only), size)
+            yield from itertools.islice(_regrouped(self._batches(only), size), turns.start, turns.stop, turns.step)
 
     def _indexed(self, indices: Tensor, contiguous: bool) -> Block:
         where = slice(int(indices[0]), int(indices[-1]) + 1) if contiguous else indices

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float64, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -33,11 +33,11 @@ class Sum:
         self.parts = torch.zeros(2, *shape, dtype=torch.float64)
 
     @property
-    def value(self) -> Float[Tensor, "..."]:
+    def value(self) -> Float64[Tensor, "*sums"]:
         """The sums, rounded once."""
         return self.parts[0] + self.parts[1]
 
-    def add(self, b: Float[Tensor, "..."], rows: Int[Tensor, " row"] | slice = slice(None)) -> None:
+    def add(self, b: Float64[Tensor, "*sums"], rows: Int[Tensor, " row"] | slice = slice(None)) -> None:
         """Adds to all sums, or to those in some rows, of which each is named once."""
         a = self.parts[0, rows]
         total = a + b
@@ -45,7 +45,7 @@ class Sum:
         self.parts[1, rows] += (a - (total - back)) + (b - back)
         self.parts[0, rows] = total
 
-    def take(self, parts: Float[Tensor, "2 ..."]) -> None:
+    def take(self, parts: Float64[Tensor, "parts ..."]) -> None:
         """Adds the `parts` of other sums; of these there may be more rows, or fewer."""
         rows = slice(parts.shape[1])
         self.grow(parts.shape[1])

@@ -6,7 +6,8 @@ The pass reads each layer's activations as they arise and keeps none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -48,10 +49,12 @@ class MarkStore:
 
     Attributes:
         marks: image -> call number -> marks (rows, columns, channels).
+        elsewhere: images whose marks another process holds.
     """
 
     def __init__(self, limit: int | None = None) -> None:
         self.marks: dict[int, dict[int, Marks]] = {}
+        self.elsewhere: set[int] = set()
         self.limit, self.bytes, self._of_one = MARKS if limit is None else limit, 0, 0
 
     def has_room(self, images: int) -> bool:
@@ -60,22 +63,51 @@ class MarkStore:
 
     @property
     def capacity(self) -> int:
-        """How many images' marks fit, at least 1; without limit before any have been seen to need none."""
-        return max(self.limit // self._of_one, 1) if self._of_one else LARGEST_BLOCK
+        """How many images' marks fit, at least 1; without limit where none are needed."""
+        return max(self.limit // self._of_one, 1) if self._of_one else sys.maxsize
+
+    def lacks(self, images: Iterable[int]) -> set[int]:
+        """Those of the images whose marks no process holds."""
+        return set(images) - self.marks.keys() - self.elsewhere
 
     def add(self, images: Sequence[int], marks: Mapping[int, Marks]) -> None:
-        """Keeps the marks of a block: call number -> (batch, rows, columns, channels)."""
+        """Keeps the marks of a block, where they are not held yet: call number -> (batch, rows, columns, channels)."""
+        lacking = self.lacks(images)
         for k, image in enumerate(images):
-            self.marks[image] = {number: mark[k] for number, mark in marks.items()}
-        added = sum(mark.numel() * mark.element_size() for mark in marks.values())
-        self.bytes += added
-        self._of_one = added // max(len(images), 1)
+            if image in lacking:
+                self.marks[image] = {number: mark[k] for number, mark in marks.items()}
+        whole = sum(mark.numel() * mark.element_size() for mark in marks.values())
+        self._of_one = whole // max(len(images), 1)
+        self.bytes += len(lacking) * self._of_one
 
     def keep_only(self, images: Iterable[int]) -> None:
         """Forgets the marks of all other images."""
         wanted = set(images)
         self.marks = {image: marks for image, marks in self.marks.items() if image in wanted}
+        self.elsewhere &= wanted
         self.bytes = len(self.marks) * self._of_one
+
+    def listed(self) -> dict[str, Tensor]:
+        """Which images' marks are held, and the bytes of one's, for `note`."""
+        return {"marked": torch.tensor(list(self.marks), dtype=torch.long), "bytes": torch.tensor(self._of_one)}
+
+    def note(self, listed: Mapping[str, Tensor]) -> None:
+        """Takes note of what another process has `listed`."""
+        self.elsewhere.update(listed["marked"].tolist())
+        self._of_one = max(self._of_one, int(listed["bytes"]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All marks that this process holds, for `take`: images, and for each call (image, row, column, channel)."""
+        calls = next(iter(self.marks.values()), {})
+        stacked = {str(call): torch.stack([marks[call] for marks in self.marks.values()]) for call in calls}
+        return {"images": torch.tensor(list(self.marks), dtype=torch.long), **stacked}
+
+    def take(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+        """Takes up the `tensors` of another process."""
+        marks = {int(call): mark.to(device) for call, mark in tensors.items() if call != "images"}
+        images = tensors["images"].tolist()
+        self.elsewhere -= set(images)
+        self.add(images, marks)
 
 
 @final
@@ -112,6 +144,26 @@ class Survey:
     statistics: dict[str, Statistics]
     looked_at: int = 0
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it by name, for `take`."""
+        return {
+            f"{number} {kind} {name}": tensor
+            for number, kind, part in self._parts()
+            for name, tensor in part.tensors().items()
+        } | {"looked at": torch.tensor(self.looked_at)}
+
+    def take(self, tensors: Mapping[str, Tensor]) -> Survey:
+        """With the `tensors` of a survey of other images taken up."""
+        for number, kind, part in self._parts():
+            part.take({name: tensors[f"{number} {kind} {name}"] for name in part.tensors()})
+        return replace(self, looked_at=self.looked_at + int(tensors["looked at"]))
+
+    def _parts(self) -> Iterator[tuple[int, str, Top | Statistics]]:
+        """Number of the layer, kind and part; names of layers may be anything."""
+        for number, name in enumerate(self.tops):
+            yield number, "top", self.tops[name]
+            yield number, "statistics", self.statistics[name]
+
     def images(self) -> NDArray[np.int64]:
         """The indices of all images that hold a place, ascending."""
         held = np.unique(np.concatenate([top.images.numpy().ravel() for top in self.tops.values()]))
@@ -128,6 +180,7 @@ def survey(
     classes: int = 0,
     precision: str = "float32",
     only: NDArray[np.int64] | None = None,
+    turns: slice = slice(None),
     store: MarkStore | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Survey:
@@ -140,18 +193,19 @@ def survey(
         classes: how many classes the labels name; 0 for none.
         precision: `float32`, or `bfloat16` for a faster, coarser pass.
         only: ascending indices of the images to look at; all by default.
+        turns: which blocks of them; all by default.
         store: where the marks of images are kept while there is room.
-        progress: told how many images are done.
+        progress: told how many more images are done.
 
     Raises:
         Failure: if an activation is not a number.
     """
-    size, done = block_size(trace), 0
+    size, looked_at = block_size(trace), 0
     found = Survey(
         {layer.name: Top(layer.shape[0], top) for layer in layers},
         {layer.name: Statistics(layer.shape[0], classes, rectified=layer.rectified) for layer in layers},
     )
-    for block in images.blocks(size, only):
+    for block in images.blocks(size, only, turns):
         x, count = padded(as_input(module, images.normalized(block.images)), size)
         kept = dict[int, Marks]()
         keeping = store is not None and store.has_room(count)
@@ -163,10 +217,10 @@ def survey(
             store.add(block.indices.tolist(), {number: mark[:count] for number, mark in kept.items()})
             if not store.has_room(size):
                 store.keep_only(found.images().tolist())
-        done += count
+        looked_at += count
         if progress:
-            progress(done)
-    return replace(found, looked_at=done)
+            progress(count)
+    return replace(found, looked_at=looked_at)
 
 
 def padded(x: Tensor, size: int) -> tuple[Tensor, int]:
