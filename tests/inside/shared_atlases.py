@@ -28,7 +28,7 @@ class Branching(nn.Module):
 
 
 def make_all(out: Path, ranks: Ranks) -> None:
-    """Every way through an atlas: ties, labels, windows, whole images, batches, coarse passes, marks kept and scarce."""
+    """Every way through an atlas: ties, labels, whole images, batches, a coarse pass, marks kept and scarce."""
     net, images = small_net(), gray_images(400)
     labels = torch.arange(400) % 4 - 1
     batches = list(zip(images.split(30), labels.split(30), strict=True))

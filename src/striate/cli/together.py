@@ -1,9 +1,13 @@
-"""A command run by several processes at once, as torchrun starts them: one of them speaks."""
+"""A command run by several processes at once, as torchrun starts them: one of them speaks.
+
+Where one is lost torchrun ends the others, which tidy up and say so.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +27,23 @@ def together() -> Generator[Ranks]:
     ranks = Ranks.joined()
     try:
         with contextlib.nullcontext() if ranks.first else _silence():
+            if ranks.size > 1:
+                signal.signal(signal.SIGTERM, _ended)
             yield ranks
             ranks.leave()
     except Exception:
         if ranks.first_fault():
             raise
         raise typer.Exit(1) from None
+
+
+def _ended(number: int, frame: object) -> None:
+    """Torchrun's way to end a process; while this one tidies up it is not ended again."""
+    del number, frame
+    from striate.errors import Failure
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Failure("torchrun ended the processes that work together: another process was lost, or it was told to stop")
 
 
 @contextlib.contextmanager
