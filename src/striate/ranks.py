@@ -47,7 +47,7 @@ class Ranks:
     _turn: int = field(default=0, init=False, repr=False)
     _done: int = field(default=0, init=False, repr=False)
     _meetings: int = field(default=0, init=False, repr=False)
-    _is_first_fault: bool | None = field(default=None, init=False, repr=False)
+    _told_first: bool | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def joined(cls) -> Ranks:
@@ -137,15 +137,24 @@ class Ranks:
     def first_fault(self) -> bool:
         """Tells the others of a fault here; whether it is the first of all, the one the user should read.
 
-        Where the others cannot be reached it is that. Asked again, it says the same.
+        Where the others cannot be reached it is that. Asked again, it answers the same.
         """
-        if self._is_first_fault is None:
+        if self._told_first is None:
             try:
                 with _reached():
-                    self._is_first_fault = self.store is None or self.store.add("faults", 1) == 1
+                    self._told_first = self.store is None or self.store.add("faults", 1) == 1
             except Failure:
-                self._is_first_fault = True
-        return self._is_first_fault
+                self._told_first = True
+        return self._told_first
+
+    @contextlib.contextmanager
+    def telling(self) -> Generator[None]:
+        """Inside, a fault here is told to the others, which then wait for this process no longer."""
+        try:
+            yield
+        except BaseException:
+            self.first_fault()
+            raise
 
     def leave(self) -> None:
         """The first process may hold the store, and goes last."""

@@ -1,7 +1,11 @@
-"""Atlases made by as many processes as torchrun begins: torchrun ... shared_atlases.py FOLDER."""
+"""Atlases made by as many processes as torchrun begins: torchrun ... shared_atlases.py FOLDER BESIDE.
+
+BESIDE is how many of them take themselves to stand on the first one's host.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -43,4 +47,5 @@ def make_all(out: Path, ranks: Ranks) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["LOCAL_WORLD_SIZE"] = sys.argv[2]
     make_all(Path(sys.argv[1]), Ranks.joined())

@@ -1,6 +1,6 @@
 """A command run by several processes at once, as torchrun starts them: one of them speaks.
 
-Where one is lost torchrun ends the others, which tidy up and say so.
+Where one is lost, torchrun ends the others, which tidy up and say so.
 """
 
 from __future__ import annotations

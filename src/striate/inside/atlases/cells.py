@@ -28,19 +28,19 @@ class Cells:
     """Patches and projections of one layer as they stand on its sheets; on the disk, as there may be many.
 
     Arguments:
-        path: a file that is there as long as the sheets are not drawn; made unless another process has made it.
+        path: a file that is there as long as the sheets are not drawn.
         units, top: how many units, and places of each.
         channels: of the images.
         size: rows and columns of a patch.
+        make: whether the file is made anew; else it is opened.
     """
 
-    def __init__(self, path: Path, units: int, top: int, channels: int, size: Pair) -> None:
+    def __init__(self, path: Path, units: int, top: int, channels: int, size: Pair, *, make: bool = True) -> None:
         self.path, self.top = path, top
         self.divisor = -(-max(size) // CELL)
         self.size = -(-size[0] // self.divisor), -(-size[1] // self.divisor)
         planes = 3 if channels == 3 else 1
-        mode = "r+" if path.exists() else "w+"
-        self._kept = np.memmap(path, np.uint8, mode, shape=(2, units, top, planes, *self.size))
+        self._kept = np.memmap(path, np.uint8, "w+" if make else "r+", shape=(2, units, top, planes, *self.size))
 
     @property
     def shape(self) -> Pair:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from striate.errors import Failure
 from striate.inside.atlases.draft import drafted
-from striate.ranks import PAUSE, Ranks
+from striate.ranks import Ranks
 
 PATIENCE = 90
 """Seconds until another host's file must be seen; network file systems may remember for a minute that it is not."""
@@ -56,7 +56,7 @@ class Exchange:
         for path in self._written[:-1]:  # all have read it, or they would not be here
             path.unlink(missing_ok=True)
         del self._written[:-1]
-        return [_read(self._place(rank)) for rank in range(self.ranks.size) if rank != self.ranks.rank]
+        return [self._read(self._place(rank)) for rank in range(self.ranks.size) if rank != self.ranks.rank]
 
     @contextlib.contextmanager
     def first_ahead(self) -> Generator[None]:
@@ -94,6 +94,12 @@ class Exchange:
         except SafetensorError as fault:
             raise Failure(f"{path} cannot be written: {fault}") from None
 
+    def _read(self, path: Path) -> dict[str, Tensor]:
+        try:
+            return load_file(_seen(path, self.ranks))
+        except SafetensorError as fault:
+            raise Failure(f"{path} cannot be read: {fault}") from None
+
 
 @contextlib.contextmanager
 def exchanging(out: Path, ranks: Ranks) -> Generator[Exchange]:
@@ -102,39 +108,38 @@ def exchanging(out: Path, ranks: Ranks) -> Generator[Exchange]:
     Raises:
         Failure: another process had a fault, or does not see the folder.
     """
-    with _draft(out, ranks) as draft:
-        try:
-            exchange = Exchange(draft, ranks)
-            yield exchange
-            exchange.close()
-        except BaseException:
-            ranks.first_fault()  # told before the draft is removed: others would meet that as a fault of their own
-            raise
+    # A fault is told before the draft is removed, which others would meet as a fault of their own.
+    with _draft(out, ranks) as draft, ranks.telling():
+        exchange = Exchange(draft, ranks)
+        yield exchange
+        exchange.close()
     ranks.met()
 
 
 @contextlib.contextmanager
 def _draft(out: Path, ranks: Ranks) -> Generator[Path]:
+    """The draft of the first process. After a fault each removes it: what one writes last, no other has seen."""
     if ranks.first:
         with drafted(out) as draft:
             ranks.agreed([str(draft)])
             yield draft
-    else:
-        yield _seen(Path(ranks.agreed([])[0]))
-
-
-def _read(path: Path) -> dict[str, Tensor]:
+        return
+    draft = _seen(Path(ranks.agreed([])[0]), ranks)
     try:
-        return load_file(_seen(path))
-    except SafetensorError as fault:
-        raise Failure(f"{path} cannot be read: {fault}") from None
+        yield draft
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
 
 
-def _seen(path: Path) -> Path:
+def _seen(path: Path, ranks: Ranks) -> Path:
     """What another process has made, perhaps on another host. Raises Failure where it does not come to be seen."""
     latest = time.monotonic() + PATIENCE
-    while not path.exists():
+
+    def seen() -> bool:
         if time.monotonic() > latest:
             raise Failure(f"{path} is not there: all processes must see one folder, by the same path")
-        time.sleep(PAUSE)
+        return path.exists()
+
+    ranks.wait(seen)
     return path

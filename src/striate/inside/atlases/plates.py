@@ -70,7 +70,9 @@ class Plates:
                 arrays = self._arrays(layer, channels, found) if self.exchange.ranks.first else None
                 file = ArrayFile(self.draft / "layers" / f"{stem}.safetensors", arrays)
                 self.files[layer.name] = self._stack.enter_context(file)
-                made = Cells(self.draft / f"{stem}.cells", layer.shape[0], self.top, channels, size)
+                made = Cells(
+                    self.draft / f"{stem}.cells", layer.shape[0], self.top, channels, size, make=arrays is not None
+                )
                 self.cells[layer.name] = made
                 self._stack.callback(made.close)
                 if arrays:

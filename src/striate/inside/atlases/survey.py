@@ -71,13 +71,13 @@ class MarkStore:
         return set(images) - self.marks.keys() - self.elsewhere
 
     def add(self, images: Sequence[int], marks: Mapping[int, Marks]) -> None:
-        """Keeps the marks of a block, where they are not held yet: call number -> (batch, rows, columns, channels)."""
+        """Keeps the marks of images, where they are not held yet: call number -> (batch, rows, columns, channels)."""
         lacking = self.lacks(images)
         for k, image in enumerate(images):
             if image in lacking:
                 self.marks[image] = {number: mark[k] for number, mark in marks.items()}
-        whole = sum(mark.numel() * mark.element_size() for mark in marks.values())
-        self._of_one = whole // max(len(images), 1)
+        if lacking:
+            self._of_one = sum(mark[0].numel() * mark.element_size() for mark in marks.values())
         self.bytes += len(lacking) * self._of_one
 
     def keep_only(self, images: Iterable[int]) -> None:
@@ -106,7 +106,7 @@ class MarkStore:
         """Takes up the `tensors` of another process."""
         marks = {int(call): mark.to(device) for call, mark in tensors.items() if call != "images"}
         images = tensors["images"].tolist()
-        self.elsewhere -= set(images)
+        self.elsewhere.difference_update(images)
         self.add(images, marks)
 
 
