@@ -42,7 +42,7 @@ class Exchange:
 
     def __init__(self, draft: Path, ranks: Ranks) -> None:
         self.draft, self.ranks = draft, ranks
-        beside = int(ranks.agreed([os.environ.get("LOCAL_WORLD_SIZE", str(ranks.size))])[0])
+        beside = min(ranks.size, int(ranks.agreed([os.environ.get("LOCAL_WORLD_SIZE", str(ranks.size))])[0]))
         self.hands = slice(ranks.rank, None, beside) if ranks.rank < beside else slice(0)
         self._folder = draft / "exchange"
         self._number, self._written = 0, list[Path]()
