@@ -108,15 +108,18 @@ class Ranks:
         """Those of the agreed keys that this process takes on."""
         return list(keys[self.turns])
 
-    def met(self) -> None:
-        """Waits until all processes have come to this point."""
+    def meet(self) -> Store | None:
+        """Waits until all processes have come to this point; gives the part of the store that is this meeting's own."""
         self._meetings += 1
         if self.store is None:
-            return
-        store, name = self.store, f"met {self._meetings}"
+            return None
+        from torch._C._distributed_c10d import PrefixStore
+
+        store, name = self.store, f"meeting {self._meetings}"
         with _reached():
             store.add(name, 1)
         self.wait(lambda: store.add(name, 0) == self.size)
+        return PrefixStore(f"of {name}", store)
 
     def done(self, more: int = 0) -> int:
         """Counts `more` as done in this turn; gives what all processes have done in it."""

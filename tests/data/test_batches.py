@@ -44,10 +44,11 @@ def test_without_shuffling_the_order_is_that_of_the_split() -> None:
 
 
 def test_processes_share_each_batch() -> None:
-    whole = [y.tolist() for _, y in batches(SPLIT, 10, seed=1)]
-    shared = [[y.tolist() for _, y in batches(SPLIT, 10, seed=1, shard=(r, 3))] for r in range(3)]
-    for step, batch in enumerate(whole):
-        assert sorted(i for r in range(3) for i in shared[r][step]) == sorted(batch)
+    whole = list(batches(SPLIT, 10, seed=1))
+    shared = [list(batches(SPLIT, 10, seed=1, shard=(rank, 3))) for rank in range(3)]
+    for step, (images, labels) in enumerate(whole):
+        assert torch.equal(torch.cat([shared[rank][step][0] for rank in range(3)]), images)
+        assert all(torch.equal(shared[rank][step][1], labels) for rank in range(3))
 
 
 def test_a_memory_map_is_not_copied_and_not_changed(tmp_path: Path) -> None:

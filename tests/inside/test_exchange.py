@@ -97,7 +97,7 @@ def test_a_folder_that_is_not_seen_is_named(tmp_path: Path, monkeypatch: pytest.
         with exchanging(tmp_path / "made", ranks) as exchange:
             if ranks.first:
                 exchange.draft.rename(tmp_path / "elsewhere")
-            exchange.ranks.met()
+            exchange.ranks.meet()
 
     ((rank, sentence),) = _at_once(work, 2)
     assert rank == 1

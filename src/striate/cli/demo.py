@@ -13,6 +13,7 @@ from striate.cli.atlas import atlas_of, page_of
 from striate.cli.options import JsonOption
 from striate.cli.source import Source
 from striate.cli.subject import Subject
+from striate.cli.together import alone
 from striate.cli.train import Wishes, train_new
 from striate.report.numbers import count, percent, seconds
 
@@ -32,10 +33,10 @@ def demo(
     from striate.report import training_report
     from striate.train import Engine, evaluate
 
-    began = time.perf_counter()
+    ranks, began = alone("demo"), time.perf_counter()
     settings = {"seed": seed} | ({} if epochs is None else {"epochs": epochs})
     source = Source("digits")
-    run = train_new(source, "vanilla", Wishes(None, settings), out or _free_folder(), Engine.choose())
+    run = train_new(source, "vanilla", Wishes(None, settings), out or _free_folder(), Engine.choose(), ranks=ranks)
     loaded = source.load()
     scores = evaluate(run.model(), loaded.test)
     page = training_report(run, scores, loaded)

@@ -9,6 +9,7 @@ import typer
 from striate.cli import console
 from striate.cli.options import DataOption, DataRoot, JsonOption, OutOption, RunArgument
 from striate.cli.subject import SplitName, Subject, split
+from striate.cli.together import together
 from striate.errors import DataError
 from striate.report.numbers import count, number, percent
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from striate.data import Split
+    from striate.ranks import Ranks
     from striate.train.evaluation import Evaluation
 
 PAIRS = 5  # most confused pairs named on the terminal; the pictures show more, the JSON all
@@ -36,11 +38,25 @@ def evaluate(
 ) -> None:
     """Score a trained network: accuracy, every class, what is confused with what, the hardest images, calibration.
 
-    Pictures go to RUN/evaluation unless --out names a folder.
+    Pictures go to RUN/evaluation unless --out names a folder. Several processes share the images, and the first writes:
+    torchrun ... -m striate evaluate ...; the numbers are those of one process.
 
     Examples: striate evaluate runs/digits-default-1 | striate evaluate RUN --data other/photos --split test
     """
-    subject = Subject.open(run)
+    with together() as ranks:
+        _evaluate(Subject.open(run), named, which, out, data_root, ranks, json=json)
+
+
+def _evaluate(
+    subject: Subject,
+    named: str | None,
+    which: SplitName,
+    out: Path | None,
+    data_root: Path | None,
+    ranks: Ranks,
+    *,
+    json: bool,
+) -> None:
     loaded = subject.data(named, data_root)
     chosen = split(loaded, which)
     if not len(chosen):
@@ -53,7 +69,9 @@ def evaluate(
     from striate import train
     from striate.report import evaluation_pictures
 
-    scores = train.evaluate(subject.model, chosen)
+    scores = train.evaluate(subject.model, chosen, ranks=ranks)
+    if not ranks.first:
+        return
     written = evaluation_pictures(scores, chosen, loaded.classes, out or _beside(subject))
     if json:
         told = {"split": which, "data_changed": changed, "trained_on": trained_on}

@@ -46,6 +46,16 @@ def _ended(number: int, frame: object) -> None:
     raise Failure("torchrun ended the processes that work together: another process was lost, or it was told to stop")
 
 
+def alone(command: str) -> Ranks:
+    """The one process of a command that several cannot share. Raises UserError in those that torchrun started."""
+    from striate.errors import UserError
+    from striate.ranks import Ranks
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError(f"striate {command} is the work of one process; begin it without torchrun")
+    return Ranks()
+
+
 @contextlib.contextmanager
 def _silence() -> Generator[None]:
     with (

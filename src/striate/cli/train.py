@@ -21,12 +21,14 @@ from striate.cli.options import (
     size,
 )
 from striate.cli.source import Source
+from striate.cli.together import together
 from striate.errors import RecipeError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from striate.data import DataSet
+    from striate.ranks import Ranks
     from striate.train import Engine, Recipe, Run
     from striate.train.pairing import Pairing
 
@@ -70,29 +72,33 @@ def train(
 
     Ctrl-C, a full disk or a killed process lose nothing: the same run goes on with --resume RUN.
 
+    Several processes share each batch, and the first writes: torchrun ... -m striate train ...; the weights are those
+    of one process but for rounding.
+
     A recipe's file says only what is to differ from the recipe that suits the data, which --show-recipe prints.
 
     Examples: striate train digits | striate train ~/photos --epochs 20 | striate train mnist --net lenet5 --seed 3
     """
-    if resume is not None:
-        from striate.train import Run
+    with together() as ranks:
+        if resume is not None:
+            from striate.train import Run
 
-        _refuse_changes(context)
+            _refuse_changes(context)
+            if show_recipe:
+                _show(Run.open(resume).recipe)
+            else:
+                _report(_resumed(resume, data_root, ranks), ranks, json)
+            return
+        wishes = Wishes(recipe, _settings({"epochs": epochs, "seed": seed, "precision": precision}, settings or []))
+        first = wishes.recipe(None)  # its faults are told before any image is read
+        wanted = Source(source, size(image_size), None, fit, data_root, max_bad, first.seed)
         if show_recipe:
-            _show(Run.open(resume).recipe)
-        else:
-            _report(_resumed(resume, data_root), json)
-        return
-    wishes = Wishes(recipe, _settings({"epochs": epochs, "seed": seed, "precision": precision}, settings or []))
-    first = wishes.recipe(None)  # its faults are told before any image is read
-    wanted = Source(source, size(image_size), None, fit, data_root, max_bad, first.seed)
-    if show_recipe:
-        _show(wishes.recipe(_paired(wanted, net, allow_large=allow_large).data))
-        return
-    from striate.train import Engine
+            _show(wishes.recipe(_paired(wanted, net, allow_large=allow_large).data))
+            return
+        from striate.train import Engine
 
-    engine = Engine.choose(device=device, precision=first.precision, threads=threads)
-    _report(train_new(wanted, net, wishes, out, engine, allow_large=allow_large), json)
+        engine = Engine.choose(device=device, precision=first.precision, threads=threads)
+        _report(train_new(wanted, net, wishes, out, engine, allow_large=allow_large, ranks=ranks), ranks, json)
 
 
 @final
@@ -113,20 +119,28 @@ class Wishes:
 
 
 def train_new(
-    source: Source, net: str | None, wishes: Wishes, out: Path | None, engine: Engine, *, allow_large: bool = False
+    source: Source,
+    net: str | None,
+    wishes: Wishes,
+    out: Path | None,
+    engine: Engine,
+    *,
+    allow_large: bool = False,
+    ranks: Ranks,
 ) -> Run:
     """Pairs network and data, says what was decided, trains with a progress bar, and returns the finished run."""
     from striate.train import Progress, run
     from striate.train.runs import refuse_occupied
 
-    if out is not None:
+    if out is not None and ranks.first:
         refuse_occupied(out)
     paired = _paired(source, net, allow_large=allow_large)
     _say(paired)
     target = out or _free_folder(paired.data.name, net or "default")
+    (agreed,) = ranks.agreed([str(target)])  # the others may look when it is there already
     recipe = wishes.recipe(paired.data)
     with Progress() as progress:
-        return run(paired.network, paired.data, recipe, out=target, engine=engine, watch=progress)
+        return run(paired.network, paired.data, recipe, out=Path(agreed), engine=engine, watch=progress, ranks=ranks)
 
 
 def _paired(source: Source, net: str | None, *, allow_large: bool) -> Pairing:
@@ -153,7 +167,7 @@ def _refuse_changes(context: typer.Context) -> None:
             )
 
 
-def _resumed(path: Path, root: Path | None) -> Run:
+def _resumed(path: Path, root: Path | None, ranks: Ranks) -> Run:
     from striate.train import Progress, Run, run_on
     from striate.train.runs import resume_command
 
@@ -163,8 +177,10 @@ def _resumed(path: Path, root: Path | None) -> Run:
         raise UserError(f"{path} was trained on data made in Python; go on with it there: {resume_command(stopped)}")
     source = Source.of_json(kept)
     loaded = replace(source, root=root or source.root).load()
+    if stopped.processes[-1] != ranks.size:
+        console.note(f"processes: {ranks.size}, before {stopped.processes[-1]}; the weights agree but for rounding")
     with Progress() as progress:
-        return run_on(path, loaded, watch=progress)
+        return run_on(path, loaded, watch=progress, ranks=ranks)
 
 
 def _say(paired: Pairing) -> None:
@@ -219,7 +235,9 @@ def _word(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in stem)[:40] or "run"
 
 
-def _report(run: Run, json: bool) -> None:
+def _report(run: Run, ranks: Ranks, json: bool) -> None:
+    if not ranks.first:
+        return
     result = run.result
     assert result is not None, "a run that returned is finished"
     if json:

@@ -76,7 +76,7 @@ def batches(
     shard: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]]:
     """One epoch: yields (images, labels) on the device, images as they are in the split (uint8, not augmented or
-    normalized).
+    normalized). With a shard it yields the images of its rows and the labels of the whole batch.
 
     Arguments:
         split: a split, or what `resident` made of it; the latter saves moving the images in every epoch.
@@ -85,7 +85,7 @@ def batches(
         start_step: how many batches to leave out: an epoch that was interrupted goes on where it stood.
         device: where the batches go; that of `resident` where one is given.
         shuffle: whether the order is drawn, or that of the split.
-        shard: (rank, count) of processes that share each batch: this one gets every count-th image of it.
+        shard: (rank, count) of processes that share each batch: this one gets the images of its `share` of it.
 
     Example:
         >>> from striate import data
@@ -95,13 +95,22 @@ def batches(
         (torch.Size([32, 1, 28, 28]), torch.uint8, torch.int64)
     """
     held = resident(split, device) if isinstance(split, Split) else split
-    rank, count = shard
+    own = share(batch_size, shard)
     order = torch.from_numpy(permutation(len(held), seed, epoch) if shuffle else np.arange(len(held)))
-    taken = [
-        order[start : start + batch_size][rank::count]
-        for start in range(start_step * batch_size, len(held), batch_size)
-    ]
-    return _ahead(held, taken) if held.ahead else (_gathered(held, rows) for rows in taken)
+    taken = [order[start : start + batch_size] for start in range(start_step * batch_size, len(held), batch_size)]
+    return _ahead(held, taken, own) if held.ahead else (_gathered(held, rows, own) for rows in taken)
+
+
+def share(batch_size: int, shard: tuple[int, int]) -> slice:
+    """The rows of a batch that one of several processes takes: (rank, count). Of a smaller batch it may have none.
+
+    Example:
+        >>> share(32, (0, 1)), share(32, (2, 3))
+        (slice(0, 32, None), slice(22, 33, None))
+    """
+    rank, count = shard
+    rows = -(-batch_size // count)
+    return slice(rank * rows, (rank + 1) * rows)
 
 
 def permutation(count: int, seed: int, epoch: int) -> Int64[np.ndarray, " count"]:
@@ -109,9 +118,10 @@ def permutation(count: int, seed: int, epoch: int) -> Int64[np.ndarray, " count"
     return np.random.default_rng((seed, epoch)).permutation(count).astype(np.int64)
 
 
-def _gathered(held: Resident, rows: Int64[Tensor, " batch"]) -> tuple[Tensor, Tensor]:
+def _gathered(held: Resident, rows: Int64[Tensor, " batch"], own: slice) -> tuple[Tensor, Tensor]:
+    """The images of a batch's own rows, the labels of all."""
     rows = rows.to(held.images.device)
-    images, labels = held.images.index_select(0, rows), held.labels.index_select(0, rows)
+    images, labels = held.images.index_select(0, rows[own]), held.labels.index_select(0, rows)
     if held.images.device == held.device or held.device.type != "cuda":
         return images.to(held.device), labels.to(held.device)
     return (
@@ -120,7 +130,7 @@ def _gathered(held: Resident, rows: Int64[Tensor, " batch"]) -> tuple[Tensor, Te
     )
 
 
-def _ahead(held: Resident, taken: list[Int64[Tensor, " batch"]]) -> Iterator[tuple[Tensor, Tensor]]:
+def _ahead(held: Resident, taken: list[Int64[Tensor, " batch"]], own: slice) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches, gathered by a thread; it ends with the iterator, also when that is given up half way."""
     ready: queue.Queue[tuple[Tensor, Tensor] | BaseException | None] = queue.Queue(AHEAD)
     given_up = threading.Event()
@@ -130,7 +140,7 @@ def _ahead(held: Resident, taken: list[Int64[Tensor, " batch"]]) -> Iterator[tup
             for rows in taken:
                 if given_up.is_set():
                     return
-                ready.put(_gathered(held, rows))
+                ready.put(_gathered(held, rows, own))
             ready.put(None)
         except BaseException as fault:
             ready.put(fault)

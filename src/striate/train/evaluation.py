@@ -1,6 +1,8 @@
 """How good a model is on a split: accuracy, per-class scores, confusions, hardest images, calibration; as data.
 
 `evaluate` is complete and in float32. `score` is the short form that training uses after every epoch. Nothing prints.
+Processes that work together take whole batches in turn, and put the outputs of all together again batch by batch: each
+has the numbers of one process, to the last bit where they compute alike.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from jaxtyping import Float32, Int64
 from striate.data.batches import batches
 from striate.errors import DataError, ModelError
 from striate.model import EPSILON, Model, device_of, ends_in_softmax, evaluating
+from striate.train.sharing import Sharing, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from striate.data import Split
     from striate.data.batches import Resident
     from striate.model import Preprocessing
+    from striate.ranks import Ranks
     from striate.train.engine import Engine
 
 BINS = 15
@@ -151,24 +155,34 @@ class RegressionEvaluation:
         return asdict(self)
 
 
-def evaluate(model: Model, split: Split, batch: int = 512) -> Evaluation:
+def evaluate(model: Model, split: Split, batch: int = 512, *, ranks: Ranks | None = None) -> Evaluation:
     """Scores a classifier on a split, in float32, in evaluation mode.
+
+    Arguments:
+        model: what to score.
+        split: on which images.
+        batch: images at a time.
+        ranks: the processes that share the images, `Ranks.joined()` under torchrun; each gets the whole evaluation.
 
     Raises:
         ModelError: the model has no classes, or other outputs than classes.
         DataError: the split is empty.
+        Failure: the processes were given different things, or one of them is gone.
     """
     if not model.classes:
         raise ModelError(f"{model.name} has no classes, so that nothing can be right or wrong; use evaluate_regression")
-    logarithms = np.concatenate([_log_probabilities(model, x) for x, _ in _outputs(model, split, batch)])
+    logarithms = np.concatenate([_log_probabilities(model, x) for x, _ in _outputs(model, split, batch, ranks)])
     if logarithms.shape[1:] != (len(model.classes),):
         raise ModelError(f"{model.name} has {logarithms.shape[1:]} outputs for {len(model.classes)} classes")
     return summarize(logarithms, np.asarray(split.labels, np.int64), model.classes)
 
 
-def evaluate_regression(model: Model, split: Split, batch: int = 512) -> RegressionEvaluation:
-    """Scores a regression on a split. Raises DataError where the split is empty."""
-    outputs = np.concatenate([x.cpu().numpy() for x, _ in _outputs(model, split, batch)]).astype(np.float64)
+def evaluate_regression(
+    model: Model, split: Split, batch: int = 512, *, ranks: Ranks | None = None
+) -> RegressionEvaluation:
+    """Scores a regression on a split. `ranks` as for `evaluate`. Raises DataError where the split is empty."""
+    found = _outputs(model, split, batch, ranks)
+    outputs = np.concatenate([x.cpu().numpy() for x, _ in found]).astype(np.float64)
     targets = np.asarray(split.labels, np.float64)
     residual, spread = ((outputs - targets) ** 2).sum(), ((targets - targets.mean(0)) ** 2).sum()
     return RegressionEvaluation(
@@ -210,39 +224,60 @@ def score(
     *,
     regression: bool,
     batch: int = 512,
+    sharing: Sharing | None = None,
 ) -> Score:
-    """Mean loss and accuracy on a split, in the engine's precision; for regression the mean squared error."""
+    """Mean loss and accuracy on a split, in the engine's precision; for regression the mean squared error.
+
+    With `sharing`, its processes share the images, and all get what the first found.
+    """
+    sharing = sharing or Sharing()
     loss = torch.zeros((), device=engine.device)
     right = torch.zeros((), dtype=torch.int64, device=engine.device)
     given = ends_in_softmax(module)
-    for outputs, labels in _batched(module, preprocessing, split, batch, engine):
+    for outputs, labels in _batched(module, preprocessing, split, batch, sharing, engine=engine):
         if regression:
             loss += ((outputs - labels) ** 2).mean(1).sum()
         else:
             logarithms = _logarithms(outputs, given=given)
             loss -= logarithms.gather(1, labels[:, None]).sum()
             right += (logarithms.argmax(1) == labels).sum()
-    return Score(loss.item() / len(split), None if regression else right.item() / len(split))
+    total, correct = sharing.firsts(loss.item(), right.item())
+    return Score(total / len(split), None if regression else correct / len(split))
 
 
-def _outputs(model: Model, split: Split, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    return _batched(model.module, model.preprocessing, split, model.at_once(batch), None)
+def _outputs(model: Model, split: Split, batch: int, ranks: Ranks | None) -> Iterator[tuple[Tensor, Tensor]]:
+    with Sharing(ranks, device_of(model.module)) as sharing:
+        if sharing.together:
+            known = {"labels": torch.from_numpy(split.labels)}
+            sharing.agree(digest(model.module.state_dict()), digest(known), model.preprocessing, batch)
+        yield from _batched(model.module, model.preprocessing, split, model.at_once(batch), sharing)
 
 
 def _batched(
-    module: nn.Module, preprocessing: Preprocessing, split: Split | Resident, batch: int, engine: Engine | None
+    module: nn.Module,
+    preprocessing: Preprocessing,
+    split: Split | Resident,
+    batch: int,
+    sharing: Sharing,
+    *,
+    engine: Engine | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The module's float32 outputs and the labels, batch by batch."""
+    """The module's float32 outputs and the labels, batch by batch; of several processes each computes one in turn."""
     from contextlib import nullcontext
 
     if not len(split):
         raise DataError("there are no images to evaluate on: this split is empty")
     arithmetic: AbstractContextManager[object] = engine.arithmetic() if engine else nullcontext()
+    ranks, device = sharing.ranks, device_of(module)
     with evaluating(module), torch.inference_mode(), arithmetic:
-        for images, labels in batches(split, batch, seed=0, epoch=0, device=device_of(module), shuffle=False):
+        for images, labels in batches(
+            split, batch * ranks.size, device=device, shuffle=False, shard=(ranks.rank, ranks.size)
+        ):
+            sharing.begin(len(labels), of=batch * ranks.size)
             x = preprocessing.normalize(images)
             arranged = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-            yield module(arranged).float(), labels
+            outputs = sharing.whole(module(arranged).float())
+            yield from zip(outputs.split(batch), labels.split(batch), strict=True)
 
 
 def _logarithms(outputs: Tensor, *, given: bool) -> Tensor:

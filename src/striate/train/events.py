@@ -26,6 +26,7 @@ class Started:
         epoch: the epoch that comes next, 1 for a new run.
         step: steps of that epoch already done, 0 for a new run.
         resumed: whether a checkpoint was loaded.
+        processes: how many share each batch.
     """
 
     out: Path
@@ -37,6 +38,7 @@ class Started:
     epoch: int
     step: int
     resumed: bool
+    processes: int = 1
 
 
 @final

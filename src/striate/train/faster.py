@@ -20,6 +20,8 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from striate.train.sharing import Sharing
+
 LEVELS = 2**16
 
 
@@ -45,8 +47,11 @@ def make_faster(module: nn.Module) -> None:
 class WordDropout(nn.Dropout):
     """Dropout (Srivastava et al. 2014) whose mask comes from sixteen bits a number; on the CPU, where it is faster.
 
-    Elsewhere, and in evaluation mode, it does what nn.Dropout does.
+    Elsewhere, and in evaluation mode, it does what nn.Dropout does. Where processes share the batch it draws for the
+    whole of it in each of them.
     """
+
+    sharing: Sharing | None = None
 
     def __init__(self, p: float) -> None:
         super().__init__(p)
@@ -55,12 +60,20 @@ class WordDropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return input
+        if self.sharing is not None:
+            return input * self._scales(input.new_empty((self.sharing.images, *input.shape[1:])))[self.sharing.rows]
         if input.device.type != "cpu":
             return nn.functional.dropout(input, self.p)
-        words = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = words.view(torch.int16)[: input.numel()].view(input.shape)
+        return input * self._scales(input)
+
+    def _scales(self, like: Tensor) -> Tensor:
+        """For each number what it is multiplied by: 0, or the inverse of the probability of being kept."""
+        if like.device.type != "cpu":
+            return nn.functional.dropout(torch.ones_like(like), self.p)
+        words = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        bits = words.view(torch.int16)[: like.numel()].view(like.shape)
         mask = bits < self.kept - LEVELS // 2  # int16 runs from -2^15: `kept` of its 2^16 values lie below
-        return input * mask.to(input.dtype).mul_(LEVELS / self.kept)
+        return mask.to(like.dtype).mul_(LEVELS / self.kept)
 
 
 def _pool_first(sequence: nn.Sequential) -> None:

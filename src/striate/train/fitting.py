@@ -5,6 +5,10 @@
 
 Between two events the training stands still, its checkpoint can be taken, and PyTorch's global state is the caller's.
 What a step does stands in `loop.py`, what an epoch is in `training.py`.
+
+Under torchrun every process calls the same, with `ranks=Ranks.joined()`: they share each batch of the recipe
+(`sharing.py`), and the first keeps the run's folder, which all must see. Without `ranks` a training is of one process,
+whoever else there is.
 """
 
 from __future__ import annotations
@@ -18,10 +22,12 @@ from striate import files
 from striate.data import FITS, load
 from striate.errors import DataError, RecipeError, UserError
 from striate.network import Network
+from striate.ranks import Ranks
 from striate.train import checkpoint
 from striate.train.engine import Engine
 from striate.train.recipe import Recipe
-from striate.train.runs import Metrics, Run, counts, new_run, refuse_occupied
+from striate.train.runs import Metrics, Run, counts, goes_on_with, new_run, refuse_occupied
+from striate.train.sharing import digest
 from striate.train.training import Training
 from striate.train.workbench import matching, preprocessing, set_up
 
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
     from striate.data import DataSet, Fit
     from striate.train.events import Event
+    from striate.train.workbench import Workbench
 
 
 def fit(
@@ -40,6 +47,7 @@ def fit(
     out: Path | str,
     engine: Engine | None = None,
     source: Mapping[str, object] | None = None,
+    ranks: Ranks | None = None,
 ) -> Generator[Event]:
     """Trains a network on a data set and keeps everything in the folder `out`.
 
@@ -51,6 +59,8 @@ def fit(
         engine: on what; `Engine.choose()` with the recipe's precision unless given.
         source: the arguments of `data.load` that give this data again, so that `resume(out)` can; the data set's own
             unless given.
+        ranks: the processes that share each batch, `Ranks.joined()` under torchrun; one unless given. The weights are
+            those of one process but for rounding.
 
     Returns:
         The events, `Started` first and `Finished` last. Nothing is trained before they are asked for.
@@ -59,53 +69,68 @@ def fit(
         UserError: something given cannot be used; raised at once.
         Failure: from the iterator, where training cannot go on: the reason, what is kept, and the command that resumes.
     """
-    recipe, out = recipe or Recipe.suiting(data), Path(out)
+    recipe, out, ranks = recipe or Recipe.suiting(data), Path(out), ranks or Ranks()
     network = matching(network, data)
     engine = engine or engine_for(recipe)
     _refuse_other_precision(engine, recipe)
-    refuse_occupied(out)
     source = data.source if source is None else source
-    bench = set_up(network, data, recipe, engine, preprocessing(data, _fit_of(source)))
-    state = checkpoint.State(network=str(network), recipe=recipe.model_dump(mode="json"))
-    with new_run(
-        out,
-        network=network,
-        data=data,
-        recipe=recipe,
-        engine=engine,
-        preprocessing=bench.preprocessing,
-        source=source,
-    ) as draft:
-        checkpoint.save(draft.checkpoint("last"), bench, state)
-    return Training(Run(out), data, bench, state, Metrics(Run(out))).events(resumed=False)
+    with ranks.telling():
+        if ranks.first:
+            refuse_occupied(out)
+        bench = set_up(network, data, recipe, engine, preprocessing(data, _fit_of(source)), ranks=ranks)
+        state = checkpoint.State(network=str(network), recipe=recipe.model_dump(mode="json"))
+        if ranks.first:
+            with new_run(
+                out,
+                network=network,
+                data=data,
+                recipe=recipe,
+                engine=engine,
+                preprocessing=bench.preprocessing,
+                source=source,
+                processes=ranks.size,
+            ) as draft:
+                checkpoint.save(draft.checkpoint("last"), bench, state)
+        _agree(data, bench, state)
+        metrics = Metrics(Run(out)) if ranks.first else None
+    return Training(Run(out), data, bench, state, metrics).events(resumed=False)
 
 
-def resume(out: Path | str, data: DataSet | None = None, *, engine: Engine | None = None) -> Generator[Event]:
+def resume(
+    out: Path | str, data: DataSet | None = None, *, engine: Engine | None = None, ranks: Ranks | None = None
+) -> Generator[Event]:
     """Goes on with a run that was stopped, from its last checkpoint, to bit-identical weights.
 
     Arguments:
         out: the run's folder.
         data: what it was trained on; loaded again from the run's own record unless given.
         engine: the run's own unless given; with another one results agree but for rounding.
+        ranks: the processes that share each batch from here on; with another number of them than before, which the
+            run's environment then says, results agree but for rounding.
 
     Raises:
         UserError: there is no run, its network or recipe is not the one it began with (other epochs, for one, would be
             another schedule from the first step on), or the data is not what it was trained on.
         Failure: the run is being trained already; or as `fit`.
     """
-    run = Run.open(out)
+    run, ranks = Run.open(out), ranks or Ranks()
     engine = engine or Engine.of_json(run.environment["engine"])
     _refuse_other_precision(engine, run.recipe)
     data = data or _load_again(run)
     if (data.fingerprint, counts(data)) != (run.data["fingerprint"], run.data["images"]):
         raise DataError(f"{data.name} is not what {run.path} was trained on: its content, split or size has changed")
     with contextlib.ExitStack() as unless_begun:
-        metrics = unless_begun.enter_context(contextlib.closing(Metrics(run)))
-        _sweep(run)
+        unless_begun.enter_context(ranks.telling())
+        metrics = unless_begun.enter_context(contextlib.closing(Metrics(run))) if ranks.first else None
+        if ranks.first:
+            _sweep(run)
         _refuse_changed(run)
-        bench = set_up(run.network, data, run.recipe, engine, run.preprocessing)
+        bench = set_up(run.network, data, run.recipe, engine, run.preprocessing, ranks=ranks)
         state = checkpoint.restore(run.checkpoint("last"), bench)
-        metrics.cut(state.metrics_bytes)
+        _agree(data, bench, state)
+        if metrics is not None:
+            metrics.cut(state.metrics_bytes)
+            goes_on_with(run, ranks.size)
         unless_begun.pop_all()
     return Training(run, data, bench, state, metrics).events(resumed=True)
 
@@ -119,9 +144,10 @@ def run(
     engine: Engine | None = None,
     source: Mapping[str, object] | None = None,
     watch: Callable[[Event], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> Run:
     """`fit` to its end; `watch` is called with every event. Returns the run."""
-    drive(fit(network, data, recipe, out=out, engine=engine, source=source), watch)
+    drive(fit(network, data, recipe, out=out, engine=engine, source=source, ranks=ranks), watch)
     return Run(Path(out))
 
 
@@ -131,9 +157,10 @@ def run_on(
     *,
     engine: Engine | None = None,
     watch: Callable[[Event], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> Run:
     """`resume` to its end; `watch` is called with every event. Returns the run."""
-    drive(resume(out, data, engine=engine), watch)
+    drive(resume(out, data, engine=engine, ranks=ranks), watch)
     return Run(Path(out))
 
 
@@ -159,6 +186,13 @@ def _refuse_other_precision(engine: Engine, recipe: Recipe) -> None:
             f"the recipe's precision is {recipe.precision} and the engine's is {engine.precision}; "
             "let them be the same, or let the recipe's be auto"
         )
+
+
+def _agree(data: DataSet, bench: Workbench, state: checkpoint.State) -> None:
+    """Raises Failure where the processes that share a training would not train the same."""
+    if bench.sharing.together:
+        weights = digest(bench.module.state_dict())
+        bench.sharing.agree(data.fingerprint, counts(data), state, bench.preprocessing, bench.engine.precision, weights)
 
 
 def _fit_of(source: Mapping[str, object] | None) -> Fit:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from striate.data.augment import augment
+from striate.data.augment import Draw, changed, drawn
 from striate.train.optimizer import average_into
 from striate.train.schedule import learning_rate
 
@@ -23,19 +23,21 @@ def take_step(bench: Workbench, images: Tensor, y_n: Tensor, epoch: int, step: i
     """One step on one batch; returns the learning rate it used. The loss stays on the device, added to `bench.total`.
 
     Arguments:
-        images: as the data set holds them, on the engine's device.
+        images: as the data set holds them, on the engine's device: those of this process where processes share a batch.
+        y_n: of the whole batch.
         epoch: from 0.
         step: of the epoch, from 0.
     """
     recipe, count = bench.recipe, epoch * bench.steps + step
     bench.randomness.at(epoch, step)
-    changed = augment(images, recipe.augmentation, bench.randomness.augmentation) if images.dim() == 4 else images
-    x_nchw = bench.engine.arrange(bench.preprocessing.normalize(changed))
+    bench.sharing.begin(len(y_n), of=recipe.batch_size)
+    x_nchw = bench.engine.arrange(bench.preprocessing.normalize(_augmented(bench, images)))
     with bench.engine.arithmetic():
         outputs = bench.module(x_nchw)
-    loss = bench.loss(outputs.float(), y_n)
+    loss = bench.loss(bench.sharing.whole(outputs.float()), y_n)
     bench.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    bench.sharing.add_gradients(bench.module)
     if recipe.gradient_clipping:
         nn.utils.clip_grad_norm_(bench.module.parameters(), recipe.gradient_clipping)
     rate = learning_rate(recipe, count, recipe.epochs * bench.steps)
@@ -46,3 +48,12 @@ def take_step(bench: Workbench, images: Tensor, y_n: Tensor, epoch: int, step: i
         average_into(bench.averaged, bench.module, recipe.ema, count)
     bench.total.add_(loss.detach(), alpha=len(y_n))
     return rate
+
+
+def _augmented(bench: Workbench, images: Tensor) -> Tensor:
+    """The images changed as the recipe says. What happens to each is drawn for the whole batch."""
+    augmentation, sharing = bench.recipe.augmentation, bench.sharing
+    if not augmentation or images.dim() != 4:
+        return images
+    draw = drawn(sharing.images, augmentation, bench.randomness.augmentation)
+    return changed(images, augmentation, Draw(*(values[sharing.rows] for values in draw)))

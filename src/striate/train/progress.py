@@ -69,7 +69,8 @@ class Progress:
         again = f", going on at epoch {event.epoch}, step {event.step}" if event.resumed and not over else ""
         epochs = "1 epoch" if event.epochs == 1 else f"{event.epochs} epochs"
         self._say(f"{event.images:,} images, {event.parameters:,} parameters, {epochs}{again}")
-        self._say("nothing is left to train" if over else f"engine: {event.engine}")
+        shared = f"; each batch is shared by {event.processes} processes" if event.processes > 1 else ""
+        self._say("nothing is left to train" if over else f"engine: {event.engine}{shared}")
         if self.console.is_terminal and not over:
             self._open(event)
 

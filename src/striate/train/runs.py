@@ -75,8 +75,13 @@ class Run:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Versions, machine and engine."""
+        """Versions, machine and engine; how many processes."""
         return _read_json(self.path / "environment.json")
+
+    @property
+    def processes(self) -> list[int]:
+        """How many processes shared the training: when it began, and since each resumption by another number."""
+        return self.environment.get("processes", [1])
 
     @property
     def data(self) -> dict[str, Any]:
@@ -148,6 +153,7 @@ def new_run(
     engine: Engine,
     preprocessing: Preprocessing,
     source: Mapping[str, object] | None,
+    processes: int = 1,
 ) -> Generator[Run]:
     """Gives a hidden folder to fill; on leaving it becomes `out` in one step: no half run is ever seen.
 
@@ -164,7 +170,7 @@ def new_run(
         draft.chmod(0o777 & ~files.umask())
         files.write_text(draft / "network.txt", f"{network}\n")
         recipe.write(draft / "recipe.toml")
-        files.write_json(draft / "environment.json", environment(engine))
+        files.write_json(draft / "environment.json", environment(engine, processes))
         files.write_json(draft / "data.json", _described(data, preprocessing, source))
         files.write_text(draft / "metrics.jsonl", "")
         yield Run(draft)
@@ -205,13 +211,22 @@ def resume_command(run: Run) -> str:
     """What makes a stopped run go on: a command; a call in Python where only Python can give the data again."""
     import shlex
 
+    together = run.processes[-1] > 1
     if run.data_source is None:
-        return f"striate.train.run_on({str(run.path)!r}, data)"
-    return f"striate train --resume {shlex.quote(str(run.path))}"
+        return f"striate.train.run_on({str(run.path)!r}, data{', ranks=ranks' * together})"
+    begin = f"torchrun --nproc-per-node {run.processes[-1]} -m " * together
+    return f"{begin}striate train --resume {shlex.quote(str(run.path))}"
 
 
-def environment(engine: Engine) -> dict[str, object]:
-    """Versions, machine and engine, as JSON can hold them."""
+def goes_on_with(run: Run, processes: int) -> None:
+    """Notes in the run's environment where it goes on with another number of processes."""
+    if run.processes[-1] != processes:
+        known = run.environment | {"processes": [*run.processes, processes]}
+        files.write_json(run.path / "environment.json", known)
+
+
+def environment(engine: Engine, processes: int = 1) -> dict[str, object]:
+    """Versions, machine, engine and number of processes, as JSON can hold them."""
     packages = ("striate", "torch", "numpy", "safetensors", "pillow")
     return {
         "python": platform.python_version(),
@@ -221,6 +236,7 @@ def environment(engine: Engine) -> dict[str, object]:
         "cores": os.cpu_count(),
         "engine": engine.as_json(),
         "engine_line": str(engine),
+        "processes": [processes],
     }
 
 

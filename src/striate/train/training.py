@@ -1,6 +1,9 @@
 """One training at work: steps in bursts, an event after each, validation and checkpoints after every epoch.
 
 What a step does stands in `loop.py`. Between two events the training stands still and its state can be saved.
+
+Processes that share a training do all of this at the same steps: an event, a checkpoint or Ctrl-C that one of them asks
+for, all have. The first alone writes.
 """
 
 from __future__ import annotations
@@ -23,9 +26,10 @@ from striate.train.evaluation import evaluate, evaluate_regression, score
 from striate.train.events import Evaluated, Event, Finished, Saved, Started, Stepped
 from striate.train.loop import take_step
 from striate.train.runs import resume_command
+from striate.train.sharing import Lost
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -44,10 +48,11 @@ RECORDS_PER_EPOCH = 50
 
 @final
 class Training:
-    """One run at work."""
+    """One run at work. `metrics` is None in a process that does not write."""
 
-    def __init__(self, run: Run, data: DataSet, bench: Workbench, state: State, metrics: Metrics) -> None:
+    def __init__(self, run: Run, data: DataSet, bench: Workbench, state: State, metrics: Metrics | None) -> None:
         self.run, self.data, self.bench, self.state = run, data, bench, state
+        self.sharing = bench.sharing
         self.train, self.validation = (resident(part, bench.engine.device) for part in (data.train, data.validation))
         self.metrics = metrics
         self.record_every = max(1, round(bench.steps / RECORDS_PER_EPOCH))
@@ -56,7 +61,7 @@ class Training:
 
     def events(self, *, resumed: bool) -> Generator[Event]:
         """What happens, from here to the end of the run."""
-        with contextlib.closing(self.metrics), self._explained():
+        with self._held(), self._explained():
             yield self._started(resumed=resumed)
             reason = self._ended()
             while reason is None:
@@ -66,12 +71,25 @@ class Training:
 
     def save(self) -> Saved:
         """Takes the last checkpoint, at this very step."""
-        self.metrics.settle()
-        self.state.metrics_bytes = self.metrics.length
         path = self.run.checkpoint("last")
-        checkpoint.save(path, self.bench, self.state)
+        if self.metrics is not None:
+            self.metrics.settle()
+            self.state.metrics_bytes = self.metrics.length
+            checkpoint.save(path, self.bench, self.state)
         self.saved_at, self.saved_place = time.monotonic(), self._place()
         return Saved(path, "last", *self.saved_place)
+
+    @contextlib.contextmanager
+    def _held(self) -> Generator[None]:
+        """What a training holds while it works: its metrics, the other processes, and with those the key Ctrl-C."""
+        with contextlib.ExitStack() as held:
+            held.enter_context(self.sharing)
+            if self.metrics is not None:
+                held.enter_context(contextlib.closing(self.metrics))
+            if self.sharing.together:
+                held.enter_context(self.sharing.ranks.telling())
+                held.enter_context(interrupts.noted())
+            yield
 
     def _place(self) -> tuple[int, int]:
         return self.state.epoch + 1, self.state.step
@@ -88,6 +106,7 @@ class Training:
             epoch=epoch,
             step=step,
             resumed=resumed,
+            processes=self.sharing.ranks.size,
         )
 
     def _ended(self) -> Literal["all epochs done", "no improvement on the validation split"] | None:
@@ -101,7 +120,8 @@ class Training:
         batched = self._batches()
         while self.state.step < self.bench.steps:
             yield self._burst(batched)
-            if time.monotonic() - self.saved_at > self.bench.recipe.checkpoint_seconds:
+            (due,) = self.sharing.any(time.monotonic() - self.saved_at > self.bench.recipe.checkpoint_seconds)
+            if due:
                 yield self.save()
         yield from self._close_epoch()
 
@@ -113,6 +133,7 @@ class Training:
             seed=recipe.seed,
             epoch=state.epoch,
             start_step=state.step,
+            shard=(self.sharing.ranks.rank, self.sharing.ranks.size),
         )
 
     def _burst(self, batched: Iterator[tuple[Tensor, Tensor]]) -> Stepped:
@@ -127,11 +148,14 @@ class Training:
                 state.images += len(labels)
                 state.window += len(labels)
                 recorded = state.step % self.record_every == 0 or state.step == bench.steps
-                if recorded or pressed or time.monotonic() > end:
+                stopped, late = self.sharing.any(bool(pressed), time.monotonic() > end)
+                if recorded or stopped or late:
                     break
             loss = bench.total.item() / state.window
             if recorded and math.isfinite(loss):
                 self._record(loss)
+        if stopped:
+            raise Stopped
         if not math.isfinite(loss):
             raise Diverged(f"the loss is {loss}, no finite number, at a learning rate of {state.learning_rate:.3g}")
         return self._stepped(loss, state.images - began, recorded=recorded)
@@ -146,13 +170,15 @@ class Training:
         """Writes the mean loss since the last recorded step, and begins the next sum."""
         state = self.state
         epoch, step = self._place()
-        self.metrics.append(
-            {"kind": "step", "epoch": epoch, "step": step, "loss": loss, "learning_rate": state.learning_rate}
-        )
+        self._note({"kind": "step", "epoch": epoch, "step": step, "loss": loss, "learning_rate": state.learning_rate})
         state.epoch_loss += loss * state.window
         state.epoch_images += state.window
         state.window = 0
         self.bench.total.zero_()
+
+    def _note(self, line: Mapping[str, object]) -> None:
+        if self.metrics is not None:
+            self.metrics.append(line)
 
     def _stepped(self, loss: float, images: int, *, recorded: bool) -> Stepped:
         seconds = self._clock()
@@ -180,7 +206,7 @@ class Training:
         evaluated = self._evaluated()
         with interrupts.deferred():
             self.state.close_epoch(asdict(evaluated))
-            self.metrics.append({"kind": "epoch"} | asdict(evaluated))
+            self._note({"kind": "epoch"} | asdict(evaluated))
             saved = self._save_epoch(evaluated)
         yield evaluated
         yield from saved
@@ -194,6 +220,7 @@ class Training:
                 self.validation,
                 bench.engine,
                 regression=not self.data.classes,
+                sharing=self.sharing,
             )
         if not math.isfinite(loss):
             raise Diverged(f"the validation loss is {loss}, no finite number")
@@ -213,17 +240,23 @@ class Training:
             kinds.append(("best", self.run.checkpoint("best")))
         if self.bench.recipe.keep_epochs and kept_epoch(evaluated.epoch):
             kinds.append(("epoch", self.run.checkpoint(evaluated.epoch)))
-        self.state.metrics_bytes = self.metrics.length
-        for _, path in kinds:
-            checkpoint.save(path, self.bench, self.state)
+        if self.metrics is not None:
+            self.state.metrics_bytes = self.metrics.length
+            for _, path in kinds:
+                checkpoint.save(path, self.bench, self.state)
         return [*(Saved(path, kind, evaluated.epoch, self.bench.steps) for kind, path in kinds), self.save()]
 
     def _finish(self, reason: Literal["all epochs done", "no improvement on the validation split"]) -> Iterator[Event]:
-        if self.run.result is None:
-            model = self.run.model("best")
-            model.save(self.run.path / "model.safetensors")
+        (missing,) = self.sharing.firsts(self.run.result is None)
+        if missing:
+            if self.sharing.first:
+                self.run.model("best").save(self.run.path / "model.safetensors")
+            self.sharing.meet()
             yield Saved(self.run.path / "model.safetensors", "model", self.state.best_epoch, self.bench.steps)
-            files.write_json(self.run.path / "result.json", self._result(reason))
+            result = self._result(reason)
+            if self.sharing.first:
+                files.write_json(self.run.path / "result.json", result)
+            self.sharing.meet()
         yield self._finished()
 
     def _result(self, reason: str) -> dict[str, object]:
@@ -234,7 +267,7 @@ class Training:
         with self.bench.engine.running():
             if len(self.data.test):
                 measure = evaluate if self.data.classes else evaluate_regression
-                test = measure(model, self.data.test).as_json()
+                test = measure(model, self.data.test, ranks=self.sharing.ranks).as_json()
         best = self.state.history[self.state.best_epoch - 1]
         return {
             "reason": reason,
@@ -264,10 +297,11 @@ class Training:
         """Turns what stops a training into a `Failure`: the reason, what is kept, and the command that goes on."""
         try:
             yield
-        except KeyboardInterrupt:
-            with self._explained():
-                self.save()
+        except KeyboardInterrupt as pressed:
+            self._save_at_once(agreed=isinstance(pressed, Stopped))
             raise Failure(f"stopped by Ctrl-C; {self._kept()}") from None
+        except Lost as cause:
+            raise Failure(f"{cause}; {self._kept()}") from None
         except (Diverged, checkpoint.NotFinite) as cause:
             advice = "the usual cure is a lower learning_rate in a new run"
             raise Failure(f"at {_place_text(self._place())}, {cause}; {advice}; {self._kept()}") from None
@@ -281,8 +315,20 @@ class Training:
                 raise
             raise Failure(f"{reason}; {self._kept()}") from None
 
+    def _save_at_once(self, *, agreed: bool) -> None:
+        """The checkpoint of a training that is stopped; `agreed`: all processes are, and go when it is written."""
+        if self.sharing.first or agreed:
+            with self._explained():
+                self.save()
+        if agreed:
+            self.sharing.meet()
+
     def _kept(self) -> str:
         return f"kept up to {_place_text(self.saved_place)}; to go on: {resume_command(self.run)}"
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C was pressed, and every process that shares the training knows of it and stands at the same step."""
 
 
 class Diverged(Exception):  # noqa: N818

@@ -16,6 +16,8 @@ from striate.train.faster import make_faster
 from striate.train.optimizer import optimizer, training_loss
 from striate.train.pairing import refuse_other_outputs
 from striate.train.randomness import Randomness
+from striate.train.sharing import Sharing
+from striate.train.whole_batch import see_the_whole_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from striate.data import DataSet, Fit
     from striate.network import Network
+    from striate.ranks import Ranks
     from striate.train.engine import Engine
     from striate.train.recipe import Recipe
 
@@ -42,6 +45,7 @@ class Workbench:
         randomness: what dropout and augmentation draw from.
         preprocessing, engine, recipe: as chosen.
         steps: steps in one epoch.
+        sharing: the processes that share each batch; one unless said otherwise.
     """
 
     module: nn.Module
@@ -54,6 +58,7 @@ class Workbench:
     engine: Engine
     recipe: Recipe
     steps: int
+    sharing: Sharing
 
     @property
     def judged(self) -> nn.Module:
@@ -65,8 +70,16 @@ class Workbench:
         return self.averaged
 
 
-def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, preprocessing: Preprocessing) -> Workbench:
-    """The workbench of a training's first step.
+def set_up(
+    network: Network,
+    data: DataSet,
+    recipe: Recipe,
+    engine: Engine,
+    preprocessing: Preprocessing,
+    *,
+    ranks: Ranks | None = None,
+) -> Workbench:
+    """The workbench of a training's first step. With `ranks`, all of these processes must come here.
 
     Raises:
         RecipeError: the loss does not suit the data, batches of one image do not suit batch normalization, or the
@@ -85,17 +98,22 @@ def set_up(network: Network, data: DataSet, recipe: Recipe, engine: Engine, prep
     module = network.build(recipe.seed).train()
     make_faster(module)
     module = engine.place(module)
+    averaged = copy.deepcopy(module).requires_grad_(False) if recipe.ema else None
+    loss = training_loss(recipe, data, probabilities=ends_in_softmax(module), device=device)
+    sharing = Sharing(ranks, device)
+    see_the_whole_batch(module, sharing)
     return Workbench(
         module=module,
         optimizer=optimizer(recipe, module),
-        averaged=copy.deepcopy(module).requires_grad_(False) if recipe.ema else None,
+        averaged=averaged,
         total=torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device),
-        loss=training_loss(recipe, data, probabilities=ends_in_softmax(module), device=device),
+        loss=loss,
         randomness=Randomness(recipe.seed, device),
         preprocessing=preprocessing,
         engine=engine,
         recipe=recipe,
         steps=steps,
+        sharing=sharing,
     )
 
 

@@ -52,7 +52,7 @@ class Exchange:
         if self.ranks.size > 1:
             self._number += 1
             self._write(make(), self._place(self.ranks.rank))
-        self.ranks.met()
+        self.ranks.meet()
         for path in self._written[:-1]:  # all have read it, or they would not be here
             path.unlink(missing_ok=True)
         del self._written[:-1]
@@ -62,10 +62,10 @@ class Exchange:
     def first_ahead(self) -> Generator[None]:
         """What stands in this block is done by the first process before the others begin with it."""
         if not self.ranks.first:
-            self.ranks.met()
+            self.ranks.meet()
         yield
         if self.ranks.first:
-            self.ranks.met()
+            self.ranks.meet()
 
     def check_alike(self, said: object, tensors: Iterable[Tensor]) -> None:
         """Raises Failure unless all processes say the same and have the same tensors, bit for bit."""
@@ -79,7 +79,7 @@ class Exchange:
 
     def close(self) -> None:
         """Waits until all processes have done with it; nothing of it stays in the draft."""
-        self.ranks.met()
+        self.ranks.meet()
         if self.ranks.first:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -113,7 +113,7 @@ def exchanging(out: Path, ranks: Ranks) -> Generator[Exchange]:
         exchange = Exchange(draft, ranks)
         yield exchange
         exchange.close()
-    ranks.met()
+    ranks.meet()
 
 
 @contextlib.contextmanager

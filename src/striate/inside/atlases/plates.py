@@ -117,7 +117,7 @@ class Plates:
     def draw(self, threads: Threads, progress: Callable[[int, int], None]) -> dict[str, list[str]]:
         """Draws the sheets when all that stands on them is there, each process its share; returns their names, layer by
         layer. `progress`: sheets done, and of how many."""
-        self.exchange.ranks.met()
+        self.exchange.ranks.meet()
         self.exchange.ranks.begin()
         drawn: dict[str, list[str]] = {}
         tasks = list[tuple[Path, Layer, range]]()
