@@ -119,8 +119,7 @@ def resume(
     data = data or _load_again(run)
     if (data.fingerprint, counts(data)) != (run.data["fingerprint"], run.data["images"]):
         raise DataError(f"{data.name} is not what {run.path} was trained on: its content, split or size has changed")
-    with contextlib.ExitStack() as unless_begun:
-        unless_begun.enter_context(ranks.telling())
+    with ranks.telling(), contextlib.ExitStack() as unless_begun:
         metrics = unless_begun.enter_context(contextlib.closing(Metrics(run))) if ranks.first else None
         if ranks.first:
             _sweep(run)

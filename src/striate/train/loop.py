@@ -53,7 +53,7 @@ def take_step(bench: Workbench, images: Tensor, y_n: Tensor, epoch: int, step: i
 def _augmented(bench: Workbench, images: Tensor) -> Tensor:
     """The images changed as the recipe says. What happens to each is drawn for the whole batch."""
     augmentation, sharing = bench.recipe.augmentation, bench.sharing
-    if not augmentation or images.dim() != 4:
+    if not augmentation or images.dim() != 4 or not len(images):
         return images
     draw = drawn(sharing.images, augmentation, bench.randomness.augmentation)
     return changed(images, augmentation, Draw(*(values[sharing.rows] for values in draw)))

@@ -78,9 +78,9 @@ class WholeBatchNorm(nn.Module):
 
     def _seen(self, x: Tensor) -> Moments:
         ranks, channels = self.sharing.ranks, x.shape[1]
-        found = torch.zeros((ranks.size, 2 * channels + 1), device=x.device)
+        found = self.weight.new_zeros((ranks.size, 2 * channels + 1))
         if len(x):
-            variance, mean = torch.var_mean(x.float(), _all_but_channels(x), correction=0)
+            variance, mean = torch.var_mean(x.to(found.dtype), _all_but_channels(x), correction=0)
             found[ranks.rank] = torch.cat([mean, variance, mean.new_tensor([x.numel() / channels])])
         means, variances, counts = self.sharing.add(found).split([channels, channels, 1], dim=1)
         n = counts.sum()
@@ -107,7 +107,7 @@ class _OverAll(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         x, weight, mean, scale, n = ctx.saved_tensors
-        axes, dy = _all_but_channels(x), gradients[0].float()
+        axes, dy = _all_but_channels(x), gradients[0].to(weight.dtype)
         x_hat = (x - _per_channel(mean, x)) * _per_channel(scale, x)
         own = torch.stack([(dy * x_hat).sum(axes), dy.sum(axes)])
         along, level = (ctx.sharing.add(own.clone()) / n).unbind()
