@@ -121,7 +121,9 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     assert scored.stdout == capsys.readouterr().out
     again = torchrun_command(["train", *words, "--out", told["run"]])
     assert again.stderr.count("holds a run already; go on with it by: torchrun --nproc-per-node 2 -m striate") == 1
-    assert torchrun_command(["demo"]).stderr.count("striate demo is the work of one process") >= 1
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["demo"]) == 2
+    assert "striate demo is the work of one process; begin it without torchrun" in capsys.readouterr().err
 
 
 def torchrun(folder: Path, *what: str) -> subprocess.CompletedProcess[str]:

@@ -38,8 +38,9 @@ def evaluate(
 ) -> None:
     """Score a trained network: accuracy, every class, what is confused with what, the hardest images, calibration.
 
-    Pictures go to RUN/evaluation unless --out names a folder. Several processes share the images, and the first writes:
-    torchrun ... -m striate evaluate ...; the numbers are those of one process.
+    Pictures go to RUN/evaluation unless --out names a folder.
+
+    Several processes share the images: torchrun ... -m striate evaluate ...; the numbers are the same.
 
     Examples: striate evaluate runs/digits-default-1 | striate evaluate RUN --data other/photos --split test
     """

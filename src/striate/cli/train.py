@@ -72,8 +72,7 @@ def train(
 
     Ctrl-C, a full disk or a killed process lose nothing: the same run goes on with --resume RUN.
 
-    Several processes share each batch, and the first writes: torchrun ... -m striate train ...; the weights are those
-    of one process but for rounding.
+    Several processes share each batch: torchrun ... -m striate train ...; only rounding differs.
 
     A recipe's file says only what is to differ from the recipe that suits the data, which --show-recipe prints.
 
