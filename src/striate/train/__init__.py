@@ -1,9 +1,9 @@
 """Training: the recipe (what decides a run), the engine (on what it computes), the loop, checkpoints, runs, evaluation.
 
 From the outside in: `fitting.py` begins or resumes a run and yields events; `training.py` is what happens in an epoch;
-`loop.py` is one step. `runs.py` is the folder where everything is kept, `sharing.py` how several processes share a batch.
-Nothing here looks inside a network, draws, or prints, but for `progress.py`, which shows events on a terminal. Names are
-loaded when they are used, so that asking for a recipe does not load torch.
+`loop.py` is one step; `sharing.py` is how several processes share its batch. `runs.py` is the folder where everything
+is kept. Nothing here looks inside a network, draws, or prints, but for `progress.py`, which shows events on a
+terminal. Names are loaded when they are used, so that asking for a recipe does not load torch.
 """
 
 from __future__ import annotations
