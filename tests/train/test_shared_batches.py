@@ -162,6 +162,13 @@ def test_devices_that_cannot_be_shared_are_refused(device: str, said: str) -> No
         Sharing(Ranks(0, 2, HashStore()), device)
 
 
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match="torchrun began 4 where there are 2: begin one for each, or say --device cpu"):
+        Sharing(Ranks(0, 4, HashStore()), "cuda")
+
+
 def test_a_training_without_ranks_is_of_one_process_whatever_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """The trials of claims are such trainings, in processes that torchrun may have started."""
     for name, value in {"RANK": "1", "WORLD_SIZE": "2"}.items():

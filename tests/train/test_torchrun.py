@@ -97,7 +97,7 @@ def test_a_killed_process_ends_the_others_and_all_can_go_on(tmp_path: Path) -> N
             assert time.monotonic() < begun + 60
             time.sleep(0.05)
         os.kill(int((tmp_path / "process 1").read_text()), signal.SIGKILL)
-        assert work.wait(30) != 0
+        assert work.wait(90) != 0
     assert Run(tmp_path / "slow").result is None
     assert torchrun(tmp_path, "slow", "whole").returncode == 0
     assert tensors_equal(Run(tmp_path / "slow"), Run(tmp_path / "whole"))
@@ -119,8 +119,8 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     scored = torchrun_command(["evaluate", told["run"], "--json"])
     assert main(["evaluate", told["run"], "--json"]) == 0
     assert scored.stdout == capsys.readouterr().out
-    again = torchrun_command(["train", *words, "--out", told["run"]])
-    assert again.stderr.count("holds a run already; go on with it by: torchrun --nproc-per-node 2 -m striate") == 1
+    assert main(["train", *words, "--out", told["run"]]) == 2
+    assert "go on with it by: torchrun --nproc-per-node 2 -m striate train --resume" in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["demo"]) == 2
     assert "striate demo is the work of one process; begin it without torchrun" in capsys.readouterr().err
@@ -128,13 +128,13 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
 
 def torchrun(folder: Path, *what: str) -> subprocess.CompletedProcess[str]:
     """Two processes of `several.py`."""
-    return subprocess.run(_words(folder, *what), capture_output=True, text=True, check=False, env=_place(), timeout=120)
+    return subprocess.run(_words(folder, *what), capture_output=True, text=True, check=False, env=_place(), timeout=240)
 
 
 def torchrun_command(words: list[str]) -> subprocess.CompletedProcess[str]:
     """Two processes of the command."""
     begin = [*_torchrun(), "-m", "striate", *words]
-    return subprocess.run(begin, capture_output=True, text=True, check=False, env=_place(), timeout=120)
+    return subprocess.run(begin, capture_output=True, text=True, check=False, env=_place(), timeout=240)
 
 
 def _words(folder: Path, *what: str) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, final
 
@@ -40,7 +41,8 @@ class Sharing:
 
     Arguments:
         ranks: the processes; all must come here.
-        device: where the tensors lie that are added up: sums go by gloo on CPUs, by NCCL on CUDA.
+        device: where the tensors lie that are added up: sums go by gloo on CPUs, by NCCL on CUDA (the latter has not
+            been measured or tested yet: no machine with several GPUs was at hand).
 
     Attributes:
         ranks: as given.
@@ -133,7 +135,7 @@ class Sharing:
 
     def add(self, own: Tensor) -> Tensor:
         """The sum over all processes, in place and returned; equal in all of them to the last bit."""
-        with _answered(self.ranks):
+        with _answered():
             self._groups[own.device.type].allreduce([own]).wait()
         return own
 
@@ -158,6 +160,12 @@ def _refuse_device(device: torch.device) -> None:
         raise UserError(f"processes that work together compute on cpu or cuda, found {device.type}; say --device cpu")
     if device.type == "cuda" and str(device) != "cuda":
         raise UserError(f"each process computes on a GPU of its own; say cuda instead of {device}")
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device.type == "cuda" and here > torch.cuda.device_count():
+        raise UserError(
+            f"each process computes on a GPU of its own; torchrun began {here} where there are "
+            f"{torch.cuda.device_count()}: begin one for each, or say --device cpu"
+        )
 
 
 def _groups(store: Any, ranks: Ranks, device: torch.device) -> dict[str, Any]:
@@ -187,9 +195,9 @@ def _connected() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _answered(ranks: Ranks) -> Generator[None]:
+def _answered() -> Generator[None]:
     """Raises Lost where another process does not take part."""
     try:
         yield
-    except RuntimeError:
-        raise Lost("another of the processes that work together had a fault, or is gone") from None
+    except RuntimeError as fault:  # torch has no class of its own for it
+        raise Lost("another of the processes that work together had a fault, or is gone") from fault
