@@ -124,6 +124,17 @@ def test_evaluate_prints_for_people(striate: Command, digits_run: Path, tmp_path
     assert said.code == 0
     assert "500 validation images" in said.out
     assert "confusion matrix" in said.out
+    assert f"{tmp_path / 'confusion.png'}: what is taken for what" in said.out
+    assert "report" not in said.out, "it is of the test images"
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_evaluate_writes_the_page_of_a_run(striate: Command, digits_run: Path, tmp_path: Path) -> None:
+    said = striate("evaluate", digits_run, "--out", tmp_path)
+    page = tmp_path / "report.html"
+    assert f"report: {page.resolve().as_uri()}" in said.out
+    right = json.loads((digits_run / "result.json").read_text())["test"]["accuracy"]
+    assert f">{100 * right:.1f}%<" in page.read_text()
 
 
 def test_predict_goes_on_past_unreadable_files(striate: Command, digits_run: Path, photos: Path) -> None:

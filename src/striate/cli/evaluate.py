@@ -25,6 +25,14 @@ CHANGED = (
     "warning: these images are not those of the training, the folder or its splits have changed since; "
     "some of these may have been trained on, and the score may be too good"
 )
+SHOWN = {
+    "confusion": "what is taken for what",
+    "calibration": "how often a probability is right",
+    "confused": "mistakes, pair by pair",
+    "losses": "the hardest images",
+}
+"""What the picture of a name shows."""
+
 WIDEST = 20  # classes up to which the confusion matrix is printed; beyond, it is a picture only
 
 
@@ -38,7 +46,8 @@ def evaluate(
 ) -> None:
     """Score a trained network: accuracy, every class, what is confused with what, the hardest images, calibration.
 
-    Pictures go to RUN/evaluation unless --out names a folder.
+    Pictures go to RUN/evaluation unless --out names a folder. Of a run's own test images the page RUN/report.html is
+    written besides: curves, filters, what is confused, and what convolution saved.
 
     Several processes share the images: torchrun ... -m striate evaluate ...; the numbers are the same.
 
@@ -68,19 +77,24 @@ def _evaluate(
         console.note(CHANGED)
     trained_on = None if own or subject.run is None else _trained_on(subject, chosen)
     from striate import train
-    from striate.report import evaluation_pictures
+    from striate.report import evaluation_pictures, training_report
 
     scores = train.evaluate(subject.model, chosen, ranks=ranks)
     if not ranks.first:
         return
     written = evaluation_pictures(scores, chosen, loaded.classes, out or _beside(subject))
+    of_the_run = own and not changed and which == "test"
+    page = training_report(subject.run, scores, loaded, out) if subject.run and of_the_run else None
     if json:
         told = {"split": which, "data_changed": changed, "trained_on": trained_on}
-        console.show_json(scores.as_json() | told | {"pictures": [str(path) for path in written]})
+        made = {"pictures": [str(path) for path in written], "report": str(page) if page else None}
+        console.show_json(scores.as_json() | told | made)
         return
     _print(scores, which)
     for path in written:
-        console.show(str(path))
+        console.show(f"{path}: {SHOWN[path.stem]}")
+    if page is not None:
+        console.show(f"report: {page.resolve().as_uri()}")
 
 
 def _trained_on(subject: Subject, chosen: Split) -> int | None:

@@ -243,4 +243,4 @@ def _report(run: Run, ranks: Ranks, json: bool) -> None:
         console.show_json({"run": str(run.path), **result})
         return
     console.show(f"run: {run.path}")
-    console.show(f"look further: striate evaluate {run.path}")
+    console.show(f"how good it is, and its page: striate evaluate {run.path}")
