@@ -180,6 +180,24 @@ def test_a_training_without_ranks_is_of_one_process_whatever_torchrun_says(monke
     assert evaluate(model, DATA.test).count == 30
 
 
+class Viewing(nn.Module):
+    """A module as people write them: no images have no shape (0, -1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(x.view(x.size(0), -1))
+
+
+def test_a_process_without_images_evaluates_modules_that_cannot_take_none() -> None:
+    torch.manual_seed(0)
+    model = Model(Viewing().eval(), preprocessing(DATA, "crop"), DATA.classes, None, "viewing")
+    shared = at_once(lambda ranks: evaluate(model, DATA.test, batch=40, ranks=ranks).as_json(), 2)
+    assert shared == [evaluate(model, DATA.test, batch=40).as_json()] * 2
+
+
 def test_a_digest_names_the_content() -> None:
     one = {"a": torch.arange(3), "b": torch.tensor(1.5)}
     assert digest(one) == digest({name: tensor.clone() for name, tensor in one.items()})

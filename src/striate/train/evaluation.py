@@ -276,8 +276,14 @@ def _batched(
             sharing.begin(len(labels), of=batch * ranks.size)
             x = preprocessing.normalize(images)
             arranged = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-            outputs = sharing.whole(module(arranged).float())
+            outputs = sharing.whole(_results(module, arranged).float())
             yield from zip(outputs.split(batch), labels.split(batch), strict=True)
+
+
+def _results(module: nn.Module, x: Tensor) -> Tensor:
+    """What the module makes of a batch, also of none: many modules cannot take no images, as they ask for views of
+    (images, -1)."""
+    return module(x) if len(x) else module(x.new_zeros((1, *x.shape[1:])))[:0]
 
 
 def _logarithms(outputs: Tensor, *, given: bool) -> Tensor:
