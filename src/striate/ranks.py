@@ -25,6 +25,10 @@ PAUSE = 0.1
 """Seconds between two looks at what the others have done, at most."""
 
 
+class Ended(BaseException):
+    """This process was told to end. It is no fault of the work, and what catches such faults lets it pass."""
+
+
 @final
 @dataclass
 class Ranks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from striate.claims.comparing import trial as trials_of_one
 from striate.claims.comparing.trial import Trial
 from striate.claims.comparing.trials import Trials
 from striate.cli import main
+from striate.cli.together import together
 from striate.errors import Failure, UserError
 from striate.ranks import Ranks
 from striate.train import Recipe
@@ -132,6 +134,23 @@ def test_alone_in_a_world_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.delenv("RANK", raising=False)
     assert Ranks.joined().size == 1
+
+
+def test_what_torchrun_ends_is_no_fault_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that explains its own faults would explain it wrongly."""
+    monkeypatch.setattr(Ranks, "joined", lambda: Ranks(0, 2, HashStore()))
+    before = signal.getsignal(signal.SIGTERM)
+
+    def work() -> None:
+        with together():
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except Exception as fault:
+                raise UserError("the images cannot be read") from fault
+
+    with pytest.raises(Failure, match="torchrun ended the processes that work together"):
+        work()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 class _Lost(HashStore):

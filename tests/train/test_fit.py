@@ -18,6 +18,7 @@ from striate.data import DataSet, Findings, Split, table
 from striate.errors import DataError, Failure, ModelError, NetworkError, RecipeError, UserError
 from striate.model import Model
 from striate.network import Network
+from striate.ranks import Ended
 from striate.train import Recipe, Run, checkpoint, evaluate, fit, run, run_on, training
 from striate.train.events import Evaluated, Event, Finished, Saved, Started, Stepped
 
@@ -165,6 +166,33 @@ def test_a_real_divergence_is_told(tmp_path: Path) -> None:
     network = Network.parse("input 1x8x8, dense 50, dense 50, dense 3")
     with pytest.raises(Failure, match=r"no finite number|infinite or not a number"):
         run(network, DATA, chosen, out=tmp_path / "run", engine=ENGINE)
+
+
+def test_what_torchrun_ends_says_what_is_kept_and_goes_on(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its eighth step; once in the training itself, once while somebody looks at an event of it."""
+    take_step, calls = training.take_step, 0
+
+    def ended(*args: object) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 8:
+            raise Ended("torchrun ended it")
+        return take_step(*args)  # pyright: ignore[reportArgumentType]
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Stepped) and (event.epoch, event.step) == (2, 2):
+            raise Ended("torchrun ended it")
+
+    said = r"torchrun ended it; kept up to epoch 2, step 0; to go on: striate"
+    monkeypatch.setattr(training, "take_step", ended)
+    with pytest.raises(Failure, match=said):
+        trained(tmp_path / "run")
+    monkeypatch.undo()
+    with pytest.raises(Failure, match=said):
+        run(NETWORK, DATA, recipe(), out=tmp_path / "watched", engine=ENGINE, watch=watch)
+    assert tensors_equal(run_on(tmp_path / "run", DATA), whole)
 
 
 def test_a_full_disk_is_told_and_the_last_checkpoint_stays(

@@ -18,7 +18,7 @@ from striate.model import Model
 from striate.ranks import Ranks
 from striate.train import evaluate
 from striate.train.faster import WordDropout
-from striate.train.sharing import Lost, Sharing, digest
+from striate.train.sharing import Sharing, digest
 from striate.train.whole_batch import see_the_whole_batch
 from striate.train.workbench import preprocessing, set_up
 
@@ -133,7 +133,7 @@ def test_who_leaves_is_missed_at_once() -> None:
         with Sharing(ranks) as sharing:
             if not ranks.first:
                 return "left"
-            with pytest.raises(Lost, match="another of the processes that work together had a fault, or is gone"):
+            with pytest.raises(Failure, match="another of the processes that work together had a fault, or is gone"):
                 sharing.meet()
             return "missed"
 

@@ -22,28 +22,42 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def together() -> Generator[Ranks]:
     """Gives the processes that work together. Only the first prints; of all faults the first alone is told."""
-    from striate.ranks import Ranks
+    from striate.errors import Failure
+    from striate.ranks import Ended, Ranks
 
     ranks = Ranks.joined()
     try:
-        with contextlib.nullcontext() if ranks.first else _silence():
-            if ranks.size > 1:
-                signal.signal(signal.SIGTERM, _ended)
+        with _tidying(ranks), contextlib.nullcontext() if ranks.first else _silence():
             yield ranks
             ranks.leave()
-    except Exception:
-        if ranks.first_fault():
-            raise
-        raise typer.Exit(1) from None
+    except (Exception, Ended) as fault:
+        if not ranks.first_fault():
+            raise typer.Exit(1) from None
+        if isinstance(fault, Ended):
+            raise Failure(str(fault)) from None
+        raise
 
 
-def _ended(number: int, frame: object) -> None:
-    """Torchrun's way to end a process; while this one tidies up it is not ended again."""
+@contextlib.contextmanager
+def _tidying(ranks: Ranks) -> Generator[None]:
+    """Inside, torchrun's way to end one of several processes raises `Ended`."""
+    if ranks.size == 1:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: object) -> None:
+    """Raises Ended; while this process tidies up it is not ended again."""
     del number, frame
-    from striate.errors import Failure
+    from striate.ranks import Ended
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Failure("torchrun ended the processes that work together: another process was lost, or it was told to stop")
+    raise Ended("torchrun ended the processes that work together: another process was lost, or it was told to stop")
 
 
 def alone(command: str) -> Ranks:

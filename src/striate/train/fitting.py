@@ -22,7 +22,7 @@ from striate import files
 from striate.data import FITS, load
 from striate.errors import DataError, RecipeError, UserError
 from striate.network import Network
-from striate.ranks import Ranks
+from striate.ranks import Ended, Ranks
 from striate.train import checkpoint
 from striate.train.engine import Engine
 from striate.train.recipe import Recipe
@@ -164,13 +164,14 @@ def run_on(
 
 
 def drive(events: Generator[Event], watch: Callable[[Event], None] | None = None) -> None:
-    """Takes all events. Ctrl-C while `watch` works is handed to the training, which saves and says how to resume."""
+    """Takes all events. What ends the process while `watch` works is handed to the training, which says what is kept
+    and how to resume; at Ctrl-C it saves before."""
     for event in events:
         try:
             if watch:
                 watch(event)
-        except KeyboardInterrupt as pressed:
-            events.throw(pressed)
+        except (KeyboardInterrupt, Ended) as end:
+            events.throw(end)
 
 
 def engine_for(recipe: Recipe) -> Engine:

@@ -31,10 +31,6 @@ PATIENCE = timedelta(minutes=10)
 """How long one process waits for what another has to say; a lost connection is noticed at once, a lost host then."""
 
 
-class Lost(Failure):
-    """What another process was to say did not come: it had a fault, or it is gone."""
-
-
 @final
 class Sharing:
     """How this process and the others share a batch.
@@ -196,8 +192,8 @@ def _connected() -> Generator[None]:
 
 @contextlib.contextmanager
 def _answered() -> Generator[None]:
-    """Raises Lost where another process does not take part."""
+    """Raises Failure where another process does not take part."""
     try:
         yield
     except RuntimeError as fault:  # torch has no class of its own for it
-        raise Lost("another of the processes that work together had a fault, or is gone") from fault
+        raise Failure("another of the processes that work together had a fault, or is gone") from fault

@@ -21,12 +21,12 @@ from striate import files
 from striate.data.batches import batches, resident
 from striate.errors import Failure
 from striate.model import Model
+from striate.ranks import Ended
 from striate.train import checkpoint, interrupts
 from striate.train.evaluation import evaluate, evaluate_regression, score
 from striate.train.events import Evaluated, Event, Finished, Saved, Started, Stepped
 from striate.train.loop import take_step
 from striate.train.runs import resume_command
-from striate.train.sharing import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -300,11 +300,11 @@ class Training:
         except KeyboardInterrupt as pressed:
             self._save_at_once(agreed=isinstance(pressed, Stopped))
             raise Failure(f"stopped by Ctrl-C; {self._kept()}") from None
-        except Lost as cause:
-            raise Failure(f"{cause}; {self._kept()}") from None
         except (Diverged, checkpoint.NotFinite) as cause:
             advice = "the usual cure is a lower learning_rate in a new run"
             raise Failure(f"at {_place_text(self._place())}, {cause}; {advice}; {self._kept()}") from None
+        except (Failure, Ended) as cause:  # of the other processes, or of torchrun
+            raise Failure(f"{cause}; {self._kept()}") from None
         except OSError as cause:
             full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the disk is full" if full else f"a file could not be written or read ({cause})"
