@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch._C._distributed_c10d import HashStore
 
 from striate.errors import Failure
+from striate.inside.atlases import draft as drafts
 from striate.inside.atlases import exchange as exchanges
 from striate.inside.atlases.exchange import Exchange, exchanging
 from striate.inside.atlases.threads import share_of_cores
@@ -78,6 +80,24 @@ def test_a_fault_of_any_is_told_by_it_alone(faulty: int, tmp_path: Path) -> None
 
     assert _at_once(work) == [(faulty, "the disk is full")]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["_begun", "_placed"])
+def test_a_draft_that_cannot_be_made_or_placed_ends_the_others(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*paths: Path) -> None:
+        raise PermissionError(errno.EACCES, "denied", str(paths[0]))
+
+    monkeypatch.setattr(drafts, step, denied)
+
+    def work(ranks: Ranks) -> None:
+        with exchanging(tmp_path / "made", ranks):
+            pass
+
+    ((rank, sentence),) = _at_once(work)
+    assert rank == 0
+    assert "denied" in sentence
 
 
 def test_other_weights_are_noticed(tmp_path: Path) -> None:

@@ -108,8 +108,9 @@ def exchanging(out: Path, ranks: Ranks) -> Generator[Exchange]:
     Raises:
         Failure: another process had a fault, or does not see the folder.
     """
-    # A fault is told before the draft is removed, which others would meet as a fault of their own.
-    with _draft(out, ranks) as draft, ranks.telling():
+    # Inside, a fault is told before the draft is removed, which others would meet as a fault of their own; outside, one
+    # of making or placing the draft itself.
+    with ranks.telling(), _draft(out, ranks) as draft, ranks.telling():
         exchange = Exchange(draft, ranks)
         yield exchange
         exchange.close()
