@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch._C._distributed_c10d import HashStore
 
 from striate import cores
 from striate.claims.comparing import trial, trials
 from striate.data import workers
+from striate.ranks import Ranks
 from striate.train.engine import Engine
 
 
@@ -65,3 +68,22 @@ def test_threads_trials_and_decoders_keep_to_the_quota(quota: Path, monkeypatch:
     monkeypatch.setattr(workers, "_shared_out", shared_out)
     workers.seen_all(["x"] * 1000)
     assert started == [3]
+
+
+@pytest.mark.parametrize(("told", "expected"), [("1", [2]), ("2", [])], ids=["as torchrun sets it", "by the user"])
+def test_each_process_of_torchrun_takes_its_share_of_the_cores(
+    told: str, expected: list[int], quota: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not quota.exists()
+    world = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4", "OMP_NUM_THREADS": told}
+    for name, value in world.items():
+        monkeypatch.setenv(name, value)
+    taken: list[int] = []
+    met = importlib.import_module("torch.distributed.rendezvous")
+    monkeypatch.setattr(met, "rendezvous", lambda _: iter([(HashStore(), 1, 4)]))
+    monkeypatch.setattr("torch.get_num_threads", lambda: int(told))
+    monkeypatch.setattr("torch.set_num_threads", taken.append)
+    assert Ranks.joined().size == 4
+    assert taken == expected
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    assert "2 threads (this process's share of the cores)" in str(Engine.choose(device="cpu"))

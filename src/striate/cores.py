@@ -17,3 +17,8 @@ def allowed_cores() -> int:
         return max(1, min(cores, -(-int(quota) // int(period))))
     except (OSError, ValueError):  # no such control group, or the quota is "max"
         return cores
+
+
+def share_of_cores() -> int:
+    """The cores of this process where torchrun began several on this host: its share of those allowed, at least 1."""
+    return max(1, allowed_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
+from striate.cores import share_of_cores
 from striate.errors import Failure, UserError
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class Ranks:
     def joined(cls) -> Ranks:
         """What torchrun's environment says (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT); alone without it.
 
+        PyTorch then computes on this process's GPU; on the CPU with its share of the cores, as torchrun, unless told by
+        OMP_NUM_THREADS, gives each process one.
+
         Raises:
             UserError: only a part of it is there.
         """
@@ -80,6 +84,8 @@ class Ranks:
             ) from None
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        if os.environ.get("OMP_NUM_THREADS") == "1" and torch.get_num_threads() == 1:
+            torch.set_num_threads(share_of_cores())
         return cls(rank, size, store)
 
     @property

@@ -15,7 +15,6 @@ from striate.errors import Failure
 from striate.inside.atlases import draft as drafts
 from striate.inside.atlases import exchange as exchanges
 from striate.inside.atlases.exchange import Exchange, exchanging
-from striate.inside.atlases.threads import share_of_cores
 from striate.ranks import Ranks
 
 
@@ -133,15 +132,3 @@ def test_only_the_first_host_writes_into_shared_files(tmp_path: Path, monkeypatc
 
     assert _at_once(work, 4) == []
     assert hands == {0: [0, 2, 4], 1: [1, 3], 2: [], 3: []}
-
-
-def test_each_process_takes_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("striate.inside.atlases.threads.allowed_cores", lambda: 16)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as torchrun sets it
-    assert share_of_cores(Ranks(1, 4)) == 4
-    assert share_of_cores(Ranks()) == 1, "without torchrun it is the user's word"
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert share_of_cores(Ranks(1, 4)) == 2

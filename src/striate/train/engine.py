@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, final
 
 import torch
 
-from striate.cores import allowed_cores
+from striate.cores import allowed_cores, share_of_cores
 from striate.errors import RecipeError
 from striate.memory import can_keep_freed_memory, keep_freed_memory
 
@@ -183,6 +183,8 @@ def _best_layout(kind: str) -> tuple[bool, str]:
 
 def _best_threads() -> tuple[int, str]:
     allowed, own = allowed_cores(), torch.get_num_threads()
+    if "LOCAL_WORLD_SIZE" in os.environ and own == share_of_cores():
+        return own, "this process's share of the cores"
     if own <= allowed:
         return own, "one per core" if "OMP_NUM_THREADS" not in os.environ else "OMP_NUM_THREADS"
     return allowed, "as many cores as this process may use"

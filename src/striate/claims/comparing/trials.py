@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
 from striate import files
-from striate.cores import allowed_cores
+from striate.cores import share_of_cores
 from striate.errors import Failure
 from striate.ranks import Ranks
 from striate.train.interrupts import deferred
@@ -153,7 +153,7 @@ def cores() -> int:
 
     if engine().device != "cpu":
         return 1
-    return max(1, allowed_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return share_of_cores()
 
 
 def finite(value: Any) -> Any:

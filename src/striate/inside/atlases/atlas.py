@@ -22,7 +22,7 @@ from striate.inside.atlases.plates import Plates
 from striate.inside.atlases.ranking import ranked
 from striate.inside.atlases.streams import stream
 from striate.inside.atlases.survey import Layer, MarkStore
-from striate.inside.atlases.threads import share_of_cores, threads
+from striate.inside.atlases.threads import threads
 from striate.inside.atlases.windows import chain
 from striate.inside.projections.rules import RULES, Rule
 from striate.inside.receptive.fields import receptive_fields
@@ -144,7 +144,7 @@ def atlas(
         tell = progress or _untold
         with (
             Plates(exchange, chosen, looks, top, images, stored) as plates,
-            threads(x.device, share_of_cores(ranks)) as some,
+            threads(x.device) as some,
         ):
             filling = Filling(
                 still, traced, images, exchange, looks, plates.files, plates.cells, rule, others, plates.take
