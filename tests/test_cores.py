@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,11 @@ def test_each_process_of_torchrun_takes_its_share_of_the_cores(
         monkeypatch.setenv(name, value)
     taken: list[int] = []
     met = importlib.import_module("torch.distributed.rendezvous")
-    monkeypatch.setattr(met, "rendezvous", lambda _: iter([(HashStore(), 1, 4)]))
+
+    def rendezvous(_: str) -> Iterator[tuple[HashStore, int, int]]:
+        yield HashStore(), 1, 4
+
+    monkeypatch.setattr(met, "rendezvous", rendezvous)
     monkeypatch.setattr("torch.get_num_threads", lambda: int(told))
     monkeypatch.setattr("torch.set_num_threads", taken.append)
     assert Ranks.joined().size == 4
