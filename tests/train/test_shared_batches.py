@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import torch
-from squares import DATA, ENGINE, NETWORK, recipe
+from squares import DATA, ENGINE, NETWORK, recipe, trained
 from torch import nn
 from torch._C._distributed_c10d import HashStore
 
@@ -16,7 +16,8 @@ from striate.data.batches import share
 from striate.errors import Failure, UserError
 from striate.model import Model
 from striate.ranks import Ranks
-from striate.train import evaluate
+from striate.train import Run, evaluate, resume
+from striate.train.events import Finished
 from striate.train.faster import WordDropout
 from striate.train.sharing import Sharing, digest
 from striate.train.whole_batch import see_the_whole_batch
@@ -24,8 +25,11 @@ from striate.train.workbench import preprocessing, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
+
+    from striate.train.events import Event
 
 
 T = TypeVar("T")
@@ -196,6 +200,27 @@ def test_a_process_without_images_evaluates_modules_that_cannot_take_none() -> N
     model = Model(Viewing().eval(), preprocessing(DATA, "crop"), DATA.classes, None, "viewing")
     shared = at_once(lambda ranks: evaluate(model, DATA.test, batch=40, ranks=ranks).as_json(), 2)
     assert shared == [evaluate(model, DATA.test, batch=40).as_json()] * 2
+
+
+def test_a_result_that_others_do_not_see_yet_is_told_by_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Network file systems remember for a while that a file was not there."""
+    done, sight = trained(tmp_path / "run", epochs=1), threading.local()
+    result = done.result
+
+    def seen(_: Run) -> object:
+        return result if sight.clear else None
+
+    monkeypatch.setattr(Run, "result", property(seen))
+
+    def work(ranks: Ranks) -> Event:
+        sight.clear = ranks.first
+        return list(resume(done.path, DATA, ranks=ranks))[-1]
+
+    first, second = at_once(work, 2)
+    assert isinstance(first, Finished)
+    assert first == second
 
 
 def test_a_digest_names_the_content() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import math
 import time
 from dataclasses import asdict
@@ -280,8 +281,8 @@ class Training:
         }
 
     def _finished(self) -> Finished:
-        result = self.run.result
-        assert result is not None
+        (told,) = self.sharing.ranks.agreed([json.dumps(self.run.result)])  # the others may not see the file yet
+        result = json.loads(told)
         return Finished(
             out=self.run.path,
             reason=result["reason"],
