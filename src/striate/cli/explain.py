@@ -57,7 +57,10 @@ def explain(
     ] = "0",
     follow: Annotated[int, typer.Option("--follow", min=1, help="How many terms of each number to follow down.")] = 3,
     terms: Annotated[
-        int, typer.Option("--terms", min=1, help="Channels or terms written out; the rest are summed and counted.")
+        int,
+        typer.Option(
+            "--terms", min=1, help="Channels or terms written out beside those followed; the rest are summed."
+        ),
     ] = 16,
     training: Annotated[
         bool, typer.Option("--training", help="As in training, on this image alone: dropout draws, batchnorm measures.")

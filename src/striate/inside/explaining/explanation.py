@@ -98,7 +98,8 @@ class Explanation:
 
         Arguments:
             width: columns; grids stand side by side where they fit, else one below the other.
-            most: how many input channels, or terms of a dense layer, are written out; the rest are summed and counted.
+            most: how many input channels, or terms of a dense layer, are written out, beside those that are followed
+                down; the rest are summed and counted.
         """
         return "\n".join("".join(span.text for span in line).rstrip() for line in self.lines(width, most))
 

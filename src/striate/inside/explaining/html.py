@@ -32,6 +32,7 @@ from striate.inside.explaining.figures import (
     worked,
 )
 from striate.inside.explaining.nested import Nested, flat
+from striate.inside.explaining.written import written
 from striate.layers.layer import shape_text
 from striate.layers.terms import Dot, Formula, Pooled, Products, Summed
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from striate.inside.explaining.explanation import Below, Explanation
 
 CHANNELS = 16
-"""Input channels, or terms, that are written out; the rest are summed and counted."""
+"""Input channels, or terms, that are written out beside those followed; the rest are summed and counted."""
 
 STYLE = """
 .striate-explanation { --paper: light-dark(#fbfaf7, #15171a); --plate: light-dark(#ffffff, #1d2024);
@@ -82,37 +83,37 @@ def _parts(explanation: Explanation) -> Nested[str]:
     yield _line(f"{title}: {figure(explanation.value)}", "title")
     yield _line(f"{explanation.kind} of an input of {shape_text(explanation.input)}", "muted")
     yield _line(terms.equation, "muted num")
+    followed = [below.source for below in explanation.below]
+    shown = written(terms, followed, CHANNELS)
     if isinstance(terms, Products):
-        yield from _products(terms, explanation)
+        yield from _products(terms, explanation, shown)
     elif isinstance(terms, Dot):
-        yield from _dot(terms)
+        yield from _dot(terms, shown)
     elif isinstance(terms, Pooled):
         yield from _pooled(terms)
     else:
-        yield from _formula(terms)
+        yield from _formula(terms, shown)
     yield _line(f"module {agreement(explanation)}", "num good" if explanation.agrees else "num bad")
-    below = explanation.below
-    yield from map(_below, below, letters(terms, [each.source for each in below]))
+    yield from map(_below, explanation.below, letters(terms, followed))
 
 
-def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
-    order = np.argsort(-np.abs(terms.sums), kind="stable")[:CHANNELS]
-    rest = [c for c in range(len(terms.sums)) if c not in set(order.tolist())]
+def _products(terms: Products, explanation: Explanation, shown: list[int]) -> Iterator[str]:
+    order = np.array(shown)
+    rest = [c for c in range(len(terms.sums)) if c not in set(shown)]
     if terms.x.ndim > 1:
         yield _line(patch(terms, explanation.input))
     if terms.x[0].size > 1:
-        order = np.sort(order)
         x, W, xW = (aligned(part[order], 4) for part in (terms.x, terms.W, terms.products))
-        for k, c in enumerate(order.tolist()):
+        for k, c in enumerate(shown):
             window = _table(f"channel {terms.places[c, 0, 0, 0]}", x[k])
             products = _table("products", xW[k], total=f"Σ = {figure(float(terms.sums[c]))}")
             yield _row([window, _sign("·"), _table(terms.called, W[k]), _sign("="), products])
     else:
-        where = [source_of(terms, k) for k in order.tolist()]
+        where = [source_of(terms, k) for k in shown]
         flat = [part.reshape(len(terms.x))[order] for part in (terms.W, terms.x, terms.products)]
         columns = [aligned(part, 4).tolist() for part in flat]
         rows = [(w, "·", x, "=", xw, at) for w, x, xw, at in zip(*columns, where, strict=True)]
-        yield _rows(f"largest {len(order)} of {len(terms.x)} products W · x", rows)
+        yield _rows(f"largest {len(shown)} of {len(terms.x)} products W · x", rows)
     parts = [*terms.sums[order].tolist(), *([float(terms.sums[rest].sum())] if rest else [])]
     others = f", the last of them {len(rest)} others together" if rest else ""
     written = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
@@ -127,13 +128,13 @@ def _products(terms: Products, explanation: Explanation) -> Iterator[str]:
         yield _line(terms.remark, "muted")
 
 
-def _dot(terms: Dot) -> Iterator[str]:
-    order = np.argsort(-np.abs(terms.products), kind="stable")[:CHANNELS]
+def _dot(terms: Dot, shown: list[int]) -> Iterator[str]:
+    order = np.array(shown)
     columns = [aligned(part[order], 4).tolist() for part in (terms.a, terms.b, terms.products)]
-    where = [pair_of(terms, k) for k in order.tolist()]
+    where = [pair_of(terms, k) for k in shown]
     rows = [(a, "·", b, "=", ab, at) for a, b, ab, at in zip(*columns, where, strict=True)]
-    yield _rows(factors(terms, len(order)), rows)
-    if rest := len(terms.a) - len(order):
+    yield _rows(factors(terms, len(shown)), rows)
+    if rest := len(terms.a) - len(shown):
         left = terms.value - float(terms.products[order].sum())
         yield _line(f"the other {rest} products together add {figure(left)}", "num")
     yield _line(f"value {figure(terms.value)}, the sum of {len(terms.a)} products", "num value")
@@ -151,25 +152,24 @@ def _pooled(terms: Pooled) -> Iterator[str]:
         yield _line(f"value {figure(terms.value)}, the largest, {place(unit, (row, column))}", "num value")
 
 
-def _formula(terms: Formula) -> Iterator[str]:
+def _formula(terms: Formula, shown: list[int]) -> Iterator[str]:
     yield _rows("", [(letter, "=", figure(value)) for letter, value in terms.known.items()])
     if terms.summed:
-        yield from _summed(terms.summed)
+        yield from _summed(terms.summed, shown)
     for step in terms.steps:
         yield _line(worked(step, terms.letters), "num value" if step is terms.steps[-1] else "num")
     if terms.remark:
         yield _line(terms.remark, "muted")
 
 
-def _summed(summed: Summed) -> Iterator[str]:
+def _summed(summed: Summed, shown: list[int]) -> Iterator[str]:
     """The largest of what a formula adds up, and the sum."""
-    order = np.argsort(-np.abs(summed.added), kind="stable")[:CHANNELS].tolist()
-    columns = aligned(summed.x[order], 4), aligned(summed.added[order], 4)
+    columns = aligned(summed.x[shown], 4), aligned(summed.added[shown], 4)
     where = whereabouts(summed)
-    rows = [(where[k], "x_d =", x, "adds", adds) for k, x, adds in zip(order, *columns, strict=True)]
-    yield _rows(f"largest {len(order)} of {len(summed.x)} numbers, each adds {summed.formula}", rows)
-    if rest := len(summed.x) - len(order):
-        left = summed.total - float(summed.added[order].sum())
+    rows = [(where[k], "x_d =", x, "adds", adds) for k, x, adds in zip(shown, *columns, strict=True)]
+    yield _rows(f"largest {len(shown)} of {len(summed.x)} numbers, each adds {summed.formula}", rows)
+    if rest := len(summed.x) - len(shown):
+        left = summed.total - float(summed.added[shown].sum())
         yield _line(f"the other {rest} together add {figure(left)}", "num")
     yield _line(f"Σ = {figure(summed.total)}", "num")
 

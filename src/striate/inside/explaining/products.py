@@ -34,17 +34,18 @@ from striate.layers.layer import Shape
 from striate.layers.terms import Dot, Products
 
 
-def products(terms: Products, input: Shape, width: int, most: int) -> Iterator[Line]:
-    """The lines between the heading and what the module gave, of an input of this shape."""
-    yield from (_window if terms.x[0].size > 1 else _vector)(terms, input, width, most)
+def products(terms: Products, input: Shape, width: int, shown: Sequence[int]) -> Iterator[Line]:
+    """The lines between the heading and what the module gave, of an input of this shape.
+
+    `shown`: the channels, or products, that are written out (`written.py`); the rest are summed and counted.
+    """
+    yield from (_window if terms.x[0].size > 1 else _vector)(terms, input, width, shown)
 
 
-def _window(terms: Products, input: Shape, width: int, most: int) -> Iterator[Line]:
+def _window(terms: Products, input: Shape, width: int, shown: Sequence[int]) -> Iterator[Line]:
     """A convolution: patch, filter and products of each input channel, then their sums, the bias, the value."""
     yield from _where(terms, input, width)
     channels = terms.places[:, 0, 0, 0].tolist()
-    order = sorted(range(len(channels)), key=lambda c: -abs(float(terms.sums[c])))[:most]
-    shown = sorted(order)
     blocks = _blocks(terms, shown, channels, width)
     whole = sum(map(across, blocks)) + GAP * (len(blocks) - 1)
     for row in [blocks] if whole <= width else [[block] for block in blocks]:
@@ -104,24 +105,24 @@ def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
         yield from wrapped(terms.remark, width, "muted")
 
 
-def _vector(terms: Products, input: Shape, width: int, most: int) -> Iterator[Line]:
+def _vector(terms: Products, input: Shape, width: int, shown: Sequence[int]) -> Iterator[Line]:
     """A dense layer, or a window of one pixel: the largest products, the rest summed and counted."""
     if terms.x.ndim > 1:
         yield from _where(terms, input, width)
-    order = np.argsort(-np.abs(terms.sums), kind="stable")[:most].tolist()
-    yield from wrapped(f"largest {len(order)} of {len(terms.x)} products W · x:", width)
-    columns = [aligned(part.reshape(len(terms.x))[order], 4) for part in (terms.W, terms.x, terms.products)]
-    for k, (weight, x, product) in zip(order, zip(*columns, strict=True), strict=True):
+    yield from wrapped(f"largest {len(shown)} of {len(terms.x)} products W · x:", width)
+    flat = [part.reshape(len(terms.x)) for part in (terms.W, terms.x, terms.products)]
+    columns = [aligned(part[np.array(shown)], 4) for part in flat]
+    for k, (weight, x, product) in zip(shown, zip(*columns, strict=True), strict=True):
         where = source_of(terms, k)
         line = (Span(f"  {weight} · {x} = "), Span(product, "strong"), Span(f"   {where}", "muted"))
         yield line if length(line) <= width else line[:2]
     yield ()
-    yield from _total(terms, order, width)
+    yield from _total(terms, shown, width)
 
 
-def dot(terms: Dot, width: int, most: int) -> Iterator[Line]:
-    """A dot product: its largest products, the rest summed and counted, and what they add up to."""
-    order = np.argsort(-np.abs(terms.products), kind="stable")[:most]
+def dot(terms: Dot, width: int, shown: Sequence[int]) -> Iterator[Line]:
+    """A dot product: its largest products, those shown, the rest summed and counted, and what they add up to."""
+    order = np.array(shown)
     yield from wrapped(f"{factors(terms, len(order))}:", width)
     columns = [aligned(part[order], 4) for part in (terms.a, terms.b, terms.products)]
     for k, (a, b, product) in zip(order.tolist(), zip(*columns, strict=True), strict=True):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from striate.inside.explaining.blocks import (
     Block,
     Line,
@@ -33,6 +31,7 @@ from striate.inside.explaining.figures import (
 )
 from striate.inside.explaining.nested import Nested, flat
 from striate.inside.explaining.products import dot, products
+from striate.inside.explaining.written import written
 from striate.layers.layer import Array, shape_text
 from striate.layers.terms import Dot, Formula, Pooled, Products
 
@@ -50,16 +49,18 @@ def _all(explanation: Explanation, number: str, width: int, most: int) -> Nested
     """An explanation and those below it, which are numbered 1, 1.1, 1.2, 2, ..."""
     yield from _heading(explanation, width)
     terms = explanation.terms
+    followed = [below.source for below in explanation.below]
+    shown = written(terms, followed, most)
     if isinstance(terms, Products):
-        yield from products(terms, explanation.input, width, most)
+        yield from products(terms, explanation.input, width, shown)
     elif isinstance(terms, Dot):
-        yield from dot(terms, width, most)
+        yield from dot(terms, width, shown)
     elif isinstance(terms, Pooled):
         yield from _pooled(terms, width)
     else:
-        yield from _formula(terms, width, most)
+        yield from _formula(terms, width, shown)
     yield from _agreement(explanation, width)
-    called = letters(terms, [below.source for below in explanation.below])
+    called = letters(terms, followed)
     for k, (below, letter) in enumerate(zip(explanation.below, called, strict=True), 1):
         own = f"{number}.{k}" if number else str(k)
         yield ()
@@ -119,20 +120,19 @@ def _fitting(x: Array, width: int, terms: Pooled) -> Block:
     return [(Span(f"  {shape_text(x.shape)} numbers, too many for the width"),)]
 
 
-def _formula(terms: Formula, width: int, most: int) -> Iterator[Line]:
+def _formula(terms: Formula, width: int, shown: list[int]) -> Iterator[Line]:
     """The known numbers, the sum if there is one, and each step with its numbers put in."""
     for letter, value in terms.known.items():
         yield from wrapped(f"  {letter} = {figure(value)}", width)
     if terms.summed:
         summed = terms.summed
-        order = np.argsort(-np.abs(summed.added), kind="stable")[:most].tolist()
-        yield from wrapped(f"Σ adds {summed.formula} of {len(summed.x)} numbers; largest {len(order)}:", width)
-        columns, where = (aligned(summed.x[order], 4), aligned(summed.added[order], 4)), whereabouts(summed)
-        for k, x, adds in zip(order, *columns, strict=True):
+        yield from wrapped(f"Σ adds {summed.formula} of {len(summed.x)} numbers; largest {len(shown)}:", width)
+        columns, where = (aligned(summed.x[shown], 4), aligned(summed.added[shown], 4)), whereabouts(summed)
+        for k, x, adds in zip(shown, *columns, strict=True):
             line = (Span(f"  x_d = {x}  adds {adds}"), Span(f"   {where[k]}", "muted"))
             yield line if length(line) <= width else line[:1]
-        if rest := len(summed.x) - len(order):
-            left = summed.total - float(summed.added[order].sum())
+        if rest := len(summed.x) - len(shown):
+            left = summed.total - float(summed.added[shown].sum())
             yield from wrapped(f"  the other {rest} together add {figure(left)}", width)
         yield from wrapped(f"  Σ = {figure(summed.total)}", width)
     for step in terms.steps:
