@@ -250,6 +250,7 @@ def test_an_image_of_the_runs_test_split(striate: Command, digits_run: Path) -> 
         (["--layer", "dense1", "--unit", "0", "--at", "0,0"], "which have no position"),
         (["--layer", "conv1", "--unit", "0", "--at", "4"], "--at must be ROW,COLUMN such as 4,5, found '4'"),
         (["--layer", "conv1", "--unit", "0", "--depth", "all"], "whole number of layers such as 2, or input"),
+        (["--layer", "conv9"], "no layer 'conv9' in Sequential: nearest are conv1"),
         (["--layer", "conv1"], "say which number"),
         (["--unit", "1"], "say which number"),
     ],

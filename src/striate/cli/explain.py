@@ -99,15 +99,19 @@ def explain(
         raise UserError(f"--step goes with {DEMO}, which has outputs to step through")
     named_there = next((f"--{name}" for name, said in (("module", module), ("net", net)) if said), "")
     target, image = _named(words or [], named_there)
-    if layer is None or unit is None:
+    if layer is None:
         raise UserError(SAY)
     down = _depth(depth)
     _refuse_unheeded(context, depth=depth, training=training, json=json)
     from striate import inside
+    from striate.inside.explaining.explain import require_layer
 
     subject = Subject.named(target, Foreign(module, net, weights, input, mean, std, classes))
     for line in subject.said:
         console.note(line)
+    if unit is None:
+        require_layer(subject.model.module, layer)  # what is wrong comes before what is missing
+        raise UserError(SAY)
     (picture,) = shown(subject, [image], named, data_root)
     found = inside.explain(
         subject.model, picture.pixels, layer, unit, position, depth=down, follow=follow, training=training, seed=seed

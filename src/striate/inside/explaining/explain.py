@@ -81,8 +81,7 @@ def explain(
     wanted = Wanted.checked(layer, unit, position, depth=depth, follow=follow, seed=seed)
     shown = one_image(image)
     module, images = _opened(subject, shown)
-    if not re.fullmatch(rf"{CONVOLUTIONS}@[1-9][0-9]{{0,8}}", layer):
-        named_layer(module, layer)
+    require_layer(module, layer)
     with undisturbed(module) as still:
         passed = _passed(still, images, training, wanted.seed)
     origin = passed.of(layer).with_channels_first.one_image
@@ -93,6 +92,12 @@ def explain(
     descent = Descent(raw, getattr(subject, "preprocessing", None), wanted.follow)
     name = layer if origin.index is None else step.name
     return descent.explanation(step, name, at, wanted.depth)
+
+
+def require_layer(module: nn.Module, layer: str) -> None:
+    """Raises ModelError, which lists the nearest, where the module has no layer of this name as `explain` takes it."""
+    if not re.fullmatch(rf"{CONVOLUTIONS}@[1-9][0-9]{{0,8}}", layer):
+        named_layer(module, layer)
 
 
 def _passed(module: nn.Module, images: Tensor, training: bool, seed: int) -> Passage:
