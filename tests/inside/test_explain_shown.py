@@ -99,6 +99,13 @@ def test_pages_say_what_is_left_out_and_where_a_window_lies() -> None:
         assert "window: rows 2, 3 and columns 4, 5 of unit 0" in shown
 
 
+def test_a_sign_goes_to_the_next_line_with_the_table_behind_it() -> None:
+    page = html(explain(nn.Sequential(nn.Conv2d(2, 1, 3)), noise(2, 6, 6), "0", 0, (1, 2)))
+    signed = re.findall(r'<div class="signed"><span class="sign">(.)</span><table><caption>(\w+)</caption>', page)
+    assert signed == [("·", "filter"), ("=", "products")] * 2
+    assert page.count('class="sign"') == len(signed)
+
+
 def test_numbers_of_a_vector_are_at_no_channel() -> None:
     found = explain(nn.Sequential(nn.Linear(3, 1)), torch.tensor([1.0, 2.0, 3.0]), "0", 0, depth="input")
     for shown in (found.text(), html(found)):

@@ -53,10 +53,10 @@ STYLE = """
 .striate-explanation .muted, .striate-explanation caption { color: var(--muted); }
 .striate-explanation .good { color: var(--good); } .striate-explanation .bad { color: var(--bad); }
 .striate-explanation .row { display: flex; flex-wrap: wrap; gap: 8px; margin: 8px 0; }
-.striate-explanation .sign { align-self: center; }
+.striate-explanation .signed { display: flex; gap: 8px; } .striate-explanation .sign { align-self: center; }
 .striate-explanation table { border-collapse: collapse; background: var(--plate); border: 1px solid var(--line);
   margin: 4px 0; align-self: flex-start; }
-.striate-explanation caption { text-align: left; font-size: 12px; }
+.striate-explanation caption { text-align: left; font-size: 12px; white-space: nowrap; }
 .striate-explanation td { padding: 0 4px; font-size: 12px; text-align: right; color: inherit; white-space: pre;
   background: none; border: 0; }
 .striate-explanation tfoot td { border-top: 1px solid var(--line); }
@@ -107,7 +107,7 @@ def _products(terms: Products, explanation: Explanation, shown: list[int]) -> It
         for k, c in enumerate(shown):
             window = _table(f"channel {terms.places[c, 0, 0, 0]}", x[k])
             products = _table("products", xW[k], total=f"Σ = {figure(float(terms.sums[c]))}")
-            yield _row([window, _sign("·"), _table(terms.called, W[k]), _sign("="), products])
+            yield _row([window, _signed("·", _table(terms.called, W[k])), _signed("=", products)])
     else:
         where = [source_of(terms, k) for k in shown]
         flat = [part.reshape(len(terms.x))[order] for part in (terms.W, terms.x, terms.products)]
@@ -197,8 +197,9 @@ def _row(parts: Iterable[str]) -> str:
     return f'<div class="row">{"".join(parts)}</div>'
 
 
-def _sign(sign: str) -> str:
-    return f'<span class="sign">{sign}</span>'
+def _signed(sign: str, table: str) -> str:
+    """A table and the sign before it, which go to the next line together."""
+    return f'<div class="signed"><span class="sign">{sign}</span>{table}</div>'
 
 
 def _table(title: str, cells: np.ndarray, taken: np.ndarray | None = None, total: str = "") -> str:
