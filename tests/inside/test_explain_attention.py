@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -324,5 +325,7 @@ def test_what_is_multiplied_with_what_is_said() -> None:
     (score,) = below.found.below
     assert isinstance(score.found, Explanation)
     assert (score.found.layer, score.found.position) in (("query", (1, 1)), ("key", (1, 2)))
+    terminal = " ".join(below.found.text(width=80).split())
+    assert len(re.findall(r"unit 0 at row 4, column \d+ · unit 0 at row \d+, column 5\b", terminal)) == 16
     narrow = below.found.text(width=30)
     assert max(map(len, narrow.splitlines())) <= 30

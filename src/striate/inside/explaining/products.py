@@ -114,10 +114,18 @@ def _vector(terms: Products, input: Shape, width: int, shown: Sequence[int]) -> 
     columns = [aligned(part[np.array(shown)], 4) for part in flat]
     for k, (weight, x, product) in zip(shown, zip(*columns, strict=True), strict=True):
         where = source_of(terms, k)
-        line = (Span(f"  {weight} · {x} = "), Span(product, "strong"), Span(f"   {where}", "muted"))
-        yield line if length(line) <= width else line[:2]
+        yield from _with_place((Span(f"  {weight} · {x} = "), Span(product, "strong")), where, width)
     yield ()
     yield from _total(terms, shown, width)
+
+
+def _with_place(line: Line, where: str, width: int) -> Iterator[Line]:
+    """A product and where its factors stand, which goes below it where both are too wide."""
+    if length(line) + 3 + len(where) <= width:
+        yield (*line, Span(f"   {where}", "muted"))
+    else:
+        yield line
+        yield from wrapped(f"    {where}", width, "muted", indent=4)
 
 
 def dot(terms: Dot, width: int, shown: Sequence[int]) -> Iterator[Line]:
@@ -126,8 +134,7 @@ def dot(terms: Dot, width: int, shown: Sequence[int]) -> Iterator[Line]:
     yield from wrapped(f"{factors(terms, len(order))}:", width)
     columns = [aligned(part[order], 4) for part in (terms.a, terms.b, terms.products)]
     for k, (a, b, product) in zip(order.tolist(), zip(*columns, strict=True), strict=True):
-        line = (Span(f"  {a} · {b} = "), Span(product, "strong"), Span(f"   {pair_of(terms, k)}", "muted"))
-        yield line if length(line) <= width else line[:2]
+        yield from _with_place((Span(f"  {a} · {b} = "), Span(product, "strong")), pair_of(terms, k), width)
     yield ()
     if rest := len(terms.a) - len(order):
         left = terms.value - float(terms.products[order].sum())
