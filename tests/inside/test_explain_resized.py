@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -171,10 +172,29 @@ def test_what_interpolation_says() -> None:
     found = explain(nn.Sequential(nn.UpsamplingBilinear2d((4, 7))), noise(1, 2, 4), "0", 0, (1, 3))
     assert found.kind == "interpolate bilinear 4x7 corners=aligned"
     said = found.text()
-    assert "The place lies at row 0.333333 and column 1.5 of the input" in said
+    assert "The place lies at row r = 0.333333 and column s = 1.5 of the input" in " ".join(said.split())
+    assert "a_h = 1 − |r − h|,  b_w = 1 − |s − w|" in said
     assert "shares" in said
     assert "no bias" not in said
     assert "shares" in found._repr_html_()  # pyright: ignore[reportPrivateUsage] - as notebooks show it
+
+
+def test_the_shares_of_a_bicubic_interpolation_are_those_of_the_polynomials_that_are_printed() -> None:
+    found = explain(nn.Sequential(nn.Upsample(scale_factor=2, mode="bicubic")), noise(1, 6, 6), "0", 0, (5, 6))
+    said = " ".join(found.text(80).split()).replace("−", "-")
+    assert "a_h = k(|r - h|), b_w = k(|s - w|)" in said
+    assert "row r = 2.25 and column s = 2.75" in said
+    near, far = re.search(r"k\(t\) = (.*) for t up to 1, (.*) for t from 1 to 2\.", said).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    near, far = (
+        re.sub("[²³]", lambda power: f"**{'²³'.index(power[0]) + 2}", each).replace("·", "*") for each in (near, far)
+    )
+
+    def k(t: float) -> float:
+        return eval(near if t <= 1 else far, {"t": t})  # as a reader works it out
+
+    assert isinstance(found.terms, Products)
+    wanted = [[k(abs(2.25 - h)) * k(abs(2.75 - w)) for w in range(1, 5)] for h in range(1, 5)]
+    assert found.terms.W[0] == pytest.approx(np.array(wanted))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit", "ignore::torch.jit.TracerWarning")

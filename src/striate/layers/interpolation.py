@@ -30,6 +30,17 @@ from striate.layers.values import Pair
 A = -0.75
 """Of Keys' cubic, as torch has it; Keys prefers −1/2."""
 
+_SHARES = {
+    "bilinear": "a_h = 1 − |r − h|,  b_w = 1 − |s − w|",
+    "bicubic": "a_h = k(|r − h|),  b_w = k(|s − w|)",
+}
+"""How the equation ends that is printed."""
+
+_KEYS = "k(t) = 5/4 · t³ − 9/4 · t² + 1 for t up to 1, −3/4 · t³ + 15/4 · t² − 6 · t + 3 for t from 1 to 2."
+"""Keys' cubic for this A, as a sentence."""
+
+_BEYOND = "Beyond the border the outermost pixels go on: what they would have as share is added to theirs."
+
 
 @final
 @dataclass(frozen=True)
@@ -77,10 +88,11 @@ class Interpolation:
         places = grid([c], list(a), list(b))
         patch, inside = read(x[image], places)
         W = np.outer(list(a.values()), list(b.values()))[None]
-        remark = f"The place lies at row {r:.6g} and column {s:.6g} of the input, its first pixel being 0."
+        place = f"The place lies at row r = {r:.6g} and column s = {s:.6g} of the input, its first pixel being 0."
+        remark = f"{place} {_BEYOND}" if self.kind == "bilinear" else f"{place} {_KEYS} {_BEYOND}"
         # What a rounding machine loses of r and s, it loses of the differences between neighbours.
         size = max(abs(r), abs(s)) * float(np.ptp(x[image][np.ix_([c], list(near), list(beside))]))
-        equation = "y[c,i,j] = Σ_h Σ_w a_h · b_w · x[c,h,w]"
+        equation = f"y[c,i,j] = Σ_h Σ_w a_h · b_w · x[c,h,w],  {_SHARES[self.kind]}"
         return Products(equation, patch, W, None, places, inside, called="shares", remark=remark, size=size)
 
     def _place(self, position: int, axis: int, side: int) -> float:
