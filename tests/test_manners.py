@@ -39,6 +39,8 @@ SIGMOIDS: dict[str, Callable[[nn.Linear], nn.Module]] = {
     "in place": lambda dense: Then(dense, lambda x: (x * 1).sigmoid_()),
     "class by class": lambda dense: Then(dense, lambda x: torch.stack([c.sigmoid() for c in x.unbind(1)], 1)),
     "clipped": lambda dense: Then(dense, lambda x: x.sigmoid().clamp(1e-6, 1 - 1e-6)),
+    "clipped below": lambda dense: Then(dense, lambda x: x.sigmoid().clamp_min(1e-6)),
+    "in another order": lambda dense: Then(dense, lambda x: x.flip(1).sigmoid()[:, [2, 1, 0]]),
     "TorchScript": scripted,
     "frozen": lambda dense: torch.jit.freeze(scripted(dense)),
     "half precision": lambda dense: nn.Sequential(copy.deepcopy(dense), nn.Sigmoid()).bfloat16(),

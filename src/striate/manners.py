@@ -18,8 +18,9 @@ _PROBABILITIES = ("_softmax", "_safe_softmax", "sigmoid")
 """torch's operations that give numbers from 0 to 1 which are meant as probabilities."""
 
 _KEEP = (
-    "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "cat", "clamp", "clone", "detach", "expand", "mean",
-    "permute", "select", "slice", "squeeze", "stack", "t", "transpose", "unsqueeze", "view",
+    "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "cat", "clamp", "clamp_max", "clamp_min", "clone", "detach",
+    "expand", "flip", "index", "index_select", "mean", "permute", "select", "slice", "squeeze", "stack", "t",
+    "transpose", "unsqueeze", "view",
 )  # fmt: skip
 """Operations that make probabilities of probabilities: in another place, shape or type, clipped, or their mean."""
 
