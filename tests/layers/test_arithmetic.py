@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from striate.layers.arithmetic import Operand, Sign, combined, negative, product_added, root
+from striate.layers.equations.arithmetic import Operand, Sign, combined, negative, product_added, root
+from striate.layers.equations.statistics import Statistic, taken
 from striate.layers.gate import multiplied, scaled
-from striate.layers.statistics import Statistic, taken
 from striate.layers.terms import Source, Spot
 
 from .by_hand import worked_out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from striate.layers.contraction import Contraction, Factor
+from striate.layers.equations.contraction import Contraction, Factor
 from striate.layers.softmax import LogSoftmax, Softmax, SoftmaxAlong
 from striate.layers.terms import Dot, Products
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from striate.layers.functions import Clamp, Function, GeluTanh, Mish, PRelu, Softplus
+from striate.layers.equations.functions import Clamp, Function, GeluTanh, Mish, PRelu, Softplus
 
 from .by_hand import by_hand
 

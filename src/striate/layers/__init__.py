@@ -1,7 +1,8 @@
 """The kinds of layers, one file each: what a layer is, counts, computes and means. No network, no data, no training.
 
 To add a kind, add a file with a final `Layer` and a strategy for its test; `kinds` finds it. A file whose name begins
-with _ holds no kind, and may import torch.
+with _ holds no kind, and may import torch. What the kinds share stands in `layer.py`, `window.py`, `values.py` and
+`terms.py`; what networks from elsewhere compute besides, in `equations/`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def kinds() -> dict[str, type[Layer]]:
         >>> kinds()["conv"].__name__
         'Conv'
     """
-    files = [file.name for file in pkgutil.iter_modules(__path__) if not file.name.startswith("_")]
+    files = [file.name for file in pkgutil.iter_modules(__path__) if not (file.ispkg or file.name.startswith("_"))]
     modules = [importlib.import_module(f"{__name__}.{file}") for file in files]
     found = [
         member

@@ -17,7 +17,7 @@ from striate.inside.following.joints import ways
 from striate.inside.following.ledger import Constant, Ledger
 from striate.inside.following.origins import Origin, Step, channels_first, made
 from striate.inside.following.steps import Reached, one_image, shown
-from striate.layers.arithmetic import Operand, combined, negative, product_added, root
+from striate.layers.equations.arithmetic import Operand, combined, negative, product_added, root
 from striate.layers.gate import multiplied, scaled
 from striate.layers.layer import Array, Shape
 from striate.layers.residual import added

@@ -14,7 +14,7 @@ from striate.inside.following.joints import ways
 from striate.inside.following.ledger import Constant, Ledger
 from striate.inside.following.origins import Origin, Step, made, numbers
 from striate.inside.following.steps import Reached, shown
-from striate.layers.contraction import Contraction, Factor
+from striate.layers.equations.contraction import Contraction, Factor
 from striate.layers.layer import Array, Shape
 from striate.layers.terms import Spot, Terms
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from striate.inside.following.arguments import Given, held, require
 from striate.inside.following.steps import Translated
-from striate.layers.functions import Clamp, GeluTanh, PRelu, Softplus
+from striate.layers.equations.functions import Clamp, GeluTanh, PRelu, Softplus
 from striate.layers.layer import Equation, Shape
 from striate.layers.rectifiers import Elu, LeakyRelu, Relu6
 from striate.layers.selfgated import Gelu

@@ -8,7 +8,7 @@ from typing import Literal
 from striate.inside.following.arguments import Given, require
 from striate.inside.following.steps import Translated
 from striate.layers.adaptivepool import AdaptiveAvgPool
-from striate.layers.interpolation import Interpolation
+from striate.layers.equations.interpolation import Interpolation
 from striate.layers.layer import Shape
 from striate.layers.values import Pair
 

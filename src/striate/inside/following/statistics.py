@@ -15,7 +15,7 @@ from torch import Tensor
 from striate.inside.following.arguments import require
 from striate.inside.following.origins import LAST, Origin, Step, made
 from striate.inside.following.steps import Reached, one_image
-from striate.layers.statistics import Statistic, largest, taken
+from striate.layers.equations.statistics import Statistic, largest, taken
 from striate.layers.terms import Spot, Terms, grid
 
 

@@ -21,8 +21,9 @@ from striate.layers.adaptivepool import AdaptiveAvgPool, AdaptiveMaxPool
 from striate.layers.conv import Conv
 from striate.layers.dense import Dense
 from striate.layers.dropout import Dropout
+from striate.layers.equations.functions import Mish
+from striate.layers.equations.transposed import TransposedConv
 from striate.layers.flatten import Flatten
-from striate.layers.functions import Mish
 from striate.layers.globalpool import GlobalAvgPool
 from striate.layers.layer import Shape
 from striate.layers.pool import AvgPool, MaxPool
@@ -30,7 +31,6 @@ from striate.layers.rectifiers import Relu6
 from striate.layers.selfgated import HardSwish, Silu
 from striate.layers.sigmoids import HardSigmoid, Sigmoid, Tanh
 from striate.layers.softmax import LogSoftmax, Softmax, SoftmaxAlong
-from striate.layers.transposed import TransposedConv
 
 
 @final

@@ -4,7 +4,7 @@
 
 An operand is a number of the network, which comes from a layer or from the image, or a constant, which the network
 holds: the mean and the deviation by which a module normalizes its own input, a bias added by hand. Products are those
-of `gate.py`, and the plain sum of two numbers that of `residual.py`.
+of `layers/gate.py`, and the plain sum of two numbers that of `layers/residual.py`.
 """
 
 from __future__ import annotations
