@@ -92,5 +92,5 @@ CLAIM = Claim(
     contradicted="more is lost under one of them, or equally much within 1 point",
     published="mnist",
     study=study,
-    hours=5,
+    hours=1.4,
 )
