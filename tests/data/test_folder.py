@@ -76,10 +76,18 @@ def test_options_out_of_bounds_are_named(top: Path, load: Any, options: dict[str
         load(top, **options)
 
 
-def test_images_of_many_sizes_become_64x64(top: Path, load: Any) -> None:
+def test_images_of_many_sizes_become_64x64_and_what_is_lost_by_it_is_said(top: Path, load: Any) -> None:
     for i in range(10):
         image(900 + i, (100, 80)).save(top / "cat" / f"big{i}.png")
-    assert load(top).shape == (3, 64, 64)
+    found = load(top)
+    assert found.shape == (3, 64, 64)
+    said = (
+        "10 of 40 images, of 100x80 pixels, are brought to 64x64; a larger --size (in Python size=) keeps more of them"
+    )
+    assert found.findings.notes == (said,)
+    image(950, (70, 200)).save(top / "cat" / "wide.png")
+    assert "11 of 41 images, with a longer side of 100 to 200 pixels, are brought" in load(top).findings.notes[0]
+    assert load(top, size=(32, 32)).findings.notes == ()
 
 
 def test_one_stray_does_not_change_the_size_and_is_named(top: Path, load: Any) -> None:
@@ -87,6 +95,8 @@ def test_one_stray_does_not_change_the_size_and_is_named(top: Path, load: Any) -
     pets = load(top)
     assert pets.shape == (3, 20, 20)
     assert [(Path(s.source).name, s.width) for s in pets.findings.strays] == [("stray.png", 302)]
+    said = "1 of 31 images, of 302x302 pixels, is brought to 20x20; a larger --size (in Python size=) keeps more of it"
+    assert pets.findings.notes == (said,)
 
 
 def test_grey_folders_have_one_channel_and_a_mixture_is_said(tmp_path: Path, load: Any) -> None:
@@ -169,8 +179,8 @@ def test_dirt_is_counted_named_and_survived(top: Path, load: Any) -> None:
     assert sorted(d.across for d in found.duplicates) == ["classes", "none", "none"]
     assert found.images == 33
     assert data.Findings.of_json(json.loads(json.dumps(found.as_json()))) == found
-    assert "1 unreadable image (" in found.text()
-    assert "4 hidden files (" in found.text()
+    assert "1 unreadable image, left out (" in found.text()
+    assert "4 hidden files, not looked into (" in found.text()
 
 
 def test_equal_images_in_two_given_splits_are_told(tmp_path: Path, load: Any) -> None:

@@ -70,7 +70,7 @@ class Findings:
 
     Example:
         >>> Findings(images=10, hidden=(".DS_Store",)).text()
-        '10 images; 1 hidden file (.DS_Store)'
+        '10 images; 1 hidden file, not looked into (.DS_Store)'
     """
 
     images: int = 0
@@ -137,15 +137,15 @@ class Findings:
         unreadable = [f"{u.source}: {u.reason}" for u in self.unreadable]
         odd = [f"{s.source}: {s.width}x{s.height}" for s in self.strays]
         found = [
-            _line(unreadable, "unreadable image", "unreadable images"),
-            _line(self.empty_classes, "empty class", "empty classes"),
+            _line(unreadable, "unreadable image", "unreadable images", "left out"),
+            _line(self.empty_classes, "empty class", "empty classes", "left out"),
             _line(self.missing, "class missing from a split", "classes missing from a split"),
-            _line(same["splits"], "image that stands in two splits", "images that stand in two splits"),
-            _line(same["classes"], "image with two labels", "images with two labels"),
-            _line(same["none"], "repeated image", "repeated images"),
-            _line(odd, "image of an odd size", "images of an odd size"),
-            _line(self.hidden, "hidden file", "hidden files"),
-            _line(self.other, "file that is no image of a class", "files that are no image of a class"),
+            _line(same["splits"], "image in two splits", "images in two splits", "used in both"),
+            _line(same["classes"], "image with two labels", "images with two labels", "used with both"),
+            _line(same["none"], "repeated image", "repeated images", "used each time"),
+            _line(odd, "image of an odd size", "images of an odd size", "used all the same"),
+            _line(self.hidden, "hidden file", "hidden files", "not looked into"),
+            _line(self.other, "file that is no image of a class", "files that are no image of a class", "left out"),
         ]
         return [escaped(line) for line in (*found, *self.notes) if line]
 
@@ -177,9 +177,10 @@ def _escaped(value: object) -> object:
     return value
 
 
-def _line(items: Sequence[str], one: str, many: str) -> str:
-    """`2 hidden files (.DS_Store, Thumbs.db)`; "" where there are none."""
+def _line(items: Sequence[str], one: str, many: str, done: str = "") -> str:
+    """`2 hidden files, not looked into (.DS_Store, Thumbs.db)`, with what was done; "" where there are none."""
     if not items:
         return ""
     shown = ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")
-    return f"{len(items):,} {one if len(items) == 1 else many} ({shown})"
+    named = one if len(items) == 1 else many
+    return f"{len(items):,} {named}{done and f', {done}'} ({shown})"

@@ -55,6 +55,7 @@ def planned(listing: Listing, seen: list[Seen], options: Options) -> Plan:
     if not ends[0]:
         raise DataError("the train split must hold at least one readable image, found none")
     paths, sizes = [image.path for image in images], [(look.width, look.height) for look in looks]
+    shape = options.shape(sizes, [look.grey for look in looks])
     findings = merged(
         listing.findings,
         images=len(good),
@@ -63,9 +64,8 @@ def planned(listing: Listing, seen: list[Seen], options: Options) -> Plan:
         missing=oddities.missing(classes, labels, split),
         duplicates=oddities.duplicates([look.content for look in looks], labels[rows], split[rows], paths),
         strays=oddities.strays(sizes, paths),
-        notes=_colour_note([look.grey for look in looks]),
+        notes=(*_colour_note([look.grey for look in looks]), *_size_note(sizes, shape, options)),
     )
-    shape = options.shape(sizes, [look.grey for look in looks])
     return Plan(images, looks, labels[rows], (ends[0], ends[1], ends[2]), classes, shape, findings)
 
 
@@ -89,3 +89,17 @@ def _colour_note(grey: list[bool]) -> tuple[str, ...]:
     rest = "in colour" if kind == "grey" else "grey"
     verb = "is" if fewer == 1 else "are"
     return (f"{fewer:,} of {len(grey):,} images {verb} {kind}, the others {rest}",) if fewer else ()
+
+
+def _size_note(sizes: list[tuple[int, int]], shape: tuple[int, int, int], options: Options) -> tuple[str, ...]:
+    """A sentence where images become smaller without anybody having asked for it; sizes are (width, height)."""
+    larger = [size for size in sizes if size[0] > shape[2] or size[1] > shape[1]]
+    if options.size or not larger:
+        return ()
+    (width, height), often = Counter(larger).most_common(1)[0]
+    low, high = min(map(max, larger)), max(map(max, larger))
+    of = f"of {height}x{width} pixels" if often == len(larger) else f"with a longer side of {low:,} to {high:,} pixels"
+    verb, kept = ("is", "it") if len(larger) == 1 else ("are", "them")
+    many = f"{len(larger):,} of {len(sizes):,}" if len(larger) < len(sizes) else f"all {len(sizes):,}"
+    brought = f"{many} images, {of}, {verb} brought to {shape[1]}x{shape[2]}"
+    return (f"{brought}; a larger --size (in Python size=) keeps more of {kept}",)
