@@ -17,16 +17,20 @@ In six lines::
 The rooms, from the ground up (imports only go down):
 
     errors, files   the faults a user can meet; writing that survives a kill
+    cores, memory   the processor's cores and the C library's memory, as this process may use them
     ranks           the processes that torchrun started
     layers          one file per kind of layer: its text, shapes, counts, window, PyTorch module and equation
     pictures        arrays to images
     notation        the text form of a network
-    network         a network as a value, and its summary; `presets` holds the published ones
+    network         a network as a value, its summary, and how it is adapted to data; `presets` holds the published ones
     data            images from anywhere, decoded once, and their augmentation
+    weights         files of weights, read without running code
+    manners         how a module from elsewhere answers: with probabilities, and to each image for itself?
     model           a trained network with its preprocessing and classes, in one file without pickle
     train           recipe, engine, the loop as a stream of events, checkpoints
     inside          looking inside any PyTorch network: fields, activations, projections, atlas, occlusion
-    report, claims  what came out, on paper; the lecture's claims put to the test
+    claims          the lecture's claims put to the test, and any two variants compared
+    report, export  what came out, on paper; a model as ONNX
     cli             the commands; `striate --help`
 
 Importing this package is quick: torch is loaded when something is built or trained. Read on in `striate.network`.
@@ -38,7 +42,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from striate import data, inside, layers, report, train
+    from striate import claims, data, inside, layers, report, train
     from striate.model import Model
     from striate.network import Network
     from striate.ranks import Ranks
@@ -46,10 +50,22 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Model", "Network", "Ranks", "Recipe", "__version__", "data", "inside", "layers", "report", "train"]
+__all__ = [
+    "Model",
+    "Network",
+    "Ranks",
+    "Recipe",
+    "__version__",
+    "claims",
+    "data",
+    "inside",
+    "layers",
+    "report",
+    "train",
+]
 
 _HOMES = {"Network": "striate.network", "Model": "striate.model", "Ranks": "striate.ranks", "Recipe": "striate.train"}
-_ROOMS = ("data", "inside", "layers", "report", "train")
+_ROOMS = ("claims", "data", "inside", "layers", "report", "train")
 
 
 def __getattr__(name: str) -> object:

@@ -139,7 +139,8 @@ class Model:
         """A module of the user's own, left as it is. Without `mean` and `std` its input is on the scale 0 to 1."""
         channels = input_shape[0] if _is_shape(input_shape) else 0
         zeros, ones = (0.0,) * channels, (1.0,) * channels
-        preprocessing = Preprocessing(input_shape, zeros if mean is None else mean, ones if std is None else std)
+        shape = tuple(input_shape)
+        preprocessing = Preprocessing(shape, zeros if mean is None else mean, ones if std is None else std)
         return cls(module, preprocessing, tuple(classes), None, name or type(module).__name__)
 
     @classmethod

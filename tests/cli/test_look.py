@@ -38,7 +38,7 @@ def test_a_sheet_holds_the_answers_that_the_model_gives(striate: Command, digits
 
 def test_looking_tells_how_far_it_is(digits_run: Path) -> None:
     from striate import data
-    from striate.report.look import look
+    from striate.inside.studies.looking import look
 
     told: list[tuple[str, int, int | None]] = []
     model, image = Model.load(digits_run / "model.safetensors"), data.load("digits").test.images[0]
@@ -53,8 +53,8 @@ def test_looking_tells_how_far_it_is(digits_run: Path) -> None:
 
 def test_names_of_classes_are_written_whole_under_the_labels(digits_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from striate import data
+    from striate.inside.studies.looking import look
     from striate.report import canvas
-    from striate.report.look import look
     from striate.report.look_sheet import sheet
 
     written: list[str] = []

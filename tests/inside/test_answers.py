@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, Failure, ModelError
 from striate.inside import correspondence, equivariance, grad_cam, invariance, occlude, project, project_many
-from striate.inside.atlases.responses import responses
 from striate.inside.atlases.streams import stream
+from striate.inside.studies.looking import look
 from striate.inside.studies.peaks import peaks
+from striate.inside.studies.responses import responses
 from striate.inside.watching.answers import one_image, probabilities, require_classes, some_images
 from striate.model import Model
-from striate.report.look import look
 from striate.report.look_sheet import sheet
 
 

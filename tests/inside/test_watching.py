@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
-from striate.inside.atlases.responses import responses
 from striate.inside.explaining.explain import explain
 from striate.inside.projections.projection import project
 from striate.inside.projections.rules import RULES
@@ -24,6 +23,7 @@ from striate.inside.studies.evolution import evolution
 from striate.inside.studies.grad_cam import grad_cam
 from striate.inside.studies.invariance import invariance
 from striate.inside.studies.occlusion import occlude
+from striate.inside.studies.responses import responses
 from striate.inside.watching.watch import layer_names, layer_shapes, undisturbed, watch
 from striate.model import Model
 

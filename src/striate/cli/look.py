@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from striate.data import DataSet
-    from striate.report.look import Looked
+    from striate.inside.studies.looking import Looked
 
 OF_SPLIT = re.compile(r"(train|validation|test):([0-9]{1,9})")
 
@@ -77,8 +77,8 @@ def look(
 
     Examples: striate look runs/demo-1 test:17 cat.jpg | striate look torchvision:resnet18 cat.jpg
     """
-    from striate.report.look import look as looked_at
-    from striate.report.look import write_look
+    from striate.inside.studies.looking import look as looked_at
+    from striate.report.look_sheet import write_look
 
     foreign = Foreign(module, net, weights, input, mean, std, classes)
     target, wanted = (None, words) if module or net else (words[0], words[1:])

@@ -1,16 +1,17 @@
 """Looking inside a trained network: what its units see, what excites them, and where they fail.
 
 Everything here works on any `torch.nn.Module` and leaves it exactly as it was. Images are tensors, or NumPy arrays as
-data sets hold them. Pages and plots made from it do not live
-here (`striate.report`), nor does training (`striate.train`). The rooms, from the ground up:
+data sets hold them. Pages and plots made from it do not live here (`striate.report`), nor does training
+(`striate.train`). The rooms, from the ground up:
 
 - `watching`: a module as it is, its layers named, their outputs caught, every call traced
 - `receptive`: the receptive field of every unit, by following every operation once
 - `projections`: an activation followed back to the pixels, by the deconvnet's rule and others
-- `studies`: activations, filters, occlusion, Grad-CAM, maximization, invariance, correspondence, evolution,
-  equivariance
+- `following`: what every operation of a module computed, as the equations of `striate.layers` say it
 - `explaining`: one number taken apart
 - `atlases`: what excites every unit of every layer, over a whole data set
+- `studies`: activations, filters, occlusion, Grad-CAM, maximization, invariance, correspondence, evolution,
+  equivariance; `looking` is all that is made of one image
 
 The names below are loaded when first used, so that importing this package stays quick.
 """
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from striate.inside.studies.filters import filters
     from striate.inside.studies.grad_cam import grad_cam
     from striate.inside.studies.invariance import invariance
+    from striate.inside.studies.looking import look
     from striate.inside.studies.maximize import maximize
     from striate.inside.studies.occlusion import occlude
     from striate.inside.watching.watch import layer_names, layer_shapes, undisturbed, watch
@@ -54,6 +56,7 @@ _HOMES = {
     "studies.filters": ("filters",),
     "studies.grad_cam": ("grad_cam",),
     "studies.invariance": ("invariance",),
+    "studies.looking": ("look",),
     "studies.maximize": ("maximize",),
     "studies.occlusion": ("occlude",),
     "watching.watch": ("layer_names", "layer_shapes", "undisturbed", "watch"),
@@ -77,6 +80,7 @@ __all__ = [
     "invariance",
     "layer_names",
     "layer_shapes",
+    "look",
     "maximize",
     "occlude",
     "project",

@@ -1,23 +1,24 @@
-"""The sheet of one image: laid out as plates with their captions and scales, for `striate.report.look`."""
+"""The sheet of one image: laid out as plates with their captions and scales, of what `inside.studies.looking` found."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from striate import pictures
-from striate.inside.atlases.responses import Response
+from striate import files, pictures
 from striate.inside.receptive.fields import Box
 from striate.inside.studies.grad_cam import GradCam
+from striate.inside.studies.looking import Excited, Looked
 from striate.inside.studies.occlusion import Occlusion
+from striate.inside.studies.responses import Response
 from striate.pictures import Picture
 from striate.pictures.colors import ACCENT, INK, LINE, MUTED, Color
 from striate.report.canvas import DENSITY, Canvas, Scale
-from striate.report.look import Excited, Looked
 from striate.report.numbers import count, number, percent
 from striate.report.sprites import PERCENTILE
 
@@ -52,6 +53,14 @@ def sheet(looked: Looked) -> Canvas:
     for sentence in looked.said:
         y = canvas.paragraph(MARGIN, y + 12, sentence[:1].upper() + sentence[1:] + ".", INNER)
     return canvas
+
+
+def write_look(looked: Looked, out: Path, stem: str) -> tuple[Path, Path]:
+    """Writes the sheet, STEM.png, and its numbers, STEM.json; returns both paths."""
+    picture, numbers = out / f"{stem}.png", out / f"{stem}.json"
+    sheet(looked).save(picture, margin=32)
+    files.write_json(numbers, looked.as_json())
+    return picture, numbers
 
 
 def _head(canvas: Canvas, looked: Looked) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
@@ -12,12 +11,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from striate import files
 from striate.errors import ModelError
-from striate.inside.atlases.responses import Response, last_maps, project_strongest, responses
 from striate.inside.projections.rules import Rule
 from striate.inside.studies.grad_cam import GradCam, grad_cam
 from striate.inside.studies.occlusion import Occlusion, occlude
+from striate.inside.studies.responses import Response, last_maps, project_strongest, responses
 from striate.inside.watching.answers import probabilities
 from striate.inside.watching.watch import as_input, undisturbed
 from striate.model import Model
@@ -134,7 +132,10 @@ def look(
     others: Literal["gradient"] | None = None,
     progress: Progress | None = None,
 ) -> Looked:
-    """Everything that one sheet shows of what a network makes of one image.
+    """What a network makes of one image, from the whole to its parts; `striate look` draws it on a sheet.
+
+    Occlusion and projections are those of Zeiler & Fergus 2014 (figure 7 and section 2.1), Grad-CAM that of Selvaraju
+    et al. 2017.
 
     Arguments:
         image: uint8, of the shape the model takes.
@@ -148,6 +149,14 @@ def look(
 
     Raises:
         ModelError: there is no such layer, or the module cannot be looked into.
+
+    Example:
+        >>> from torch import nn
+        >>> from striate import Model
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+        >>> found = look(Model.foreign(net, (1, 8, 8), classes=("a", "b", "c")), np.full((1, 8, 8), 255, np.uint8))
+        >>> found.probabilities.shape, found.cam.map.shape, list(found.responses)
+        ((3,), (6, 6), ['0'])
     """
     x = torch.from_numpy(np.array(image))
     found = responses(model, x, layers)
@@ -191,16 +200,6 @@ def look(
         excited=excited,
         said=tuple(dict.fromkeys(said)),
     )
-
-
-def write_look(looked: Looked, out: Path, stem: str) -> tuple[Path, Path]:
-    """Writes the sheet, STEM.png, and its numbers, STEM.json; returns both paths."""
-    from striate.report.look_sheet import sheet
-
-    picture, numbers = out / f"{stem}.png", out / f"{stem}.json"
-    sheet(looked).save(picture, margin=32)
-    files.write_json(numbers, looked.as_json())
-    return picture, numbers
 
 
 def _spread(found: Mapping[str, Response], said: list[str]) -> Mapping[str, Response]:
