@@ -112,7 +112,8 @@ def _require_packages() -> None:
         del onnx, onnxruntime, onnxscript
     except ImportError as cause:
         raise UserError(
-            f'the export to ONNX needs the package {cause.name or "onnx"}; install it with: pip install "striate[onnx]"'
+            f"the export to ONNX needs the package {cause.name or 'onnx'}; install it with: "
+            "pip install onnx onnxruntime onnxscript"
         ) from None
 
 

@@ -52,6 +52,10 @@ def test_fields_take_all_that_an_atlas_takes_of_a_module(striate: Command, here:
     refused(striate("fields", *OWN_MODEL, *more), "2 names of classes", "gives 3")
 
 
+def test_what_is_of_a_module_is_refused_beside_a_network_without_weights(striate: Command) -> None:
+    refused(striate("fields", "vanilla", "--weights", "none.pt", "--mean", "0"), "leave out --weights, --mean")
+
+
 def test_fields_larger_than_the_image_are_explained(striate: Command) -> None:
     said = "a unit that sees more than the image sees padding around it"
     for command in ("fields", "describe"):

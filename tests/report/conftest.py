@@ -55,7 +55,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     network = Network.parse("input 3x12x12, conv 4 3x3, relu, residual(conv 4 3x3 pad=1), maxpool 2x2, dense 3")
     recipe = train.Recipe(epochs=2, batch_size=30, precision="float32")
     run = train.run(
-        network, data, recipe, out=tmp_path_factory.mktemp("runs") / "stripes run", source={"name_or_path": "my photos"}
+        network,
+        data,
+        recipe,
+        out=tmp_path_factory.mktemp("runs") / "stripes run",
+        source={"name_or_path": "my photos", "seed": 0},
     )
     return Trained(run, data, train.evaluate(run.model(), data.test))
 

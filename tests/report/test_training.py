@@ -160,6 +160,14 @@ def test_the_command_repeats_it(trained: Trained) -> None:
     assert train.Recipe.read(words[words.index("--recipe") + 1]) == trained.run.recipe
 
 
+def test_data_divided_by_another_seed_are_repeated_in_python_alone(trained: Trained, tmp_path: Path) -> None:
+    for seed, known in ((0, True), (5, False)):
+        source = {"name_or_path": "my photos", "seed": seed}
+        recipe = trained.run.recipe.changed(epochs=1, seed=0)
+        run = train.run(trained.run.network, trained.data, recipe, out=tmp_path / str(seed), source=source)
+        assert (repeat_command(run) is not None) == known
+
+
 def test_plots_lie_beside_the_page_with_their_numbers(page: Path, trained: Trained) -> None:
     names = {path.stem for path in (page.parent / "plots").glob("*.svg")}
     assert names == {"loss", "accuracy", "confusion", "calibration", "recall"}

@@ -122,6 +122,9 @@ def test_a_file_over_a_recipe_changes_what_it_names(tmp_path: Path) -> None:
     path.write_text("augmentation = 3")
     with pytest.raises(RecipeError, match=r"mine\.toml: augmentation must be a table of settings, found 3"):
         Recipe.read(path, over=under)
+    path.write_text("[epochs]\nx = 1\n")
+    with pytest.raises(RecipeError, match=r"mine\.toml: epochs must be a whole number .* found \{'x': 1\}"):
+        Recipe.read(path, over=under)
 
 
 def test_a_recipe_is_frozen_and_changes_into_another() -> None:

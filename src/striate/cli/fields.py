@@ -57,8 +57,8 @@ def fields(
 ) -> None:
     """Show the receptive field of every layer: size, stride and start in image pixels, exactly.
 
-    Weights, mean, std and classes play no part. Fields are measured by disturbing the image where
-    an operation cannot be followed.
+    --weights, --mean, --std and --classes are of a module, and change no field. Fields are measured
+    by disturbing the image where an operation cannot be followed.
 
     Examples: striate fields vgg16 | striate fields runs/demo-1 --image test:17 --out fields.png
     """
@@ -70,6 +70,9 @@ def fields(
     subject = _subject(model, foreign)
     if subject is None:
         assert model is not None
+        beside = [option for option in foreign.said if option != "--input"]
+        if beside:
+            raise UserError(f"{model} is a network without weights: leave out {', '.join(beside)}")
         network = _network(model, input)
         found, sides = receptive_fields(network), network.input or ()
     else:

@@ -164,9 +164,10 @@ def _repeat(run: Run) -> dict[str, Any]:
 
 
 def repeat_command(run: Run) -> str | None:
-    """What to type to train the same network on the same data again; None where the data was made in Python."""
+    """What to type to train the same network on the same data again; None where only Python can: the data was made in
+    it, or was divided by another seed than the recipe's, which a command cannot say."""
     source = run.data_source
-    if source is None:
+    if source is None or source.get("seed", run.recipe.seed) != run.recipe.seed:
         return None
     words = ["striate", "train", str(source["name_or_path"])]
     words += ["--net", str(run.path / "network.txt"), "--recipe", str(run.path / "recipe.toml")]

@@ -245,7 +245,11 @@ optimiser (did you mean optimizer?)
 
 def _laid(values: dict[str, Any], under: dict[str, Any]) -> dict[str, Any]:
     """`values` laid over others, table by table."""
-    tables = {name: under[name] | value for name, value in values.items() if isinstance(value, dict) and name in under}
+    tables = {
+        name: under[name] | value
+        for name, value in values.items()
+        if isinstance(value, dict) and isinstance(under.get(name), dict)
+    }
     return under | values | tables
 
 
