@@ -40,7 +40,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.runs: $(VENV)/.made pyproject.toml constraints.txt
-	@echo "installing (a few hundred megabytes the first time) ..."
+	@echo "installing (PyTorch the first time: some hundred megabytes, or gigabytes where its build has GPU libraries) ..."
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 

@@ -233,9 +233,10 @@ class Model:
     def predict(self, images: np.ndarray, batch: int = 256) -> Float32[np.ndarray, "n outputs"]:
         """The probability of every class for every image; for regression the outputs as they are.
 
-        Of a module that ends in a sigmoid each class has a probability of its own, and a row need not sum to 1. The
-        module computes in evaluation mode, where its weights lie and in their type, and is left in the mode it was in.
-        One that takes statistics from its batch is given one image at a time, so that no answer depends on others.
+        Of a module from elsewhere that ends in a sigmoid each class has a probability of its own, and a row need not
+        sum to 1. The module computes in evaluation mode, where its weights lie and in their type, and is left in the
+        mode it was in. One that takes statistics from its batch is given one image at a time, so that no answer
+        depends on others.
 
         Arguments:
             images: uint8 (n, channels, rows, columns), or numbers (n, features).

@@ -122,7 +122,8 @@ def test_the_page_of_an_atlas_that_is_there_can_be_written(striate: Command, her
     told = parsed(striate("atlas", made.path, "--json"))
     assert [layer["units"] for layer in told["layers"]] == [2]
     for words in (("--layers", "0"), ("--top", "3"), ("--rule", "guided"), ("--stored", "float16"), ("--split", "all")):
-        refused(striate("atlas", made.path, *words), "is an atlas", "leave out")
+        refused(striate("atlas", made.path, *words), "is an atlas", f"leave out {words[0]}")
+    refused(striate("atlas", made.path, "--top", "9", "--data-root", here), "leave out --top, --data-root")
     refused(striate("atlas", made.path, "--mean", "0.5"), "is an atlas")
 
 

@@ -26,7 +26,7 @@ FULL = "dense 1024, relu, {d}dense 1024, relu, {d}dense 1024, relu, {d}dense {{c
 """Srivastava et al. 2014, table 2: three layers of 1024 rectified units."""
 
 STEPS = {"quick": 600, "full": 20_000}
-"""Of every training, whatever the number of images, so that small sets are learned as long as large ones."""
+"""Of every training, so that small sets are learned as long as large ones; fewer where `MOST_EPOCHS` comes first."""
 
 MOST_EPOCHS = 400
 """Beyond so many passes over a small set nothing is left to learn, and scoring every epoch would take all the time."""
@@ -80,7 +80,7 @@ def _at(setting: Setting, size: int) -> Comparison:
 
 
 def _contrasts(found: dict[int, Comparison]) -> dict[str, Contrast]:
-    """Gap and test accuracy with dropout minus without, at every size; judged together."""
+    """Gap and test accuracy with dropout minus without, at every size; the gaps judged together, and the accuracies."""
     gaps = {gap_at(size): _differences(one, GAP) for size, one in found.items()}
     rights = {right_at(size): _differences(one, ACCURACY) for size, one in found.items()}
     return contrasts(gaps, GAP) | contrasts(rights, ACCURACY)

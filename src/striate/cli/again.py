@@ -1,4 +1,4 @@
-"""The command that is running, as it would be typed again."""
+"""The command that is running: as it would be typed again, and which of its options were typed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from typer import Context
 
 
@@ -27,6 +29,17 @@ def command(context: Context, *, without: tuple[str, ...] = ("json",)) -> str:
 def was_typed(name: str, context: Context) -> bool:
     """Whether an option was typed. Told by the source's name: its class is click's, or one of typer's own."""
     return getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+
+
+def unheeded(context: Context, heeded: Collection[str]) -> list[str]:
+    """The arguments and options that were typed and are not among `heeded`, as they are spelled; arguments by metavar.
+
+    Arguments:
+        context: of the command, as typer hands it over.
+        heeded: names of parameters.
+    """
+    typed = [one for one in context.command.params if one.name not in heeded and was_typed(str(one.name), context)]
+    return [one.opts[0] if one.opts[0].startswith("-") else str(getattr(one, "metavar", one.name)) for one in typed]
 
 
 def _values(value: Any) -> list[str]:

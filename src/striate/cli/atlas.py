@@ -10,6 +10,7 @@ import typer
 
 from striate import files
 from striate.cli import console
+from striate.cli.again import unheeded
 from striate.cli.foreign import Foreign
 from striate.cli.options import (
     DataOption,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 
 def atlas(
+    context: typer.Context,
     model: ModelArgument = None,
     named: DataOption = None,
     layers: LayersOption = None,
@@ -82,9 +84,8 @@ def atlas(
     foreign = Foreign(module, net, weights, input, mean, std, classes)
     with together() as ranks:
         if model is not None and (files.expanded(model) / "atlas.json").is_file():
-            more = named or out or layers or which or others or (top, rule, stored) != (9, "deconvnet", "float32")
             if ranks.first:
-                _again(files.expanded(model), foreign, more=bool(more), json=json)
+                _again(files.expanded(model), unheeded(context, ("model", "json")), json=json)
             return
         subject = Subject.named(model, foreign)
         loaded = subject.images(named, data_root, which)
@@ -163,12 +164,12 @@ def page_of(made: Atlas) -> Path:
         raise
 
 
-def _again(place: Path, foreign: Foreign, *, more: bool, json: bool) -> None:
-    """Writes the page of an atlas that is there. Raises UserError where more is said than that takes."""
+def _again(place: Path, more: list[str], *, json: bool) -> None:
+    """Writes the page of an atlas that is there. Raises UserError where `more` is said than that takes."""
     from striate.inside import Atlas
 
-    if foreign.said or more:
-        raise UserError(f"{place} is an atlas, of which the page is written anew: leave out all options but --json")
+    if more:
+        raise UserError(f"{place} is an atlas, of which the page is written anew: leave out {', '.join(more)}")
     made = Atlas.open(place)
     page = page_of(made)
     if json:

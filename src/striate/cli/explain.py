@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from striate.cli import console
-from striate.cli.again import was_typed
+from striate.cli.again import unheeded, was_typed
 from striate.cli.explained import show
 from striate.cli.explained_demo import DEMO, show_demo
 from striate.cli.foreign import Foreign
@@ -158,8 +158,7 @@ def _named(words: list[str], option: str) -> tuple[str | None, str]:
 def _refuse_in_demo(context: typer.Context, more: list[str], layer: str | None) -> None:
     """Raises UserError where anything is said beside the demo that it could not heed."""
     heeded = {"words", "unit", "at", "step", "seed", "width", "json", *(["layer"] if layer == "conv1" else [])}
-    said = [given.opts[0] for given in context.command.params if was_typed(str(given.name), context)]
-    refused = [*more, *(option for option in said if option.lstrip("-") not in heeded)]
+    refused = [*more, *unheeded(context, heeded)]
     if refused:
         raise UserError(f"{DEMO} brings its own image and its one layer, conv1: leave out {', '.join(refused)}")
 

@@ -68,7 +68,8 @@ def probabilities(outputs: object, *, given: bool = False) -> Float[Tensor, "bat
 def known_probabilities(model: Model | nn.Module, module: nn.Module, images: Float[Tensor, "batch ..."]) -> bool:
     """Whether a module from elsewhere ends in a softmax or a sigmoid; one pass of the first image finds it out.
 
-    Of a network of ours, whose loss has taken the softmax of whatever it ends in, False.
+    Of a network of ours False: where it ends in a softmax its rows sum to 1, which `probabilities` sees; its sigmoids
+    are scores, of which the loss took the softmax.
 
     Arguments:
         model: what the user named.
