@@ -321,3 +321,8 @@ def test_preprocessing_that_cannot_work_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match=words):
         Preprocessing(*values)
+
+
+def test_a_shape_may_be_a_list_as_json_has_it() -> None:
+    model = Model.foreign(nn.Flatten(), [1, 2, 2])  # pyright: ignore[reportArgumentType]
+    assert model.predict(np.zeros((3, 1, 2, 2), np.uint8)).shape == (3, 4)

@@ -179,12 +179,10 @@ def _quiet() -> Generator[None]:
 def _describe(proto: onnx.ModelProto, model: Model) -> None:
     from onnx import helper
 
-    kept = model.preprocessing
-    preprocessing = {"shape": kept.shape, "mean": kept.mean, "std": kept.std, "fit": kept.fit}
     described = {
         "name": model.name,
         "classes": json.dumps(model.classes, ensure_ascii=False),
-        "preprocessing": json.dumps(preprocessing),
+        "preprocessing": json.dumps(model.preprocessing.as_json()),
     }
     helper.set_model_props(proto, described | ({"network": str(model.network)} if model.network else {}))
     proto.producer_name, proto.doc_string = "striate", f"{model.name}, with its preprocessing inside"

@@ -24,7 +24,7 @@ from striate.errors import ModelError, UserError
 from striate.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     import torch
     from torch import Tensor, nn
@@ -77,6 +77,15 @@ class Preprocessing:
             raise ModelError(f"fit must be one of {', '.join(FITS)}, found {self.fit}")
         if not all(math.isfinite(m) for m in self.mean) or not all(0 < s < math.inf for s in self.std):
             raise ModelError(f"mean must be finite and std above 0, found mean {self.mean} and std {self.std}")
+
+    def as_json(self) -> dict[str, Any]:
+        """The attributes under their names."""
+        return {"shape": list(self.shape), "mean": list(self.mean), "std": list(self.std), "fit": self.fit}
+
+    @classmethod
+    def of_json(cls, held: Mapping[str, Any]) -> Preprocessing:
+        """What `as_json` wrote. Raises KeyError and TypeError of anything else, ModelError of what cannot be."""
+        return cls(tuple(held["shape"]), tuple(held["mean"]), tuple(held["std"]), held["fit"])
 
     def normalize(
         self, images: Tensor, dtype: torch.dtype | None = None, device: torch.device | str | None = None
@@ -137,9 +146,9 @@ class Model:
         name: str = "",
     ) -> Model:
         """A module of the user's own, left as it is. Without `mean` and `std` its input is on the scale 0 to 1."""
-        channels = input_shape[0] if _is_shape(input_shape) else 0
+        shape = tuple(input_shape) if _is_shape(input_shape) else input_shape  # what is wrong is said below
+        channels = shape[0] if _is_shape(shape) else 0
         zeros, ones = (0.0,) * channels, (1.0,) * channels
-        shape = tuple(input_shape)
         preprocessing = Preprocessing(shape, zeros if mean is None else mean, ones if std is None else std)
         return cls(module, preprocessing, tuple(classes), None, name or type(module).__name__)
 
@@ -186,12 +195,7 @@ class Model:
             "name": self.name,
             "network": str(self.network),
             "classes": list(self.classes),
-            "preprocessing": {
-                "shape": list(self.preprocessing.shape),
-                "mean": list(self.preprocessing.mean),
-                "std": list(self.preprocessing.std),
-                "fit": self.preprocessing.fit,
-            },
+            "preprocessing": self.preprocessing.as_json(),
         }
         # One metadata entry only: safetensors writes several in an order that changes from process to process.
         return save(tensors, {METADATA: json.dumps(described, ensure_ascii=False)})
@@ -214,8 +218,7 @@ class Model:
             if described["version"] != VERSION:
                 raise ModelError(f"{path} has format version {described['version']}; this program reads {VERSION}")
             network = Network.parse(described["network"], allow_large=True)
-            kept = described["preprocessing"]
-            preprocessing = Preprocessing(tuple(kept["shape"]), tuple(kept["mean"]), tuple(kept["std"]), kept["fit"])
+            preprocessing = Preprocessing.of_json(described["preprocessing"])
             classes, name = tuple(map(str, described["classes"])), str(described["name"])
         except ModelError:
             raise

@@ -58,9 +58,7 @@ def _check_names(sources: dict[str, str]) -> None:
 
 
 def _joined(source: str) -> str:
-    plain = re.sub(
-        r"^export (?=(?:async )?(?:const|let|class|function))", "", IMPORT.sub("", source), flags=re.MULTILINE
-    )
+    plain = EXPORT.sub("", IMPORT.sub("", source))
     left = re.search(r"^(import|export)\b.*", plain, re.MULTILINE)
     if left:
         raise ValueError(f"this way of importing or exporting cannot be joined: {left.group()}")

@@ -96,8 +96,7 @@ class Run:
     @property
     def preprocessing(self) -> Preprocessing:
         """How the images were normalized."""
-        kept = self.data["preprocessing"]
-        return Preprocessing(tuple(kept["shape"]), tuple(kept["mean"]), tuple(kept["std"]), kept["fit"])
+        return Preprocessing.of_json(self.data["preprocessing"])
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -294,12 +293,7 @@ def _described(data: DataSet, preprocessing: Preprocessing, source: Mapping[str,
         "classes": list(data.classes),
         "images": counts(data),
         "fingerprint": data.fingerprint,
-        "preprocessing": {
-            "shape": list(preprocessing.shape),
-            "mean": list(preprocessing.mean),
-            "std": list(preprocessing.std),
-            "fit": preprocessing.fit,
-        },
+        "preprocessing": preprocessing.as_json(),
         "findings": data.findings.as_json(),
     }
 

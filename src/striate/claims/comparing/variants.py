@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, final
 from striate import presets
 from striate.claims.comparing.views import View
 from striate.errors import NetworkError, RecipeError, UserError
+from striate.layers.layer import shape_text
 from striate.network import Network
 from striate.train.recipe import Recipe
 
@@ -77,8 +78,8 @@ def fitted(text: str, data: DataSet) -> Network:
         return written.adapted(channels=data.shape[0], size=(data.shape[1], data.shape[2]), classes=classes)
     if written.input != data.shape:
         raise NetworkError(
-            f"the network takes inputs of {_text(written.input or ())}; "
-            f"the images of {data.name} are {_text(data.shape)}"
+            f"the network takes inputs of {shape_text(written.input or ())}; "
+            f"the images of {data.name} are {shape_text(data.shape)}"
         )
     if written.outputs != classes:
         raise NetworkError(
@@ -158,7 +159,3 @@ def _is_file(text: str) -> bool:
         return Path(text).is_file()
     except (OSError, ValueError):  # no path can look like this
         return False
-
-
-def _text(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

@@ -28,6 +28,7 @@ from striate.inside.projections.rules import RULES, Rule
 from striate.inside.receptive.fields import receptive_fields
 from striate.inside.watching.calls import Trace, trace
 from striate.inside.watching.watch import as_input, undisturbed
+from striate.layers.layer import shape_text
 from striate.memory import keep_freed_memory
 from striate.model import Model, Preprocessing
 from striate.ranks import Ranks
@@ -202,7 +203,7 @@ def _check_arguments(top: int, rule: str, precision: str, stored: str) -> None:
 def _check_shape(name: str, found: tuple[int, ...], preprocessing: Preprocessing | None) -> None:
     """Raises DataError unless the images have the shape that the model says it takes."""
     if preprocessing is not None and found != tuple(preprocessing.shape):
-        raise DataError(f"{name} takes images of {_sides(preprocessing.shape)}, found {_sides(found)}")
+        raise DataError(f"{name} takes images of {shape_text(preprocessing.shape)}, found {shape_text(found)}")
 
 
 def _traced(name: str, still: nn.Module, x: Tensor) -> Trace:
@@ -213,11 +214,7 @@ def _traced(name: str, still: nn.Module, x: Tensor) -> Trace:
         raise
     except Exception as fault:
         said = f"{type(fault).__name__}: {str(fault).partition(chr(10))[0]}"
-        raise DataError(f"{name} cannot be run on an image of {_sides(x.shape[1:])}: {said}") from fault
-
-
-def _sides(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
+        raise DataError(f"{name} cannot be run on an image of {shape_text(x.shape[1:])}: {said}") from fault
 
 
 def _layers(traced: Trace, names: Sequence[str] | None, rule: Rule) -> list[Layer]:
