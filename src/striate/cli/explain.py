@@ -12,7 +12,6 @@ from striate.cli.again import unheeded, was_typed
 from striate.cli.explained import show
 from striate.cli.explained_demo import DEMO, show_demo
 from striate.cli.foreign import Foreign
-from striate.cli.look import shown
 from striate.cli.options import (
     DataOption,
     DataRoot,
@@ -25,6 +24,7 @@ from striate.cli.options import (
     ForeignWeights,
     JsonOption,
 )
+from striate.cli.shown import shown
 from striate.cli.subject import Subject
 from striate.errors import UserError
 

@@ -127,7 +127,7 @@ def _draw(
     root: Path | None,
 ) -> None:
     from striate import data, pictures
-    from striate.cli.look import shown
+    from striate.cli.shown import shown
     from striate.report.plates import field_sheet
 
     if subject is not None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,18 +27,14 @@ from striate.cli.options import (
     RuleOption,
     listed,
 )
+from striate.cli.shown import OF_SPLIT, shown
 from striate.cli.source import Bar
-from striate.cli.subject import Subject, split
+from striate.cli.subject import Subject
 from striate.errors import UserError
 from striate.report.numbers import percent
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from striate.data import DataSet
     from striate.inside.studies.looking import Looked
-
-OF_SPLIT = re.compile(r"(train|validation|test):([0-9]{1,9})")
 
 
 def look(
@@ -101,43 +96,6 @@ def look(
             console.show(f"{one.source}: {_said(looked)}\n  {picture}")
     if json:
         console.show_json(done)
-
-
-@final
-@dataclass(frozen=True)
-class Shown:
-    """An image to look at; `label` where the model's class of it is known."""
-
-    source: str
-    pixels: np.ndarray
-    label: int | None
-
-
-def shown(subject: Subject, wanted: list[str], named: str | None, root: Path | None) -> list[Shown]:
-    """The images that words stand for: files, or numbers of images in the data. Raises UserError for anything else."""
-    places = [OF_SPLIT.fullmatch(word) for word in wanted]
-    loaded = subject.any_images(named, root) if any(places) else None
-    return [
-        _numbered(loaded, place, subject) if place and loaded is not None else _file(subject, word)
-        for word, place in zip(wanted, places, strict=True)
-    ]
-
-
-def _numbered(loaded: DataSet, place: re.Match[str], subject: Subject) -> Shown:
-    name, at = place[1], int(place[2])
-    chosen = split(loaded, next(known for known in ("train", "validation", "test") if known == name))
-    if at >= len(chosen):
-        raise UserError(
-            f"{loaded.name} has {len(chosen)} {name} images, {name}:0 to {name}:{len(chosen) - 1}, found {place[0]}"
-        )
-    label = int(chosen.labels[at]) if loaded.classes and loaded.classes == subject.model.classes else None
-    return Shown(place[0], chosen.images[at], label)
-
-
-def _file(subject: Subject, word: str) -> Shown:
-    if Path(word).is_dir():
-        raise UserError(f"{word} is a folder: name image files in it, or say --data {word} and test:0, test:1, ...")
-    return Shown(word, subject.read([Path(word)])[0], None)
 
 
 def _stem(source: str, earlier: list[str]) -> str:

@@ -185,7 +185,7 @@ def split(loaded: DataSet, name: SplitName) -> Split:
 
 
 def _all(loaded: DataSet) -> Split:
-    from striate.inside.atlases.joined import joined
+    from striate.data.joined import joined
 
     return joined([loaded.train, loaded.validation, loaded.test])
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from striate.data.dataset import DataSet, Split
+from striate.data.joined import Joined
 from striate.errors import DataError
-from striate.inside.atlases.joined import Joined
 from striate.inside.watching.watch import normalized
 from striate.model import Preprocessing
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from striate.errors import ModelError
 from striate.inside.receptive.footprints import Quad, Untraceable
 from striate.inside.receptive.perturbation import spans_measured
-from striate.inside.receptive.tracing import Trace, Tracer
+from striate.inside.receptive.tracing import Known, Tracer
 from striate.inside.watching.arguments import numbers_of, place
 from striate.inside.watching.watch import as_input, layer_names, undisturbed, watch
 from striate.layers.values import Pair
@@ -185,12 +185,12 @@ def _shapes_only(network: Network, input_shape: Shape | None) -> tuple[nn.Module
 
 def _traced(module: nn.Module, image: Tensor) -> tuple[dict[str, ReceptiveField], bool]:
     """The fields of all layers up to the first operation that cannot be traced, and whether there was none."""
-    found: list[tuple[Tensor, Trace]] = []
+    found: list[tuple[Tensor, Known]] = []
 
     def take(output: Tensor) -> int:
-        trace = tracer.of(output)
-        if trace is not None and output.dim() in (2, 4):
-            found.append((output, trace))
+        known = tracer.of(output)
+        if known is not None and output.dim() in (2, 4):
+            found.append((output, known))
             return len(found) - 1
         return -1
 
@@ -208,18 +208,18 @@ def _traced(module: nn.Module, image: Tensor) -> tuple[dict[str, ReceptiveField]
             shape = "x".join(map(str, image.shape[1:]))
             raise ModelError(f"the module cannot be run on an input of {shape}: {fault}") from None
     order = sorted((number, name) for name, number in seen.layers() if number >= 0)
-    return {name: _of_trace(found[number][1], _sides(image)) for number, name in order}, complete
+    return {name: _of_known(found[number][1], _sides(image)) for number, name in order}, complete
 
 
 def _sides(image: Tensor) -> Pair:
     return (image.shape[-2], image.shape[-1]) if image.dim() > 2 else (1, image.shape[-1])
 
 
-def _of_trace(trace: Trace, image: Pair) -> ReceptiveField:
-    rows, columns = _spans(trace.quad, 0), _spans(trace.quad, 1)
-    if trace.field is None or trace.channels_last or not _within(trace.field, rows, columns):
+def _of_known(known: Known, image: Pair) -> ReceptiveField:
+    rows, columns = _spans(known.quad, 0), _spans(known.quad, 1)
+    if known.field is None or known.channels_last or not _within(known.field, rows, columns):
         return _of_spans(rows, columns, image, how="traced")
-    field = _at_one_position(trace.field, rows, columns)
+    field = _at_one_position(known.field, rows, columns)
     return ReceptiveField(field.size, field.stride, field.start, rows, columns, image, "traced", regular=True)
 
 

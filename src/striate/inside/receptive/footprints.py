@@ -30,7 +30,7 @@ class Untraceable(BaseException):
 
 @final
 @dataclass(frozen=True)
-class Call:
+class Operation:
     """One operation that PyTorch has carried out.
 
     Attributes:
@@ -48,7 +48,7 @@ class Call:
     results: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: object) -> Call:
+    def of(cls, func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: object) -> Operation:
         arguments = func._schema.arguments
         given = {a.name: a.default_value for a in arguments if a.has_default_value()}
         given |= {a.name: value for a, value in zip(arguments, args, strict=False)} | kwargs
@@ -87,8 +87,8 @@ def nothing(shape: tuple[int, ...]) -> Quad:
     return top, bottom, left, right
 
 
-def after(call: Call, quads: dict[int, Quad]) -> list[Quad]:
-    """The footprints of everything that came out of `call`.
+def after(operation: Operation, quads: dict[int, Quad]) -> list[Quad]:
+    """The footprints of everything that came out of `operation`.
 
     Arguments:
         quads: footprints of the tensors that went in, by id; those that are missing depend on nothing.
@@ -96,9 +96,9 @@ def after(call: Call, quads: dict[int, Quad]) -> list[Quad]:
     Raises:
         Untraceable: the operation is not known here.
     """
-    rule = _RULES.get(call.name) or (_pointwise if torch.Tag.pointwise in call.func.tags else None)
+    rule = _RULES.get(operation.name) or (_pointwise if torch.Tag.pointwise in operation.func.tags else None)
     if rule is None:
-        raise Untraceable(call.name)
+        raise Untraceable(operation.name)
 
     def one(index: int) -> list[Tensor]:
         def footprint(tensor: Tensor) -> Tensor:
@@ -106,10 +106,10 @@ def after(call: Call, quads: dict[int, Quad]) -> list[Quad]:
             return torch.full((), NOTHING).expand(tensor.shape) if quad is None else quad[index]
 
         try:
-            made = list(_tensors([rule(call, footprint)]))
+            made = list(_tensors([rule(operation, footprint)]))
         except (IndexError, KeyError, RuntimeError, TypeError, ValueError):
-            raise Untraceable(call.name) from None  # a form of the operation that its rule does not know
-        return [_fitted(made[min(k, len(made) - 1)], result) for k, result in enumerate(call.results)]
+            raise Untraceable(operation.name) from None  # a form of the operation that its rule does not know
+        return [_fitted(made[min(k, len(made) - 1)], result) for k, result in enumerate(operation.results)]
 
     return list(zip(one(0), one(1), one(2), one(3), strict=True))
 
@@ -117,61 +117,61 @@ def after(call: Call, quads: dict[int, Quad]) -> list[Quad]:
 Footprint = Callable[[Tensor], Tensor]
 
 
-def _moved(call: Call, footprint: Footprint) -> Any:
+def _moved(operation: Operation, footprint: Footprint) -> Any:
     """Elements change place only."""
     kwargs = {
-        key: value for key, value in call.kwargs.items() if key not in ("dtype", "device", "layout", "pin_memory")
+        key: value for key, value in operation.kwargs.items() if key not in ("dtype", "device", "layout", "pin_memory")
     }
-    return call.func(*_exchanged(call.args, footprint), **kwargs)
+    return operation.func(*_exchanged(operation.args, footprint), **kwargs)
 
 
-def _viewed(call: Call, footprint: Footprint) -> Tensor:
+def _viewed(operation: Operation, footprint: Footprint) -> Tensor:
     """As `_moved`; footprints may lie otherwise in memory than their tensor, where a view cannot be had."""
-    return footprint(call.tensors[0]).reshape(call.results[0].shape)
+    return footprint(operation.tensors[0]).reshape(operation.results[0].shape)
 
 
-def _kept(call: Call, footprint: Footprint) -> Tensor:
+def _kept(operation: Operation, footprint: Footprint) -> Tensor:
     """Each element of the first argument becomes one element at the same place, beside numbers that are fixed."""
-    return footprint(call.tensors[0])
+    return footprint(operation.tensors[0])
 
 
-def _copied(call: Call, footprint: Footprint) -> Tensor:
-    return footprint(call.tensors[0]).clone()
+def _copied(operation: Operation, footprint: Footprint) -> Tensor:
+    return footprint(operation.tensors[0]).clone()
 
 
-def _written(call: Call, footprint: Footprint) -> Tensor:
+def _written(operation: Operation, footprint: Footprint) -> Tensor:
     """The second argument is written over the first."""
-    return footprint(call.tensors[1])
+    return footprint(operation.tensors[1])
 
 
-def _erased(call: Call, footprint: Footprint) -> Tensor:
+def _erased(operation: Operation, footprint: Footprint) -> Tensor:
     return torch.full((), NOTHING)
 
 
-def _pointwise(call: Call, footprint: Footprint) -> Tensor:
+def _pointwise(operation: Operation, footprint: Footprint) -> Tensor:
     """Elements at the same place are combined."""
-    return _joined(footprint(tensor) for tensor in call.tensors)
+    return _joined(footprint(tensor) for tensor in operation.tensors)
 
 
-def _convolved(call: Call, footprint: Footprint) -> Tensor:
-    x, weight = call.given["input"], call.given["weight"]
+def _convolved(operation: Operation, footprint: Footprint) -> Tensor:
+    x, weight = operation.given["input"], operation.given["weight"]
     if x.dim() != 4:
         raise Untraceable(f"{x.dim() - 2}-D convolution")
-    if call.given["transposed"]:
-        return _convolved_back(call, footprint)
-    groups, outputs = call.given["groups"], weight.shape[0]
+    if operation.given["transposed"]:
+        return _convolved_back(operation, footprint)
+    groups, outputs = operation.given["groups"], weight.shape[0]
     grouped = _thin(footprint(x), groups).unflatten(1, (groups, -1)).amax(2)
-    seen = _windows(call, grouped, tuple(weight.shape[2:]), call.given["padding"])
+    seen = _windows(operation, grouped, tuple(weight.shape[2:]), operation.given["padding"])
     return seen.unsqueeze(2).expand(-1, -1, outputs // groups, -1, -1).flatten(1, 2)
 
 
-def _convolved_back(call: Call, footprint: Footprint) -> Tensor:
+def _convolved_back(operation: Operation, footprint: Footprint) -> Tensor:
     """A transposed convolution: input row i goes to the output rows i·s - p + k·d."""
-    given, seen = call.given, footprint(call.given["input"])
-    groups, outputs = given["groups"], call.results[0].shape[1]
+    given, seen = operation.given, footprint(operation.given["input"])
+    groups, outputs = given["groups"], operation.results[0].shape[1]
     grouped = seen.unflatten(1, (groups, -1)).amax(2)
     for axis in (0, 1):
-        sides = grouped.shape[axis + 2], call.results[0].shape[axis + 2]
+        sides = grouped.shape[axis + 2], operation.results[0].shape[axis + 2]
         offset = torch.arange(sides[1])[None] - torch.arange(sides[0])[:, None] * given["stride"][axis]
         tap = offset + given["padding"][axis]
         kernel, dilation = given["weight"].shape[axis + 2], given["dilation"][axis]
@@ -180,13 +180,13 @@ def _convolved_back(call: Call, footprint: Footprint) -> Tensor:
     return grouped.unsqueeze(2).expand(-1, -1, outputs // groups, -1, -1).flatten(1, 2)
 
 
-def _interpolated(call: Call, footprint: Footprint) -> Tensor:
+def _interpolated(operation: Operation, footprint: Footprint) -> Tensor:
     """An upsampling mixes rows, and columns, with fixed weights: those that are not 0 are found by trying."""
-    x, seen = call.tensors[0], footprint(call.tensors[0])
+    x, seen = operation.tensors[0], footprint(operation.tensors[0])
     for axis in (0, 1):
         side = x.shape[axis + 2]
         lines = torch.eye(side).view(side, 1, *((side, 1) if axis == 0 else (1, side))).expand(side, 1, *x.shape[2:])
-        weights = call.func(lines, *call.args[1:], **call.kwargs)
+        weights = operation.func(lines, *operation.args[1:], **operation.kwargs)
         seen = _linked(seen, weights.select(3 - axis, 0)[:, 0] != 0, axis)
     return seen
 
@@ -198,22 +198,22 @@ def _linked(x: Tensor, reaches: Tensor, axis: int) -> Tensor:
     return torch.stack(joined, -1).movedim(-1, axis + 2)
 
 
-def _pooled(call: Call, footprint: Footprint) -> Tensor:
-    x, kernel = call.given["self"], call.given["kernel_size"]
-    return _windows(call, _thin(footprint(x)), kernel, call.given["padding"], x.dim() - 2)
+def _pooled(operation: Operation, footprint: Footprint) -> Tensor:
+    x, kernel = operation.given["self"], operation.given["kernel_size"]
+    return _windows(operation, _thin(footprint(x)), kernel, operation.given["padding"], x.dim() - 2)
 
 
-def _windows(call: Call, x: Tensor, kernel: Sequence[int], padding: Sequence[int], axes: int = 2) -> Tensor:
+def _windows(operation: Operation, x: Tensor, kernel: Sequence[int], padding: Sequence[int], axes: int = 2) -> Tensor:
     """The join over each window; as many windows as came out."""
     kernel, padding = spread(kernel, axes), spread(padding, axes)
-    stride = spread(call.given["stride"] or kernel, axes)
-    dilation = spread(call.given.get("dilation") or (1,), axes)
-    sides = list(zip(x.shape[2:], call.results[0].shape[2:], kernel, stride, padding, dilation, strict=True))
+    stride = spread(operation.given["stride"] or kernel, axes)
+    dilation = spread(operation.given.get("dilation") or (1,), axes)
+    sides = list(zip(x.shape[2:], operation.results[0].shape[2:], kernel, stride, padding, dilation, strict=True))
     ends = [max((n - 1) * s + d * (k - 1) + 1 - p - side, 0) for side, n, k, s, p, d in sides]
     around = [amount for p, end in zip(reversed(padding), reversed(ends), strict=True) for amount in (p, end)]
     pool = F.max_pool2d if axes == 2 else F.max_pool3d
     seen = pool(F.pad(x, around, value=NOTHING), kernel, stride, 0, dilation)
-    return seen[(..., *(slice(n) for n in call.results[0].shape[2:]))]
+    return seen[(..., *(slice(n) for n in operation.results[0].shape[2:]))]
 
 
 def _thin(x: Tensor, channels: int = 1) -> Tensor:
@@ -221,43 +221,43 @@ def _thin(x: Tensor, channels: int = 1) -> Tensor:
     return x[:, :channels] if x.dim() > 2 and x.stride(1) == 0 else x
 
 
-def _adaptively_pooled(call: Call, footprint: Footprint) -> Tensor:
-    return F.adaptive_max_pool2d(_thin(footprint(call.tensors[0])), tuple(call.results[0].shape[-2:]))
+def _adaptively_pooled(operation: Operation, footprint: Footprint) -> Tensor:
+    return F.adaptive_max_pool2d(_thin(footprint(operation.tensors[0])), tuple(operation.results[0].shape[-2:]))
 
 
-def _padded(call: Call, footprint: Footprint) -> Tensor:
-    return F.pad(footprint(call.tensors[0]), call.given["pad"], value=NOTHING)
+def _padded(operation: Operation, footprint: Footprint) -> Tensor:
+    return F.pad(footprint(operation.tensors[0]), operation.given["pad"], value=NOTHING)
 
 
-def _reduced(call: Call, footprint: Footprint) -> Tensor:
+def _reduced(operation: Operation, footprint: Footprint) -> Tensor:
     """Elements along some dimensions are combined into one."""
-    x, dim = footprint(call.tensors[0]), call.given.get("dim")
+    x, dim = footprint(operation.tensors[0]), operation.given.get("dim")
     dims = list(range(x.dim())) if dim is None or dim == [] else [dim] if isinstance(dim, int) else list(dim)
-    return x.amax(dims, keepdim=bool(call.given.get("keepdim", False)))
+    return x.amax(dims, keepdim=bool(operation.given.get("keepdim", False)))
 
 
-def _mixed(call: Call, footprint: Footprint) -> Tensor:
+def _mixed(operation: Operation, footprint: Footprint) -> Tensor:
     """Every element along one dimension depends on all of them, as in a softmax."""
-    x = footprint(call.tensors[0])
-    return x.amax(call.given["dim"], keepdim=True).expand(x.shape)
+    x = footprint(operation.tensors[0])
+    return x.amax(operation.given["dim"], keepdim=True).expand(x.shape)
 
 
-def _layer_normed(call: Call, footprint: Footprint) -> Tensor:
-    x, over = footprint(call.tensors[0]), len(call.given["normalized_shape"])
+def _layer_normed(operation: Operation, footprint: Footprint) -> Tensor:
+    x, over = footprint(operation.tensors[0]), len(operation.given["normalized_shape"])
     return x.amax(list(range(-over, 0)), keepdim=True).expand(x.shape)
 
 
-def _group_normed(call: Call, footprint: Footprint) -> Tensor:
-    x = footprint(call.tensors[0])
-    grouped = x.unflatten(1, (call.given["group"], -1)).flatten(2).amax(2)
-    spread_out = grouped.repeat_interleave(x.shape[1] // call.given["group"], 1)
+def _group_normed(operation: Operation, footprint: Footprint) -> Tensor:
+    x = footprint(operation.tensors[0])
+    grouped = x.unflatten(1, (operation.given["group"], -1)).flatten(2).amax(2)
+    spread_out = grouped.repeat_interleave(x.shape[1] // operation.given["group"], 1)
     return spread_out.view(*spread_out.shape, *[1] * (x.dim() - 2)).expand(x.shape)
 
 
-def _batch_normed(call: Call, footprint: Footprint) -> Tensor:
+def _batch_normed(operation: Operation, footprint: Footprint) -> Tensor:
     """With running statistics each element is scaled alone; with those of the image it depends on its whole map."""
-    x = footprint(call.given["input"])
-    if not by_image(call):
+    x = footprint(operation.given["input"])
+    if not by_image(operation):
         return x
     return x.amax([0, *range(2, x.dim())], keepdim=True).expand(x.shape)
 
@@ -271,22 +271,26 @@ BATCH_NORMS = (
 )
 
 
-def by_image(call: Call) -> bool:
+def by_image(operation: Operation) -> bool:
     """Whether a batch normalization takes mean and variance from the image itself."""
-    return bool(call.given.get("training", call.name.endswith("no_stats")))
+    return bool(operation.given.get("training", operation.name.endswith("no_stats")))
 
 
-def _multiplied(call: Call, footprint: Footprint) -> Tensor:
+def _multiplied(operation: Operation, footprint: Footprint) -> Tensor:
     """Row i of one matrix meets column j of the other."""
-    first, second = call.tensors[-2:]
-    if call.name == "linear":
-        first, second = call.tensors[0], call.tensors[1].mT
+    first, second = operation.tensors[-2:]
+    if operation.name == "linear":
+        first, second = operation.tensors[0], operation.tensors[1].mT
     rows, columns = footprint(first).amax(-1, keepdim=True), footprint(second).amax(-2, keepdim=True)
     product = torch.maximum(rows, columns)
-    return product if call.name in ("mm", "bmm", "linear") else torch.maximum(product, footprint(call.tensors[0]))
+    return (
+        product
+        if operation.name in ("mm", "bmm", "linear")
+        else torch.maximum(product, footprint(operation.tensors[0]))
+    )
 
 
-def _names(rule: Callable[[Call, Footprint], Any], names: str) -> dict[str, Callable[[Call, Footprint], Any]]:
+def _names(rule: Callable[[Operation, Footprint], Any], names: str) -> dict[str, Callable[[Operation, Footprint], Any]]:
     return dict.fromkeys(names.split(), rule)
 
 

@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.inside.receptive import footprints
-from striate.inside.receptive.footprints import Call, Quad, Untraceable
+from striate.inside.receptive.footprints import Operation, Quad, Untraceable
 from striate.inside.receptive.operations import field_beside_channels
 from striate.layers.window import Field
 
 
 @final
 @dataclass(frozen=True)
-class Trace:
+class Known:
     """What is known of one tensor.
 
     Attributes:
@@ -55,11 +55,11 @@ class Tracer(TorchDispatchMode):
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()
-        self._known = {_key(image): Trace(footprints.of_image(tuple(image.shape)), Field())}
+        self._known = {_key(image): Known(footprints.of_image(tuple(image.shape)), Field())}
         self._kept: list[object] = [image]  # so that no storage is used twice
         self._owned: set[int] = set()
 
-    def of(self, tensor: Tensor) -> Trace | None:
+    def of(self, tensor: Tensor) -> Known | None:
         """What is known of a tensor; None if it does not depend on the image."""
         return self._known.get(_key(tensor))
 
@@ -68,28 +68,28 @@ class Tracer(TorchDispatchMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         self._kept.append(result)
-        call = Call.of(func, args, kwargs or {}, result)
-        if not call.tensors or call.name.endswith("_like") or call.name.startswith("new_"):
-            self._note_new(call)
-        elif any(self.of(tensor) for tensor in call.tensors):
-            self._note(call)
+        operation = Operation.of(func, args, kwargs or {}, result)
+        if not operation.tensors or operation.name.endswith("_like") or operation.name.startswith("new_"):
+            self._note_new(operation)
+        elif any(self.of(tensor) for tensor in operation.tensors):
+            self._note(operation)
         return result
 
-    def _note_new(self, call: Call) -> None:
+    def _note_new(self, operation: Operation) -> None:
         """A tensor made of nothing depends on nothing, until something is written into it."""
-        for tensor in call.results:
-            self._known[_key(tensor)] = Trace(self._writable(footprints.nothing(tuple(tensor.shape))), None)
+        for tensor in operation.results:
+            self._known[_key(tensor)] = Known(self._writable(footprints.nothing(tuple(tensor.shape))), None)
 
-    def _note(self, call: Call) -> None:
-        traces = [(tensor, trace) for tensor in call.tensors if (trace := self.of(tensor))]
-        found = footprints.after(call, {id(tensor): trace.quad for tensor, trace in traces})
-        if call.overwrites and self._shares(call.results[0]):
-            self._write(call.results[0], found[0])
+    def _note(self, operation: Operation) -> None:
+        before = [(tensor, known) for tensor in operation.tensors if (known := self.of(tensor))]
+        found = footprints.after(operation, {id(tensor): known.quad for tensor, known in before})
+        if operation.overwrites and self._shares(operation.results[0]):
+            self._write(operation.results[0], found[0])
             return
-        field, last = field_beside_channels(call, [(tensor, t.field, t.channels_last) for tensor, t in traces])
-        for tensor, quad in zip(call.results, found, strict=True):
-            apart = self._apart(quad) if call.makes_new else quad
-            self._known[_key(tensor)] = Trace(apart, field, last)
+        field, last = field_beside_channels(operation, [(tensor, t.field, t.channels_last) for tensor, t in before])
+        for tensor, quad in zip(operation.results, found, strict=True):
+            apart = self._apart(quad) if operation.makes_new else quad
+            self._known[_key(tensor)] = Known(apart, field, last)
 
     def _shares(self, tensor: Tensor) -> bool:
         """Whether other tensors look at the same memory, so that writing here changes what they hold."""
@@ -98,12 +98,12 @@ class Tracer(TorchDispatchMode):
 
     def _write(self, tensor: Tensor, quad: Quad) -> None:
         """Writes footprints into those of `tensor`, whose memory other tensors share."""
-        trace = self.of(tensor)
-        if trace and all(torch.equal(old, new) for old, new in zip(trace.quad, quad, strict=True)):
+        known = self.of(tensor)
+        if known and all(torch.equal(old, new) for old, new in zip(known.quad, quad, strict=True)):
             return
-        if trace is None or not all(_key(old)[0] in self._owned for old in trace.quad):
+        if known is None or not all(_key(old)[0] in self._owned for old in known.quad):
             raise Untraceable("writing into part of a tensor")
-        for old, new in zip(trace.quad, quad, strict=True):
+        for old, new in zip(known.quad, quad, strict=True):
             old.copy_(new)
 
     def _writable(self, quad: Quad) -> Quad:
