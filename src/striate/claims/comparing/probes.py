@@ -44,13 +44,17 @@ def look(
     name: str, model: Model, data: DataSet, *, seed: int, path: Sequence[tuple[int, dict[str, Tensor]]]
 ) -> dict[str, Any] | list[int]:
     """What the probe `name` finds. `path`: steps and the weights after them, the first draw first."""
-    if name == "robustness":
-        return robustness(model, data.test, seed)
-    if name == "gradients":
-        return {"start": gradients(model, data.train, path[0][1]), "end": gradients(model, data.train, None)}
-    if name == "named":
-        return model.predict(data.test.images).argmax(1).tolist()
-    return {"half_way": half_way(path), "moved": _moved(model, data.validation)}
+    match name:
+        case "robustness":
+            return robustness(model, data.test, seed)
+        case "gradients":
+            return {"start": gradients(model, data.train, path[0][1]), "end": gradients(model, data.train, None)}
+        case "named":
+            return model.predict(data.test.images).argmax(1).tolist()
+        case "path":
+            return {"half_way": half_way(path), "moved": _moved(model, data.validation)}
+        case _:
+            raise ValueError(f"there is no probe {name!r}; there are robustness, gradients, named and path")
 
 
 def robustness(model: Model, split: Split, seed: int) -> dict[str, Any]:
