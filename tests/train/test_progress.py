@@ -15,9 +15,7 @@ OUT = Path("run")
 
 
 def told(steps: int = 10) -> list[Event]:
-    begun = Started(
-        OUT, epochs=2, steps=steps, images=5000, parameters=1234, engine="cpu", epoch=1, step=0, resumed=False
-    )
+    begun = Started(OUT, 2, steps, 5000, 1234, "cpu", epoch=1, step=0, resumed=False, validation=500, test=10_000)
     stepped = [Stepped(1, step, 0.5, 0.01, 256 * step, 9000.0, True) for step in range(1, steps + 1)]
     ended = [
         Evaluated(1, 0.1, 0.987, 0.4, True, 12.5),
@@ -41,8 +39,17 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     lines = text.splitlines()
     assert len(lines) == 4
     assert "5,000 images, 1,234 parameters, 2 epochs" in lines[0]
-    assert lines[2] == "epoch 1/2: training loss 0.4, validation accuracy 98.70%, best so far; 12.5 s, 9,000 images/s"
+    assert lines[2] == "epoch 1/2: training loss 0.4, validation accuracy 98.7%, best so far; 12.5 s, 9,000 images/s"
     assert lines[3] == "all epochs done: test accuracy 98.76% with the weights of epoch 1; 25.0 s of training"
+
+
+def test_a_score_of_few_images_has_no_decimals_that_none_of_them_tells() -> None:
+    begun = Started(OUT, 1, 4, 64, 10, "cpu", epoch=1, step=0, resumed=False, validation=32, test=1000)
+    scored = Evaluated(1, 2.1, 7 / 32, 2.2, True, 1.0)
+    ended = Finished(OUT, "all epochs done", 1, 1, 0.219, 2.0, 1.0)
+    text, _ = shown([begun, scored, ended], terminal=False)
+    assert "validation accuracy 21.9%," in text  # 7 of 32 is 21.875%, and 8 are 25%
+    assert "test accuracy 21.9% with" in text
 
 
 def test_one_bar_with_loss_accuracy_speed_and_time_left() -> None:

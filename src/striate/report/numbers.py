@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+from striate import decimals
+
 THIN_SPACE = "\u202f"
 MINUS = "\u2212"
 
@@ -54,11 +56,7 @@ def percent(share: float, n: int | None = None) -> str:
     """
     if math.isnan(share):
         return "–"
-    decimals = 1 if n is None else min(2, max(0, math.ceil(math.log10(max(n, 1))) - 2))
-    text = f"{100 * share:.{decimals}f}"
-    if share < 1 and float(text) == 100:  # 9,999.9 of 10,000 is not all of them
-        text = f"{100 * share - 0.5 * 10**-decimals:.{decimals}f}"
-    return _spaced(f"{text}%")
+    return _spaced(decimals.percent(share, 1 if n is None else decimals.of_score(n, least=0)))
 
 
 def seconds(value: float) -> str:

@@ -27,6 +27,8 @@ class Started:
         step: steps of that epoch already done, 0 for a new run.
         resumed: whether a checkpoint was loaded.
         processes: how many share each batch.
+        validation: images that every epoch is scored on.
+        test: images that the end is scored on; 0 where there are none.
     """
 
     out: Path
@@ -39,6 +41,8 @@ class Started:
     step: int
     resumed: bool
     processes: int = 1
+    validation: int = 0
+    test: int = 0
 
 
 @final

@@ -9,6 +9,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
+from striate import decimals
 from striate.train.events import Evaluated, Event, Finished, Started, Stepped
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class Progress:
         self._drawn_at = now
 
     def _epoch(self, event: Evaluated) -> None:
-        score = f"accuracy {event.accuracy:.2%}" if event.accuracy is not None else f"loss {event.loss:.4g}"
+        images = self._started.validation if self._started else 0
+        score = f"loss {event.loss:.4g}" if event.accuracy is None else f"accuracy {_percent(event.accuracy, images)}"
         self._validation = f"  validation {score}"
         total = f"/{self._started.epochs}" if self._started else ""
         best = ", best so far" if event.best else ""
@@ -117,7 +119,7 @@ class Progress:
     def _end(self, event: Finished) -> None:
         self._close()
         if event.accuracy is not None:
-            score = f"test accuracy {event.accuracy:.2%}"
+            score = f"test accuracy {_percent(event.accuracy, self._started.test if self._started else 0)}"
         else:
             score = f"test error {event.loss:.4g}" if event.loss is not None else ""
         kept = f"weights of epoch {event.best_epoch}"
@@ -134,3 +136,7 @@ class Progress:
                 bar.update(task, said=self._validation.strip())
             bar.stop()
             self._bar = None
+
+
+def _percent(share: float, images: int) -> str:
+    return decimals.percent(share, decimals.of_score(images))

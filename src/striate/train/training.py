@@ -108,6 +108,8 @@ class Training:
             step=step,
             resumed=resumed,
             processes=self.sharing.ranks.size,
+            validation=len(self.data.validation),
+            test=len(self.data.test),
         )
 
     def _ended(self) -> Literal["all epochs done", "no improvement on the validation split"] | None:
