@@ -35,7 +35,7 @@ def test_the_table_has_a_row_for_each_network_and_one_for_their_vote(tmp_path: P
     voting = _records(tmp_path, found["numbers"]["variants"][5]["network"])
     assert [len(record["probes"]["named"]) for record in voting] == [len(data.test)] * 5
     assert len({str(record["probes"]["named"]) for record in voting}) > 1  # there is something to vote on
-    assert rows[convolution_beats_dense.VOTE][1] == f"{100 * _voted(voting, data):.2f}%"
+    assert rows[convolution_beats_dense.VOTE][1] == f"{100 * _voted(voting, data):.1f}%"
     assert found["numbers"]["vote"] == pytest.approx(_voted(voting, data))
     for record in voting:
         named = zip(record["probes"]["named"], data.test.labels.tolist(), strict=True)

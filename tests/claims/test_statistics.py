@@ -202,7 +202,9 @@ def test_equal_differences_are_judged_by_their_signs() -> None:
 def test_a_sentence_says_what_is_taken_from_what_and_that_p_is_corrected() -> None:
     first, second = compared([[0.02, -0.01, 0.02], [0.01, 0.012, 0.011]])
     said = words.sentence("old", "new", first, verdict(first, smallest=0.005, higher=True), ACCURACY)
-    assert said.startswith("new against old: inconclusive, test accuracy +1.00 points")
+    assert said.startswith(
+        "new against old: inconclusive, test accuracy +1.0 points (95% interval \N{MINUS SIGN}3.3 to +5.3 points"
+    )  # ± 4.303 · √3/√3
     assert all(one.comparisons == 2 for one in (first, second))
     assert "corrected for 2 comparisons" in said
     (alone,) = compared([[0.02, -0.01, 0.02]])
@@ -211,9 +213,9 @@ def test_a_sentence_says_what_is_taken_from_what_and_that_p_is_corrected() -> No
 
 def test_a_contrast_says_what_it_needs_at_the_end_of_its_sentence() -> None:
     unclear, sure = contrasts({"x": [0.02, -0.01, 0.02], "y": [0.02, 0.021, 0.019]}, ACCURACY).values()
-    assert unclear.sentence.startswith("x: +1.00 points, inconclusive (95% interval")
+    assert unclear.sentence.startswith("x: +1.0 points, inconclusive (95% interval")
     assert unclear.sentence.endswith(
-        f"; to tell a difference of 0.50 points it needs about {unclear.verdict.more_seeds} more seeds"
+        f"; to tell a difference of 0.5 points it needs about {unclear.verdict.more_seeds} more seeds"
     )
     assert sure.sentence.endswith("corrected for 2 comparisons)")
 
@@ -231,6 +233,6 @@ def test_differences_that_are_equal_but_for_rounding_are_equal() -> None:
 def test_a_sure_difference_that_does_not_matter_says_so() -> None:
     (judged,) = contrasts({"x": [0.001, 0.0011, 0.0009, 0.001]}, ACCURACY).values()
     assert judged.better
-    assert judged.sentence.endswith("); less than 0.50 points, too little to matter")
+    assert judged.sentence.endswith("); less than 0.5 points, too little to matter")
     (large,) = contrasts({"x": [0.01, 0.011, 0.009, 0.01]}, ACCURACY).values()
     assert large.sentence.endswith(")")

@@ -184,8 +184,8 @@ def test_rows_are_what_scipy_says_of_the_differences() -> None:
     d = np.subtract(VALUES["two"][1], VALUES["<b>one</b>"][1])
     low, high = stats.t.interval(0.95, 3, d.mean(), stats.sem(d))
     assert row["pair"] == "two against <b>one</b>"
-    assert row["difference"] == f"\N{MINUS SIGN}{-100 * d.mean():.2f} points"
-    assert row["95% by t"].replace("\N{MINUS SIGN}", "-") == f"{100 * low:+.2f} to {100 * high:+.2f} points"
+    assert row["difference"] == f"\N{MINUS SIGN}{-100 * d.mean():.1f} points"  # ± 1.8 points
+    assert row["95% by t"].replace("\N{MINUS SIGN}", "-") == f"{100 * low:+.1f} to {100 * high:+.1f} points"
     assert row["p"] == f"{stats.ttest_rel(VALUES['two'][1], VALUES['<b>one</b>'][1]).pvalue:.3f}"
     g = d.mean() / d.std(ddof=1) * (1 - 3 / (4 * 3 - 1))
     assert float(row["Hedges' g"].replace("\N{MINUS SIGN}", "-")) == pytest.approx(g, rel=0.02)

@@ -10,7 +10,7 @@ import numpy as np
 from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
 from striate.claims.comparing import words
 from striate.claims.comparing.figures import learning_curves, value_bars
-from striate.claims.comparing.metrics import ACCURACY
+from striate.claims.comparing.metrics import ACCURACY, images
 from striate.claims.learning import Word
 from striate.data.augment import Augmentation
 
@@ -84,7 +84,7 @@ def _beside_the_book(told: Outcome, found: Comparison, setting: Setting) -> Outc
     named = np.array([record["probes"]["named"] for record in voting.records])
     share = vote(named, setting.view.of(setting.data).test.labels)
     size = words.count(voting.variant.network.parameters)
-    rows = [*told.rows, [VOTE, words.value(share, found.metric), "", "", "", size]]
+    rows = [*told.rows, [VOTE, words.value(share, found.metric, images(voting.records[0])), "", "", "", size]]
     known = setting.data.name == "mnist"
     beside = [[*row, f"{BOOK[row[0]]:.2f}%" if known else "–"] for row in rows]
     because = (*told.because, *((_OF_THE_BOOK,) if known else ()))

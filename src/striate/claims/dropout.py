@@ -10,13 +10,13 @@ import numpy as np
 from striate.claims.claim import Claim, Outcome, Setting, recipe, ruled
 from striate.claims.comparing import words
 from striate.claims.comparing.contrasts import Contrast, contrast_json, contrasts
-from striate.claims.comparing.figures import Figure, contrast_figures
+from striate.claims.comparing.figures import Figure, contrast_figures, rate
 from striate.claims.comparing.metrics import ACCURACY, GAP
 from striate.claims.comparing.statistics import t_interval
 from striate.claims.learning import Word, taught
 
 if TYPE_CHECKING:
-    from striate.claims.comparing.comparison import Comparison
+    from striate.claims.comparing.comparison import Comparison, Measured
 
 PLAIN, DROPOUT = "plain", "dropout"
 
@@ -122,11 +122,15 @@ def right_at(size: int) -> str:
 def _rows(size: int, found: Comparison) -> list[list[str]]:
     rows: list[list[str]] = []
     for one in found.measured:
-        train = np.mean([record["training"]["accuracy"] for record in one.records])
-        test = np.mean([record["test"]["accuracy"] for record in one.records])
-        shares = (f"{100 * train:.2f}%", f"{100 * test:.2f}%", f"{100 * (train - test):.2f} points")
-        rows.append([str(size), one.variant.name, *shares, f"{one.tuned.chosen:g}"])
+        gaps = [GAP.of(record) for record in one.records]
+        shares = (_mean(one, "training"), _mean(one, "test"), words.change(float(np.mean(gaps)), GAP, t_interval(gaps)))
+        rows.append([str(size), one.variant.name, *shares, rate(one)])
     return rows
+
+
+def _mean(one: Measured, part: str) -> str:
+    accuracies = [record[part]["accuracy"] for record in one.records]
+    return words.mean(accuracies, ACCURACY, one.records[0][part]["count"])
 
 
 def _figure(found: dict[int, Comparison], title: str, y: str, of: Any) -> Figure:

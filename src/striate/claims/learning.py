@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from striate import decimals
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -62,10 +64,12 @@ def untaught(measured: Sequence[Measured]) -> str | None:
     """Why nothing can be said where no variant learned anything that holds for new images; None where one did."""
     accuracies = [sum(r["test"]["accuracy"] for r in one.records) / len(one.records) for one in measured]
     chance = float(measured[0].records[0]["chance"])
-    needed = beyond(chance, int(measured[0].records[0]["test"]["count"]))
+    n = int(measured[0].records[0]["test"]["count"])
+    needed = beyond(chance, n)
     if max(accuracies) > needed:
         return None
+    best, always, least = (decimals.percent(share, decimals.of_score(n)) for share in (max(accuracies), chance, needed))
     return (
-        f"nothing was learned from these labels: the best test accuracy is {100 * max(accuracies):.1f}%, and always "
-        f"naming the most frequent class gives {100 * chance:.1f}% (above {100 * needed:.1f}% would be learning)"
+        f"nothing was learned from these labels: the best test accuracy is {best}, and always naming the most frequent "
+        f"class gives {always} (above {least} would be learning)"
     )

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from striate import decimals
 from striate.report import numbers
 from striate.report.plots import ACCENT, INK, LINE, MUTED, PAPER, STYLE, WIDTH, Plot, finished, spread
 
@@ -92,7 +93,7 @@ def _curves(name: str, figure: Mapping[str, Any]) -> Plot:
         _legend(canvas, axes, names)
     else:
         _name_lines(axes, figure["lines"])
-    ends = "; ".join(f"{line['name']} ends at {_value(_last(line), figure)}" for line in figure["lines"])
+    ends = "; ".join(f"{line['name']} ends at {_label(_end(line), _last(line), figure)}" for line in figure["lines"])
     return finished(name, canvas, dict(figure), f"{figure['title']}. {ends}.")
 
 
@@ -165,7 +166,10 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
         if row.get("low") is not None and row.get("high") is not None:
             axes.plot([row["low"], row["high"]], [place, place], color=MUTED, linewidth=1.25)
     axes.scatter(values, places, s=36, zorder=3, edgecolors=PAPER, linewidths=0.75)
-    labels = [row.get("mark", "") + _label(value, figure) for row, value in zip(rows, values, strict=True)]
+    labels = [  # results kept from before have a mark, and no words
+        row.get("said") or row.get("mark", "") + _label(row, value, figure)
+        for row, value in zip(rows, values, strict=True)
+    ]
     for place, value, label in zip(places, values, labels, strict=True):
         axes.annotate(label, (value, place), (0, 6), textcoords="offset points", ha="center", color=INK)
     axes.set_yticks(places, ["\n".join(lines) for lines in names])
@@ -256,9 +260,17 @@ def _value(value: float, figure: Mapping[str, Any]) -> str:
     return numbers.count(int(value)) if float(value).is_integer() and abs(value) < COUNTED else numbers.number(value)
 
 
-def _label(value: float, figure: Mapping[str, Any]) -> str:
-    """A value beside its dot: shares with the decimals of the table under the plot."""
-    return f"{100 * value:.2f}%".replace("-", numbers.MINUS) if figure["percent"] else _value(value, figure)
+def _label(row: Mapping[str, Any], value: float, figure: Mapping[str, Any]) -> str:
+    """A value beside its dot: shares with the decimals of its interval."""
+    if not figure["percent"]:
+        return _value(value, figure)
+    low, high = _numbers([row.get("low"), row.get("high")])
+    return decimals.percent(value, decimals.of_mean(50 * (high - low))).replace("-", numbers.MINUS)
+
+
+def _end(line: Mapping[str, Any]) -> dict[str, float | None]:
+    """The interval of a line's last point, as a row has it; none where the line has no band."""
+    return {end: line[end][-1] for end in ("low", "high") if line.get(end)}
 
 
 def _last(line: Mapping[str, Any]) -> float:

@@ -47,7 +47,7 @@ def contrasts(sets: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
     for name, one in zip(sets, found, strict=True):
         said = verdict(one, smallest=metric.smallest, higher=metric.higher)
         sure, advice = words.evidence(one, metric), words.advice(said, metric) or words.small(one, said, metric)
-        spoken = f"{name}: {words.change(one.mean, metric)}, {words.judged(said, metric)} ({sure}){advice}"
+        spoken = f"{name}: {words.change(one.mean, metric, one.t)}, {words.judged(said, metric)} ({sure}){advice}"
         judged[name] = Contrast(name, one, said, spoken, metric)
     return judged
 

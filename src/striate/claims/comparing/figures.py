@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from striate.claims.comparing import words
-from striate.claims.comparing.metrics import POINT
+from striate.claims.comparing.metrics import POINT, images
 from striate.claims.comparing.statistics import t_interval
 
 if TYPE_CHECKING:
@@ -28,9 +27,9 @@ class Figure:
     """What a plot shows, as numbers.
 
     Attributes:
-        kind: `curves` (lines: name, x, y, low, high), `bars` (lines: name, value, low, high, mark: what stands before
-            the value) or `differences` (lines: name, values, mean, low, high, none: no difference, matters: from
-            where one matters, said: the mean).
+        kind: `curves` (lines: name, x, y, low, high), `bars` (lines: name, value, low, high, said: the value in words;
+            without it the plot finds some) or `differences` (lines: name, values, mean, low, high, none: no
+            difference, matters: from where one matters, said: the mean).
         title, x, y: in words.
         lines: what is drawn.
         percent: whether values are shares.
@@ -54,15 +53,14 @@ def table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
     headings = ("variant", metric.name, "standard deviation", "by seed", "learning rate", "parameters")
     rows: list[list[str]] = []
     for one in comparison.measured:
-        mean = sum(one.values) / len(one.values)
-        deviation = math.sqrt(sum((v - mean) ** 2 for v in one.values) / (len(one.values) - 1))
+        counted = images(one.records[0])
         rows.append(
             [
                 one.variant.name,
-                ("≥ " if any(map(metric.bound, one.records)) else "") + words.value(mean, metric),
-                words.size(deviation, metric),
+                ("≥ " if any(map(metric.bound, one.records)) else "") + words.mean(one.values, metric, counted),
+                words.deviation(one.values, metric, counted),
                 "  ".join(_bounded(v, record, metric) for v, record in zip(one.values, one.records, strict=True)),
-                f"{one.tuned.chosen:g}" + (" (edge of the grid)" if one.tuned.at_edge else ""),
+                rate(one),
                 words.count(one.variant.network.parameters),
             ]
         )
@@ -70,7 +68,12 @@ def table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
 
 
 def _bounded(value: float, record: Record, metric: Metric) -> str:
-    return ("≥ " if metric.bound(record) else "") + words.value(value, metric)
+    return ("≥ " if metric.bound(record) else "") + words.value(value, metric, images(record))
+
+
+def rate(one: Measured) -> str:
+    """The learning rate of a variant, and whether it is the smallest or the largest that was tried."""
+    return f"{one.tuned.chosen:g}" + (" (edge of the grid)" if one.tuned.at_edge else "")
 
 
 def cautions(comparison: Comparison) -> list[str]:
@@ -127,7 +130,8 @@ def value_bars(comparison: Comparison, title: str) -> Figure:
         mean = sum(one.values) / len(one.values)
         mark = "≥ " if any(map(comparison.metric.bound, one.records)) else ""
         ends = {"low": shown(low), "high": shown(high)}
-        lines.append({"name": one.variant.name, "value": shown(mean), "mark": mark} | ends)
+        said = mark + words.mean(one.values, comparison.metric, images(one.records[0]))
+        lines.append({"name": one.variant.name, "value": shown(mean), "said": said} | ends)
     share = comparison.metric.unit == "share"
     note = (
         f"Mean of {len(comparison.seeds)} seeds and its 95% interval, of each variant alone; verdicts rest on the "
@@ -185,7 +189,7 @@ def _differences(title: str, named: Sequence[tuple[str, Paired, str]], metric: M
             "high": read(found.t.high),
             "none": read(0.0),
             "matters": [read(-metric.smallest), read(metric.smallest)],
-            "said": sense + words.change(found.mean, metric),
+            "said": sense + words.change(found.mean, metric, found.t),
         }
         for name, found, sense in named
     ]
@@ -199,20 +203,17 @@ def _differences(title: str, named: Sequence[tuple[str, Paired, str]], metric: M
 
 def pair_table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]]:
     """A row per pair: difference, with every seed, both 95% intervals, Hedges' g, p, p after Holm, the verdict."""
-    metric = comparison.metric
+    metric, counted = comparison.metric, images(comparison.measured[0].records[0])
     headings = (
         "pair", "difference", "by seed", "95% by t", "95% by bootstrap", "Hedges' g", "p", "p by Holm", "verdict"
     )  # fmt: skip
     rows = [
         [
             f"{pair.b} against {pair.a}",
-            _sense(comparison, pair) + words.change(pair.found.mean, metric),
-            "  ".join(
-                words.change(value, metric).removesuffix(" points").removeprefix("times ")
-                for value in pair.found.differences
-            ),
+            _sense(comparison, pair) + words.change(pair.found.mean, metric, pair.found.t),
+            "  ".join(words.one_change(value, metric, counted) for value in pair.found.differences),
             words.span(pair.found.t, metric),
-            words.span(pair.found.bootstrap, metric),
+            words.span(pair.found.bootstrap, metric, pair.found.t),
             "–" if pair.found.effect is None else words.signed(pair.found.effect, 2),
             words.p_value(pair.found.p),
             words.p_value(pair.found.p_corrected),

@@ -80,6 +80,12 @@ class Metric:
         return 2**value if self.unit == "steps" else value
 
 
+def images(record: Record) -> int:
+    """Images that a trial's shares are counted over: of the test split, without one of the validation split."""
+    scored = record.get("test") or record.get("validation") or {}
+    return int(scored.get("count", 0))
+
+
 def steps_to(record: Record, target: float = TARGET, which: str = "training_error") -> float:
     """Steps until an error first is `target` or less, linear between the curve's points.
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from striate import decimals
+from striate.claims.comparing.statistics import t_interval
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from striate.claims.comparing.metrics import Metric
     from striate.claims.comparing.statistics import Interval, Paired, Verdict
     from striate.train.recipe import Recipe
@@ -23,11 +28,12 @@ def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) ->
     """What a comparison of b with a says, in one sentence."""
     said = evidence(found, metric)
     if verdict.word in ("better", "worse"):
-        return f"{b} is {verdict.word} than {a}: {metric.name} {change(found.mean, metric)} ({said})"
+        return f"{b} is {verdict.word} than {a}: {metric.name} {change(found.mean, metric, found.t)} ({said})"
     if verdict.largest is not None:
-        return f"{a} and {b}: no difference in {metric.name} larger than {size(verdict.largest, metric)} ({said})"
+        return f"{a} and {b}: no difference in {metric.name} larger than {bound(verdict.largest, metric)} ({said})"
     return (
-        f"{b} against {a}: inconclusive, {metric.name} {change(found.mean, metric)} ({said}){advice(verdict, metric)}"
+        f"{b} against {a}: inconclusive, {metric.name} {change(found.mean, metric, found.t)} ({said})"
+        f"{advice(verdict, metric)}"
     )
 
 
@@ -45,7 +51,7 @@ def hidden(a: str, b: str, seeds: int, of: int, metric: Metric) -> str:
 def judged(verdict: Verdict, metric: Metric) -> str:
     """A verdict in a few words."""
     if verdict.largest is not None:
-        return f"no difference larger than {size(verdict.largest, metric)}"
+        return f"no difference larger than {bound(verdict.largest, metric)}"
     return verdict.word
 
 
@@ -66,39 +72,129 @@ def advice(verdict: Verdict, metric: Metric) -> str:
     return f"; to tell a difference of {size(metric.smallest, metric)} it needs {more}"
 
 
-def change(difference: float, metric: Metric) -> str:
-    """A difference on the metric's scale, with its sign: points for shares, a factor for steps."""
+def change(difference: float, metric: Metric, within: Interval) -> str:
+    """A difference on the metric's scale, with its sign: points for shares, a factor for steps.
+
+    Arguments:
+        within: the interval of the difference, or of the mean it belongs to; its width decides the decimals.
+
+    Example:
+        >>> from striate.claims.comparing.metrics import ACCURACY
+        >>> from striate.claims.comparing.statistics import Interval
+        >>> change(0.04292, ACCURACY, Interval(0.02591, 0.05992))
+        '+4.3 points'
+    """
+    number = _difference(difference, metric, within)
     if metric.unit == "steps":
-        return f"times {_ratio(2**difference)}"
+        return f"times {number}"
+    return _points(number) if metric.unit == "share" else number
+
+
+def span(interval: Interval, metric: Metric, within: Interval | None = None) -> str:
+    """An interval of a difference, `+0.20 to +1.10 points`, with its own decimals or those of `within`."""
+    ends = (_difference(end, metric, within or interval) if math.isfinite(end) else "unknown" for end in interval)
+    return " to ".join(ends) + (" points" if metric.unit == "share" else "")
+
+
+def one_change(difference: float, metric: Metric, images: int) -> str:
+    """The difference with one seed, without its unit; shares with the decimals that so many images tell."""
+    if metric.unit == "steps":
+        return _rounded(2**difference, decimals.of_figures(2**difference, 3))
+    return signed(*((100 * difference, decimals.of_score(images)) if metric.unit == "share" else (difference, 3)))
+
+
+def _difference(difference: float, metric: Metric, within: Interval) -> str:
+    if metric.unit == "steps":
+        return _factor(difference, within)
     if metric.unit == "share":
-        return f"{signed(100 * difference, 2)} points"
-    return signed(difference, 3)
+        return signed(100 * difference, decimals.of_mean(100 * _half(within)))
+    return signed(difference, decimals.of_mean(_half(within), most=3))
 
 
-def _ratio(value: float) -> str:
-    return count(int(float(f"{value:.3g}"))) if value >= 1000 else f"{value:.3g}"
+def _factor(exponent: float, within: Interval) -> str:
+    """A factor, given as its logarithm: at most three figures, four where half the interval is below a hundredth.
+
+    Where one end is ten times the other or more, two figures of each number: equal decimals would leave none of one.
+    """
+    value = 2**exponent
+    if within.high - within.low >= math.log2(10):
+        return _rounded(value, decimals.of_figures(value, 2))
+    mean, half = 2 ** (within.low + _half(within)), (2**within.high - 2**within.low) / 2
+    most = decimals.of_figures(mean, 3 if half >= mean / 100 else 4)
+    return _rounded(value, min(decimals.of_figures(half, 2), most) if half > 0 else most)
+
+
+def _rounded(value: float, places: int) -> str:
+    return f"{round(value, places):,.{max(places, 0)}f}".replace(",", "\u202f")
+
+
+def _half(within: Interval) -> float:
+    return (within.high - within.low) / 2
+
+
+def _points(number: str) -> str:
+    return f"{number} point" + "s" * (number.lstrip("+\N{MINUS SIGN}") != "1")
 
 
 def size(difference: float, metric: Metric) -> str:
-    """The size of a difference, without a sign."""
+    """The size of a difference that was declared, without a sign.
+
+    Example:
+        >>> from striate.claims.comparing.metrics import ACCURACY, steps_metric
+        >>> size(0.005, ACCURACY), size(0.01, ACCURACY), size(0.25, steps_metric())
+        ('0.5 points', '1 point', 'a factor of 1.19')
+    """
     if metric.unit == "steps":
         return f"a factor of {2 ** abs(difference):.3g}"
-    return f"{100 * abs(difference):.2f} points" if metric.unit == "share" else f"{abs(difference):.3g}"
+    return _points(f"{100 * abs(difference):g}") if metric.unit == "share" else f"{abs(difference):.3g}"
 
 
-def span(interval: Interval, metric: Metric) -> str:
-    """An interval of a difference: `+0.20 to +1.10 points`."""
-    low, high = (change(end, metric) if math.isfinite(end) else "unknown" for end in interval)
-    unit = " points"
-    return f"{low.removesuffix(unit)} to {high}"
-
-
-def value(number: float, metric: Metric) -> str:
-    """One value as a reader expects it: a percentage, a number of steps."""
+def bound(largest: float, metric: Metric) -> str:
+    """What a difference is surely not larger than: rounded up, so that it stays true."""
+    if metric.unit == "steps":
+        return f"a factor of {_up(2**largest, 2)}"
     if metric.unit == "share":
-        return f"{100 * number:.2f}%"
+        return _points(_up(100 * largest, decimals.of_mean(100 * largest)))
+    return _up(largest, decimals.of_mean(largest, most=3))
+
+
+def _up(value: float, places: int) -> str:
+    return f"{math.ceil(round(value * 10**places, 6)) / 10**places:.{places}f}"
+
+
+def value(number: float, metric: Metric, images: int) -> str:
+    """One value as a reader expects it: a percentage with the decimals that so many images tell, a number of steps."""
+    if metric.unit == "share":
+        return _percent(number, decimals.of_score(images))
     shown = metric.shown(number)
-    return f"{shown:.0f}" if metric.unit == "steps" and shown >= 10 else f"{shown:.3g}"
+    return _rounded(shown, 0) if metric.unit == "steps" and shown >= 10 else f"{shown:.3g}"
+
+
+def mean(values: Sequence[float], metric: Metric, images: int) -> str:
+    """The mean of values with several seeds, with the decimals of its interval; `images` as `value` takes them."""
+    within, middle = t_interval(values), sum(values) / len(values)
+    if metric.unit == "steps":
+        return _factor(middle, within)
+    if metric.unit == "share":
+        return _percent(middle, _places(values, images))
+    return f"{middle:.{decimals.of_mean(_half(within), most=3)}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def deviation(values: Sequence[float], metric: Metric, images: int) -> str:
+    """The standard deviation of values (n - 1 in the denominator), with the decimals of their mean."""
+    middle = sum(values) / len(values)
+    found = math.sqrt(sum((one - middle) ** 2 for one in values) / (len(values) - 1))
+    return _points(f"{100 * found:.{_places(values, images)}f}") if metric.unit == "share" else size(found, metric)
+
+
+def _places(values: Sequence[float], images: int) -> int:
+    """Decimals of a mean of shares; of equal ones those of each."""
+    most = decimals.MOST if max(values) > min(values) else decimals.of_score(images)
+    return decimals.of_mean(100 * _half(t_interval(values)), most)
+
+
+def _percent(share: float, places: int) -> str:
+    return decimals.percent(share, places).replace("-", "\N{MINUS SIGN}")
 
 
 def settings(recipe: Recipe) -> str:
