@@ -19,7 +19,7 @@ from striate.claims.comparing.trials import Trials
 from striate.claims.comparing.tuning import Tuned
 from striate.claims.comparing.variants import Variant
 from striate.claims.comparing.views import View
-from striate.claims.learning import beyond
+from striate.claims.learning import beyond, taught
 from striate.claims.local_connections import areas, fully_connected
 from striate.claims.pooling_saves import without_pooling
 from striate.claims.shared_weights import convolutions, unshared
@@ -183,6 +183,37 @@ def test_a_rule_can_be_met_and_can_be_refuted() -> None:
     noisy = [0.95, 0.89, 0.93, 0.90, 0.94]
     unclear = _comparison(dict(zip(kinds, (base, base, base, noisy), strict=True)))
     assert pooling_kinds.decide(unclear)[0] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ({"max": 0.01}, []),
+        ({"max": 0.1}, ["the learning rate chosen for max (0.1) is the largest tried: a larger one might do better"]),
+        (
+            {"max": 0.001, "stride": 0.001, "average": 0.01},
+            ["the learning rates chosen for max (0.001) and stride (0.001) are the smallest tried: smaller ones might "
+             "do better"],
+        ),
+        (
+            {"max": 0.001, "stride": 0.1, "average": 0.1},
+            ["the learning rates chosen for stride (0.1) and average (0.1) are the largest tried, and for max (0.001) "
+             "the smallest: rates beyond them might do better"],
+        ),
+    ],
+)  # fmt: skip
+def test_rates_at_the_edge_of_their_grid_are_said_once_and_decide_nothing(
+    rates: dict[str, float], said: list[str]
+) -> None:
+    grid = (0.001, 0.01, 0.1)
+    found = _comparison({name: [0.9, 0.91, 0.92] for name in rates}).measured
+    measured = [
+        replace(one, tuned=Tuned(grid, (0.7, 0.8, 0.9), rate, at_edge=rate != 0.01))
+        for one, rate in zip(found, rates.values(), strict=True)
+    ]
+    assert taught(measured, ("supported", ("because",))) == ("supported", ("because", *said))
+    lost = [replace(one, tuned=replace(one.tuned, scores=(None, None, None))) for one in measured]
+    assert taught(lost, ("supported", ("because",))) == ("supported", ("because",)), "none of them was chosen"
 
 
 def test_dropout_on_few_images_is_set_beside_its_source() -> None:

@@ -270,6 +270,16 @@ def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.Captu
     assert _striate([*words, "--rates", "fast"]) == 2
 
 
+def test_rates_at_the_edge_are_told_with_the_option_that_widens_the_grid(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "dense 3", "conv 4 3x3, dense 3", "--data", str(saved), "--seeds", "2", "--epochs", "1"]
+    assert _striate([*words, "--rates", "0.003,0.03", "--workers", "1", "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out  # of two rates each is at an edge
+    assert told.count(" might do better (--rates)\n") == 1
+    assert all(f"{name} (0.0" in told for name in ("dense 3", "conv 4 3x3, dense 3"))
+
+
 def test_recipes_are_compared_and_no_option_passes_unheeded(
     saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,7 +75,10 @@ def test_the_page_holds_every_pair_and_repeats_itself(tmp_path: Path) -> None:
     assert "striate compare &#39;a b&#39; c" in text
     assert "n&nbsp;=&nbsp;4 seeds from 3" in text
     assert "epochs 7, batch size 50" in text
-    assert "0.03, tuned by validation accuracy: 0.01, 0.03 were tried (at the edge" in text
+    assert "0.03, tuned by validation accuracy: 0.01, 0.03 were tried (at the edge)" in text
+    edge = "three (0.03) are the largest tried: larger ones might do better"
+    assert text.count(edge) == 1
+    assert edge in text.partition("</ul>")[0], "beside the verdicts"
     assert text.count('class="worse"') + text.count('class="open"') == 3
     kept = json.loads((tmp_path / "plots" / "out-differences.json").read_text())
     assert [len(line["values"]) for line in kept["lines"]] == [4, 4, 4]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from striate import decimals
+from striate.claims.comparing.figures import edges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +56,9 @@ def too_few(data: DataSet) -> str | None:
 
 
 def taught(measured: Sequence[Measured], decided: tuple[Word, tuple[str, ...]]) -> tuple[Word, tuple[str, ...]]:
-    """A verdict with its sentences, unless no variant learned anything: then that it cannot be given."""
+    """A verdict with its sentences, and rates at an edge; where no variant learned anything, that none can be given."""
     why = untaught(measured)
-    return ("not applicable", (why,)) if why else decided
+    return ("not applicable", (why,)) if why else (decided[0], (*decided[1], *edges(measured)))
 
 
 def untaught(measured: Sequence[Measured]) -> str | None:

@@ -196,7 +196,7 @@ def _rates(text: str | None) -> list[float] | None:
 
 
 def _print(found: Comparison) -> None:
-    from striate.claims.comparing.figures import cautions, pair_table, table
+    from striate.claims.comparing.figures import cautions, edges, pair_table, table
     from striate.claims.comparing.words import listed, settings
 
     headings, rows = table(found)
@@ -212,7 +212,5 @@ def _print(found: Comparison) -> None:
     for said in dict.fromkeys(recipes.values()):
         of = [name for name, own in recipes.items() if own == said]
         console.show(f"trained with {said}" + (f": {listed(of)}" if len(of) < len(recipes) else ""))
-    for caution in cautions(found):
+    for caution in (*cautions(found), *(f"{edge} (--rates)" for edge in edges(found.measured))):
         console.show(caution)
-    if any(one.tuned.at_edge for one in found.measured):
-        console.show("a learning rate at the edge of the grid: a better one may lie beyond it (--rates)")

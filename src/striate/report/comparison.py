@@ -35,7 +35,15 @@ def comparison_page(found: Comparison, data: DataSet, path: Path | str, *, comma
 
     Returns: the path.
     """
-    from striate.claims.comparing.figures import cautions, differences, learning_curves, pair_table, table, value_bars
+    from striate.claims.comparing.figures import (
+        cautions,
+        differences,
+        edges,
+        learning_curves,
+        pair_table,
+        table,
+        value_bars,
+    )
 
     place = Path(path)
     name = found.metric.name
@@ -47,7 +55,7 @@ def comparison_page(found: Comparison, data: DataSet, path: Path | str, *, comma
         metric=found.metric,
         seeds=found.seeds,
         verdicts=[(TONES.get(pair.verdict.word, "open"), pair.sentence) for pair in found.pairs],
-        cautions=cautions(found),
+        cautions=[*cautions(found), *edges(found.measured)],
         plots=_plots(figures, place),
         pairs=_verdict_first(*pair_table(found)),
         variants=table(found),
@@ -78,7 +86,7 @@ def _text(one: Measured, metric: Metric) -> dict[str, str]:
 
     tried = ", ".join(f"{rate:g}" for rate in one.tuned.rates)
     how = f"tuned by {metric.tuned_by.name}: {tried} were tried" if len(one.tuned.rates) > 1 else "given"
-    edge = " (at the edge: a better one may lie beyond)" if one.tuned.at_edge else ""
+    edge = " (at the edge)" if one.tuned.at_edge else ""
     return {
         "name": one.variant.name,
         "network": ", ".join(str(one.variant.network).splitlines()),

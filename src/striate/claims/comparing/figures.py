@@ -104,6 +104,31 @@ def diverged(measured: Sequence[Measured]) -> list[str]:
     return said
 
 
+def edges(measured: Sequence[Measured]) -> list[str]:
+    """Which learning rates are the largest or the smallest tried, all in one sentence; it decides nothing.
+
+    A variant that diverged at every rate has none that was chosen.
+    """
+    ended = [one for one in measured if one.tuned.at_edge and any(score is not None for score in one.tuned.scores)]
+    largest, smallest = (
+        [f"{one.variant.name} ({one.tuned.chosen:g})" for one in ended if one.tuned.chosen == end(one.tuned.rates)]
+        for end in (max, min)
+    )
+    if largest and smallest:
+        both = f"{_chosen(largest)} the largest tried, and for {words.listed(smallest)} the smallest"
+        return [f"{both}: rates beyond them might do better"]
+    for named, side, beyond in ((largest, "largest", "larger"), (smallest, "smallest", "smaller")):
+        if named:
+            better = f"a {beyond} one" if len(named) == 1 else f"{beyond} ones"
+            return [f"{_chosen(named)} the {side} tried: {better} might do better"]
+    return []
+
+
+def _chosen(named: list[str]) -> str:
+    rates, are = ("rate", "is") if len(named) == 1 else ("rates", "are")
+    return f"the learning {rates} chosen for {words.listed(named)} {are}"
+
+
 def learning_curves(comparison: Comparison) -> Figure:
     """Training error against steps, or validation accuracy against epochs; no line where the first epoch diverged."""
     n = len(comparison.seeds)
