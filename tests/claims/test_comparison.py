@@ -183,8 +183,8 @@ def test_differences_from_a_lower_bound_say_that_they_are_more() -> None:
         assert "never ≥ 100" in drawn("x", asdict(value_bars(found, ""))).text
         assert differences(found).lines[0]["said"].startswith(mark + "times ")
         assert cautions(found) == [
-            "never did not come to it with 5 of 5 seeds: its steps (≥) are a lower bound, and differences from "
-            "it are bounds too"
+            "never did not come to 25% training error with 5 of 5 seeds: its steps (≥) are a lower bound, and "
+            "differences from it are bounds too"
         ]
 
 

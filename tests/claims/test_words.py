@@ -9,7 +9,7 @@ import pytest
 from striate.claims.comparing import words
 from striate.claims.comparing.contrasts import contrasts
 from striate.claims.comparing.metrics import ACCURACY, GAP, Metric, images, steps_metric
-from striate.claims.comparing.statistics import Interval
+from striate.claims.comparing.statistics import Interval, compared, verdict
 
 STEPS = steps_metric()
 LOSS = Metric("loss", "number", higher=False, smallest=0.05, of=lambda record: record["validation"]["loss"])
@@ -39,6 +39,7 @@ def test_a_difference_in_points_has_two_figures_of_half_its_interval(
         (0.707, 0.768, "times 0.737, 0.707 to 0.768"),
         (1.2158, 1.3301, "times 1.27, 1.22 to 1.33"),
         (1.0012, 1.0068, "times 1.004, 1.001 to 1.007"),
+        (0.9903, 1.0079, "times 0.999, 0.990 to 1.008"),
         (2.03, 8.26, "times 4.1, 2.0 to 8.3"),
         (7.1, 28.2, "times 14, 7 to 28"),
         (0.01, 25, "times 0.50, 0.010 to 25"),  # equal decimals would say 0, or 25.000
@@ -50,6 +51,14 @@ def test_a_factor_has_two_figures_of_half_its_interval_and_three_at_most(low: fl
     within = Interval(math.log2(low), math.log2(high))
     mean = sum(within) / 2  # of logarithms: √(low high)
     assert f"{words.change(mean, STEPS, within)}, {words.span(within, STEPS)}" == said
+
+
+def test_a_ratio_of_steps_is_read_as_one() -> None:
+    (found,) = compared([[math.log2(factor) for factor in (2.0, 2.5, 3.2)]])
+    said = words.sentence("fast", "slow", found, verdict(found, smallest=0.25, higher=False), STEPS)
+    assert said.startswith(  # log2 1.333 ± 0.842, so 1.41 to 4.52, of which half is 1.6
+        "slow is worse than fast: 2.5 times as many steps to 25% training error (95% interval 1.4 to 4.5, n = 3, "
+    )
 
 
 def test_another_number_has_three_decimals_at_most() -> None:
@@ -79,8 +88,8 @@ def test_a_value_has_the_decimals_of_its_images_and_a_mean_those_of_its_interval
     assert [words.value(0.96388, ACCURACY, n) for n in (36, 360, 10_000)] == ["96.4%", "96.4%", "96.39%"]
     assert words.value(-0.0123, GAP, 360) == "\N{MINUS SIGN}1.2%"
     assert words.value(math.log2(2410.35), STEPS, 0) == "2\u202f410"
-    assert words.one_change(-0.02344, ACCURACY, 1000) == "\N{MINUS SIGN}2.3"
-    assert words.one_change(math.log2(1.0837), STEPS, 0) == "1.08"
+    assert words.one_change(-0.02344, ACCURACY, 1000, Interval(-0.2, 0.2)) == "\N{MINUS SIGN}2.3"
+    assert words.one_change(math.log2(1.0837), STEPS, 0, Interval(-0.2, 0.2)) == "1.08"
     narrow, wide = [0.9930, 0.9933, 0.9931, 0.9929, 0.9916, 0.9928], [0.61, 0.85, 0.70]
     assert (words.mean(narrow, ACCURACY, 10_000), words.deviation(narrow, ACCURACY, 10_000)) == (
         "99.28%",

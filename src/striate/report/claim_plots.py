@@ -166,8 +166,8 @@ def _intervals(name: str, figure: Mapping[str, Any]) -> Plot:
         if row.get("low") is not None and row.get("high") is not None:
             axes.plot([row["low"], row["high"]], [place, place], color=MUTED, linewidth=1.25)
     axes.scatter(values, places, s=36, zorder=3, edgecolors=PAPER, linewidths=0.75)
-    labels = [  # results kept from before have a mark, and no words
-        row.get("said") or row.get("mark", "") + _label(row, value, figure)
+    labels = [
+        row.get("mark", "") + (row.get("said") or _label(row, value, figure))
         for row, value in zip(rows, values, strict=True)
     ]
     for place, value, label in zip(places, values, labels, strict=True):

@@ -27,9 +27,9 @@ class Figure:
     """What a plot shows, as numbers.
 
     Attributes:
-        kind: `curves` (lines: name, x, y, low, high), `bars` (lines: name, value, low, high, said: the value in words;
-            without it the plot finds some) or `differences` (lines: name, values, mean, low, high, none: no
-            difference, matters: from where one matters, said: the mean).
+        kind: `curves` (lines: name, x, y, low, high), `bars` (lines: name, value, low, high, mark: what stands before
+            the value, said: the value in words; without it the plot finds some) or `differences` (lines: name, values,
+            mean, low, high, none: no difference, matters: from where one matters, said: the mean).
         title, x, y: in words.
         lines: what is drawn.
         percent: whether values are shares.
@@ -79,9 +79,10 @@ def rate(one: Measured) -> str:
 def cautions(comparison: Comparison) -> list[str]:
     """What a reader must know of values that are not what they look like: lower bounds, trainings that diverged."""
     bound, n = comparison.metric.bound, len(comparison.seeds)
+    aim = comparison.metric.name.removeprefix("steps to ")
     short = [(one.variant.name, sum(map(bound, one.records))) for one in comparison.measured]
     said = [
-        f"{name} did not come to it with {count} of {n} seeds: its {comparison.metric.unit} (≥) are a lower bound, "
+        f"{name} did not come to {aim} with {count} of {n} seeds: its {comparison.metric.unit} (≥) are a lower bound, "
         "and differences from it are bounds too"
         for name, count in short
         if count
@@ -155,8 +156,8 @@ def value_bars(comparison: Comparison, title: str) -> Figure:
         mean = sum(one.values) / len(one.values)
         mark = "≥ " if any(map(comparison.metric.bound, one.records)) else ""
         ends = {"low": shown(low), "high": shown(high)}
-        said = mark + words.mean(one.values, comparison.metric, images(one.records[0]))
-        lines.append({"name": one.variant.name, "value": shown(mean), "said": said} | ends)
+        said = words.mean(one.values, comparison.metric, images(one.records[0]))
+        lines.append({"name": one.variant.name, "value": shown(mean), "mark": mark, "said": said} | ends)
     share = comparison.metric.unit == "share"
     note = (
         f"Mean of {len(comparison.seeds)} seeds and its 95% interval, of each variant alone; verdicts rest on the "
@@ -236,7 +237,7 @@ def pair_table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]
         [
             f"{pair.b} against {pair.a}",
             _sense(comparison, pair) + words.change(pair.found.mean, metric, pair.found.t),
-            "  ".join(words.one_change(value, metric, counted) for value in pair.found.differences),
+            "  ".join(words.one_change(value, metric, counted, pair.found.t) for value in pair.found.differences),
             words.span(pair.found.t, metric),
             words.span(pair.found.bootstrap, metric, pair.found.t),
             "–" if pair.found.effect is None else words.signed(pair.found.effect, 2),

@@ -26,15 +26,19 @@ TUNED = "learning_rate", "seed"
 
 def sentence(a: str, b: str, found: Paired, verdict: Verdict, metric: Metric) -> str:
     """What a comparison of b with a says, in one sentence."""
-    said = evidence(found, metric)
+    said, by = evidence(found, metric), _more(found, metric)
     if verdict.word in ("better", "worse"):
-        return f"{b} is {verdict.word} than {a}: {metric.name} {change(found.mean, metric, found.t)} ({said})"
+        return f"{b} is {verdict.word} than {a}: {by} ({said})"
     if verdict.largest is not None:
         return f"{a} and {b}: no difference in {metric.name} larger than {bound(verdict.largest, metric)} ({said})"
-    return (
-        f"{b} against {a}: inconclusive, {metric.name} {change(found.mean, metric, found.t)} ({said})"
-        f"{advice(verdict, metric)}"
-    )
+    return f"{b} against {a}: inconclusive, {by} ({said}){advice(verdict, metric)}"
+
+
+def _more(found: Paired, metric: Metric) -> str:
+    """`test accuracy +1.2 points`, `2.5 times as many steps to 25% training error`."""
+    if metric.unit == "steps":
+        return f"{_difference(found.mean, metric, found.t)} times as many {metric.name}"
+    return f"{metric.name} {change(found.mean, metric, found.t)}"
 
 
 def evidence(found: Paired, metric: Metric) -> str:
@@ -96,11 +100,11 @@ def span(interval: Interval, metric: Metric, within: Interval | None = None) -> 
     return " to ".join(ends) + (" points" if metric.unit == "share" else "")
 
 
-def one_change(difference: float, metric: Metric, images: int) -> str:
-    """The difference with one seed, without its unit; shares with the decimals that so many images tell."""
-    if metric.unit == "steps":
-        return _rounded(2**difference, decimals.of_figures(2**difference, 3))
-    return signed(*((100 * difference, decimals.of_score(images)) if metric.unit == "share" else (difference, 3)))
+def one_change(difference: float, metric: Metric, images: int, within: Interval) -> str:
+    """The difference with one seed, without its unit: of shares with the decimals that so many images tell."""
+    if metric.unit == "share":
+        return signed(100 * difference, decimals.of_score(images))
+    return _difference(difference, metric, within)
 
 
 def _difference(difference: float, metric: Metric, within: Interval) -> str:
@@ -112,16 +116,18 @@ def _difference(difference: float, metric: Metric, within: Interval) -> str:
 
 
 def _factor(exponent: float, within: Interval) -> str:
-    """A factor, given as its logarithm: at most three figures, four where half the interval is below a hundredth.
+    """A factor, given as its logarithm: three figures of the mean at most, or a fourth where the interval begins there.
 
     Where one end is ten times the other or more, two figures of each number: equal decimals would leave none of one.
     """
-    value = 2**exponent
+    value, half = 2**exponent, (2**within.high - 2**within.low) / 2
     if within.high - within.low >= math.log2(10):
         return _rounded(value, decimals.of_figures(value, 2))
-    mean, half = 2 ** (within.low + _half(within)), (2**within.high - 2**within.low) / 2
-    most = decimals.of_figures(mean, 3 if half >= mean / 100 else 4)
-    return _rounded(value, min(decimals.of_figures(half, 2), most) if half > 0 else most)
+    three = decimals.of_figures(2 ** (within.low + _half(within)), 3)
+    if half <= 0:
+        return _rounded(value, three)
+    most = min(max(three, decimals.of_figures(half, 1)), three + 1)
+    return _rounded(value, min(decimals.of_figures(half, 2), most))
 
 
 def _rounded(value: float, places: int) -> str:
