@@ -18,6 +18,7 @@ The rooms, from the ground up (imports only go down):
 
     errors, files   the faults a user can meet; writing that survives a kill
     cores, memory   the processor's cores and the C library's memory, as this process may use them
+    decimals        how many decimals a number is printed with
     ranks           the processes that torchrun started
     layers          one file per kind of layer: its text, shapes, counts, window, PyTorch module and equation
     pictures        arrays to images

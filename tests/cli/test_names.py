@@ -176,4 +176,4 @@ def test_resume_refuses_what_it_would_not_heed(
 ) -> None:
     said = striate("train", "--resume", digits_run, *words)
     assert said.code == 2
-    assert f"cannot be told {named_option}" in said.err
+    assert f"leave out {named_option}" in said.err

@@ -93,7 +93,8 @@ def run(
     Arguments:
         name: the claim's name or number.
         data: labelled images.
-        scale: `quick` is made for `digits` and a few minutes, `full` for the published setting.
+        scale: `quick` is made for `digits` and a few minutes, `full` for MNIST or CIFAR-10 and networks after the
+            sources', which takes hours.
         out: the folder, by default that of `results.home`. Trainings are kept in it and never repeated.
         network: what the counted claims (1, 2, 7) and claim 3 look at.
         workers: processes, as `compare` takes it.

@@ -135,7 +135,7 @@ class Claim:
         varied, held, metric: what differs, what does not, what is measured.
         supported, contradicted: the rule. Neither: inconclusive; no test possible on this data or network: not
             applicable.
-        published: the data of the full scale.
+        published: name of the data set that the full scale is made for.
         study: applies the rule.
         learns: whether anything is trained, so that labels matter.
         hours: of one core that the full scale takes on a processor with AVX-512, measured or added up from the time

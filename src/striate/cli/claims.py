@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from striate.claims.claim import Claim, Setting
+    from striate.data import DataSet
     from striate.train.engine import Precision
 
 QUICK_SIDE = 32  # pixels: photographs are brought to it at the quick scale, where nothing else is asked for
@@ -58,7 +59,11 @@ def run(
     ] = None,
     scale: Annotated[
         Literal["quick", "full"],
-        typer.Option("--scale", help="quick: minutes, on images of at most 32x32. full: the published setting."),
+        typer.Option(
+            "--scale",
+            help="quick: minutes, on images of at most 32x32. full: hours, on MNIST or CIFAR-10, networks after the "
+            "sources'.",
+        ),
     ] = "quick",
     net: Annotated[
         str, typer.Option("--net", metavar="NETWORK", help="What the counted claims and equivariance look at.")
@@ -106,8 +111,7 @@ def run(
         if scale == "full" and ranks.first:
             _warn_of(sum(one.hours for one in chosen), workers or cores(), arithmetic)
         for source, group in _by_data(chosen, named, scale).items():
-            sized = _sized(Source(source, size(image_size), None, fit, data_root), scale)
-            loaded = sized.load()
+            sized, loaded = _sized(Source(source, size(image_size), None, fit, data_root), scale)
             counted = net if net != Setting.net and not any(one.learns for one in group) else None
             folder = out or results.home(loaded, scale, seed, counted, arithmetic)
             trials = Trials(loaded, folder, workers or cores(), ranks=ranks)
@@ -159,7 +163,7 @@ def _warn_of(hours: float, workers: int, precision: Precision) -> None:
             "networks are not tiny"
         )
     console.note(
-        f"the published setting takes about {hours:.2g} core hours on a CPU with AVX-512, so {hours / workers:.1f} "
+        f"the full scale takes about {hours:.2g} core hours on a CPU with AVX-512, so {hours / workers:.1f} "
         f"hours of {workers} at once; trainings are kept: after Ctrl-C the same command goes on"
     )
 
@@ -172,15 +176,17 @@ def _by_data(chosen: Sequence[Claim], named: str | None, scale: str) -> dict[str
     return found
 
 
-def _sized(source: Source, scale: str) -> Source:
-    """The source as it will be loaded: photographs small at the quick scale, unless a size was asked for."""
+def _sized(source: Source, scale: str) -> tuple[Source, DataSet]:
+    """The data, and the source they were loaded from: photographs small at the quick scale, unless a size was asked
+    for. Raises UserError where they have no labels."""
     loaded = source.load()
     if not loaded.classes:
         raise UserError(f"the claims need labelled images; {loaded.name} has none")
     if scale == "quick" and source.size is None and max(loaded.shape[1:]) > QUICK_SIDE:
         console.note(f"images brought to {QUICK_SIDE}x{QUICK_SIDE} for the quick scale (--size for another)")
-        return source.at((QUICK_SIDE, QUICK_SIDE), None)
-    return source
+        small = source.at((QUICK_SIDE, QUICK_SIDE), None)
+        return small, small.load()
+    return source, loaded
 
 
 def _conduct(chosen: Sequence[Claim], setting: Setting, held: dict[str, Any], *, quiet: bool) -> list[dict[str, Any]]:

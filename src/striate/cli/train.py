@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 import typer
 
 from striate.cli import console
+from striate.cli.again import unheeded
 from striate.cli.options import (
     AllowLarge,
     DataArgument,
@@ -154,16 +155,12 @@ def _show(recipe: Recipe) -> None:
 
 def _refuse_changes(context: typer.Context) -> None:
     """Raises UserError where anything is said beside --resume that it could not heed."""
-    heeded = {"resume", "data_root", "show_recipe", "json"}
-    for given in context.command.params:
-        name = given.name or ""
-        source = context.get_parameter_source(name)
-        if name not in heeded and source is not None and source.name == "COMMANDLINE":
-            said = given.opts[0] if given.opts[0].startswith("-") else "DATA"
-            raise UserError(
-                f"--resume goes on with a run as it was begun, and cannot be told {said}; "
-                "leave it out, or begin a new run without --resume"
-            )
+    more = unheeded(context, {"resume", "data_root", "show_recipe", "json"})
+    if more:
+        raise UserError(
+            f"--resume goes on with a run as it was begun: leave out {', '.join(more)}, or begin a new run without "
+            "--resume"
+        )
 
 
 def _resumed(path: Path, root: Path | None, ranks: Ranks) -> Run:
