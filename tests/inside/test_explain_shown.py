@@ -32,6 +32,52 @@ def test_text_keeps_to_its_width(text: str, width: int) -> None:
     assert shown.count("module   ") > 1
 
 
+LONG = {
+    "transposed": (nn.ConvTranspose2d(2, 3, 3, stride=2), (2, 5, 4)),
+    "convolution": (nn.Conv2d(2, 3, 3), (2, 5, 4)),
+    "group norm": (nn.GroupNorm(1, 2), (2, 5, 4)),
+    "bicubic": (nn.Upsample(scale_factor=2, mode="bicubic"), (2, 5, 4)),
+}
+
+
+@pytest.mark.parametrize(("part", "shape"), LONG.values(), ids=LONG.keys())
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_equations_break_where_their_parts_end(part: nn.Module, shape: tuple[int, ...], width: int) -> None:
+    found = explain(nn.Sequential(part), noise(*shape), "0", 0, (1, 1))
+    lines = found.text(width).splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith(("y = ", "y[")))
+    equation = lines[first : lines.index("")]
+    assert " ".join(" ".join(equation).split()) == " ".join(found.terms.equation.split())
+    broken_well(equation, width)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_steps_break_before_a_sign(width: int) -> None:
+    lines = explain(nn.Sequential(nn.GroupNorm(1, 2)), noise(2, 5, 4), "0", 0, (1, 1)).text(width).splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("  σ² = "))
+    last = next(k for k, line in enumerate(lines) if line.startswith("μ is"))
+    broken_well(lines[first:last], width)
+
+
+def broken_well(lines: list[str], width: int) -> None:
+    """Lines of an equation: no bracket goes over from one to the next, and no sign stands alone at the end."""
+    for line in lines:
+        assert len(line) <= width
+        assert (line.count("("), line.count("[")) == (line.count(")"), line.count("]"))
+        assert not line.endswith(("=", "+", "−", "·", "/"))
+
+
+def test_the_letters_of_a_long_equation_stand_below_it() -> None:
+    up = explain(nn.ConvTranspose2d(2, 3, 3, stride=2), noise(2, 5, 4), "", 0, (1, 1))
+    for width in (60, 80):
+        assert up.text(width).splitlines()[2:5] == [
+            "y[o,i,j] = b[o] + Σ_c Σ_h Σ_w W[c,o,u,v] · x[c,h,w],",
+            "  u = (i + p − h·s) / d,  v = (j + p − w·s) / d",
+            "",
+        ]
+    assert up.text(100).splitlines()[3] == ""
+
+
 def test_what_is_not_written_out_is_summed_and_counted() -> None:
     module, image = drawn("input 30, dense 2"), noise(30)
     shown = explain(module, image, "dense1", 1).text(most=4)

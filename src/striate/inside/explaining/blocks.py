@@ -11,6 +11,14 @@ import numpy as np
 GAP = 4
 """Columns between two channels that stand side by side."""
 
+APART = ",  "
+"""What stands between an equation and those of the letters in it."""
+
+SIGNS = "=+−·/"
+"""Signs before which an equation may go on in the next line, as in books."""
+
+TIED = "\N{NO-BREAK SPACE}"
+
 Role = Literal["", "title", "muted", "strong", "good", "bad"]
 
 
@@ -33,6 +41,45 @@ def wrapped(text: str, width: int, role: Role = "", indent: int = 2) -> Iterator
         text, width, subsequent_indent=" " * indent, break_on_hyphens=False, drop_whitespace=True
     )
     yield from (((Span(line, role)),) for line in folded)
+
+
+def equation(text: str, width: int, role: Role = "", indent: int = 2) -> Iterator[Line]:
+    """An equation in lines of at most `width`. Where it is wider, those of the letters in it stand below it, as many in
+    a line as fit; what is wider still breaks before a sign, within brackets only where these alone are too wide.
+
+    Example:
+        >>> [line[0].text for line in equation("y = W[u] · x[h],  u = i + p − h · s", 30)]
+        ['y = W[u] · x[h],', '  u = i + p − h · s']
+        >>> [line[0].text for line in equation("y[i] = b + Σ_u W[u] · x[i − p + u]", 30)]
+        ['y[i] = b + Σ_u W[u]', '  · x[i − p + u]']
+    """
+    for line in [text] if len(text) <= width else _letters_below(text, width, " " * indent):
+        folded = wrapped(_tied(line, width), width, indent=indent)
+        yield from ((Span(span.text.replace(TIED, " "), role),) for (span,) in folded)
+
+
+def _letters_below(text: str, width: int, indent: str) -> list[str]:
+    """An equation, and below it lines with those of its letters."""
+    first, *letters = text.split(APART)
+    found = [first]
+    for part in letters:
+        found[-1] += APART.rstrip()
+        beside = f"{found[-1]}  {part}"
+        if len(found) > 1 and len(beside) < width:  # with room for a comma behind
+            found[-1] = beside
+        else:
+            found.append(indent + part)
+    return found
+
+
+def _tied(text: str, width: int) -> str:
+    """An equation whose spaces within brackets and behind signs are no places to break; as it is if it is then too
+    wide for any line."""
+    tied, depth = "", 0
+    for before, letter in zip(" " + text, text, strict=False):
+        depth += (letter in "([") - (letter in ")]")
+        tied += TIED if letter == " " and (depth or before in SIGNS) else letter
+    return tied if max(map(len, tied.split(" "))) <= width - 4 else text
 
 
 def grid(title: str, cells: np.ndarray, muted: np.ndarray | None = None) -> Block:

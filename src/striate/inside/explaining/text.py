@@ -11,6 +11,7 @@ from striate.inside.explaining.blocks import (
     Role,
     Span,
     across,
+    equation,
     grid,
     length,
     wrapped,
@@ -71,7 +72,7 @@ def _heading(explanation: Explanation, width: int) -> Iterator[Line]:
     title = f"{explanation.layer or 'the module'}, {place(explanation.unit, explanation.position)}"
     yield from wrapped(f"{title}: {figure(explanation.value)}", width, "title")
     yield from wrapped(f"{explanation.kind} of an input of {shape_text(explanation.input)}", width, "muted")
-    yield from wrapped(explanation.terms.equation, width, "muted")
+    yield from equation(explanation.terms.equation, width, "muted")
     yield ()
 
 
@@ -137,6 +138,6 @@ def _formula(terms: Formula, width: int, shown: list[int]) -> Iterator[Line]:
         yield from wrapped(f"  Σ = {figure(summed.total)}", width)
     for step in terms.steps:
         role: Role = "strong" if step is terms.steps[-1] else ""
-        yield from wrapped(f"  {worked(step, terms.letters)}", width, role, indent=4)
+        yield from equation(f"  {worked(step, terms.letters)}", width, role, indent=4)
     if terms.remark:
         yield from wrapped(terms.remark, width, "muted")
