@@ -207,7 +207,7 @@ def test_torchs_own_attention(options: dict[str, Any]) -> None:
     assert walked(found)
     (kind, *_) = (each.found.kind for each in found.below if isinstance(each.found, Explanation))
     biased = "" if options.get("bias", True) else " bias=no"
-    assert (found.kind, kind) == ("dense 2", f"conv 4 1x1{biased} (within multi_head_attention_forward)")
+    assert (found.kind, kind) == ("dense 2", f"dense 4{biased} at each position (within multi_head_attention_forward)")
 
 
 def unseen(x: Tensor) -> Tensor:

@@ -12,6 +12,15 @@ from striate.errors import ModelError
 from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.explain import explain
 from striate.inside.explaining.explanation import Explanation
+from striate.layers.terms import Products
+
+
+def tokens(x: Tensor) -> Tensor:
+    return x.flatten(2).transpose(1, 2)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1)
 
 
 def test_positions_of_maps_keep_their_rows_and_columns() -> None:
@@ -29,6 +38,23 @@ def test_positions_of_maps_keep_their_rows_and_columns() -> None:
         below = below.below[0].found
     assert isinstance(below, Pixel)
     assert below.position == (2, 1)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_dense_layer_of_tokens_is_named_after_what_it_is(bias: bool) -> None:
+    torch.manual_seed(0)
+    dense, image = nn.Linear(4, 3, bias), noise(4, 5, 2)
+    for moved in (tokens, channels_last):
+        found = explain(nn.Sequential(Calls(moved), dense), image, "1", 2, (3, 1), depth=1, follow=4)
+        assert found.kind == f"dense 3{'' if bias else ' bias=no'} at each position"
+        assert found.input == (4, 5, 2)
+        assert isinstance(found.terms, Products)
+        assert found.terms.equation == f"y[o] = {'b[o] + ' if bias else ''}Σ_k W[o,k] · x[k]"
+        expected = (dense.weight[2].double() * image[:, 3, 1].double()).tolist()
+        assert found.terms.products.tolist() == expected
+        largest = sorted(range(4), key=lambda k: -abs(float(expected[k])))
+        assert [each.source.at for each in found.below] == [(k, 3, 1) for k in largest]
+        assert found.agrees
 
 
 def test_positions_that_no_maps_are_behind_stand_in_one_row() -> None:
@@ -52,7 +78,7 @@ def test_positions_that_no_maps_are_behind_stand_in_one_row() -> None:
     found = explain(module, image, "", 1, depth=4, follow=2)
     assert found.value == pytest.approx(float(truth[1]), rel=1e-5)
     mixed = explain(module, image, "mix", 2, (0, 5), depth="input", follow=4)
-    assert mixed.kind == "conv 4 1x1"
+    assert mixed.kind == "dense 4 at each position"
     with torch.no_grad():
         rows = torch.cat([token, image.flatten(1).T[None]], 1)
         assert mixed.value == pytest.approx(float(mix(rows)[0, 5, 2]), rel=1e-5)

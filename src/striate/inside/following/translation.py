@@ -22,6 +22,7 @@ from striate.layers.conv import Conv
 from striate.layers.dense import Dense
 from striate.layers.dropout import Dropout
 from striate.layers.equations.functions import Mish
+from striate.layers.equations.positionwise import DenseAtEachPosition
 from striate.layers.equations.transposed import TransposedConv
 from striate.layers.flatten import Flatten
 from striate.layers.globalpool import GlobalAvgPool
@@ -176,13 +177,13 @@ _SIDES = tuple(_ACROSS)
 
 
 def _dense(given: Given, input: Shape) -> Translated:
-    """A dense layer; of the channels at each position of maps it is a convolution of 1x1."""
+    """A dense layer, of a vector, or of the channels at each position of tokens and maps."""
     tensors = held(weight=given["weight"], bias=given["bias"])
+    dense = Dense(len(tensors["weight"]), "bias" in tensors)
     if given["channels_last"]:
-        tensors["weight"] = tensors["weight"][:, :, None, None]
-        return Translated(Conv(len(tensors["weight"]), (1, 1), bias="bias" in tensors), tensors)
+        return Translated(DenseAtEachPosition(dense), tensors)
     require(len(input) == 1, f"an input of {len(input)} dimensions; explained is a vector of features")
-    return Translated(Dense(len(tensors["weight"]), "bias" in tensors), tensors)
+    return Translated(dense, tensors)
 
 
 # --- dropout, softmax -------------------------------------------------------------------------------------------------
