@@ -3,7 +3,7 @@
     y = γ · x̂ + β,   x̂ = (x − μ) / √(σ² + ε),   μ = 1/n · Σ_d x_d,   σ² = 1/n · Σ_d (x_d − μ)²
 
 d runs over the n numbers that are normalized together: of a layer norm all channels at one position (Ba, Kiros &
-Hinton 2016, eq. 4; on maps as in ConvNeXt, Liu et al. 2022), of a group norm all numbers of a group of neighbouring
+Hinton 2016, eq. 3; on maps as in ConvNeXt, Liu et al. 2022), of a group norm all numbers of a group of neighbouring
 channels (Wu & He 2018, eq. 1, 2, 6 and 7). No other image of the batch takes part, so that training and evaluation are
 the same. γ is `weight`, β is `bias`, one of each for every channel.
 """

@@ -3,8 +3,8 @@
     Y[i,j] = Σ_k  A[i,k] · B[k,j]
 
 for every matrix, where there are several. Attention is made of two of them (Vaswani et al. 2017, Attention is all you
-need, eq. 1; Wang et al. 2018, Non-local neural networks, eq. 6): of queries and keys, then of the shares of 1 that a
-softmax makes of it, and values. One tensor may be a constant; no text form has either.
+need, eq. 1; Wang et al. 2018, Non-local neural networks, eq. 1 and 3): of queries and keys, then of the shares of 1
+that a softmax makes of it, and values. One tensor may be a constant; no text form has either.
 """
 
 from __future__ import annotations
