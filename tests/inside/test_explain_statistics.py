@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import cast
 
 import numpy as np
 import pytest
 import torch
-from explained import noise, walked
+from explained import Calls, noise, walked
 from torch import Tensor, nn
 
 from striate.inside.explaining.ends import Stop
@@ -148,3 +150,53 @@ def test_what_is_refused(call: Call, words: str) -> None:
     found = explain(module, noise(3, 6, 5), "1", 0, (1, 1), depth=2, follow=4).below[0].found
     reasons = [each.found.reason for each in getattr(found, "below", ()) if isinstance(each.found, Stop)]
     assert [words in reason for reason in reasons] == [True]
+
+
+LARGE = {
+    "group norm": nn.GroupNorm(1, 2),
+    "instance norm": nn.InstanceNorm2d(2),
+    "variance": Calls(lambda x: torch.var(x, (1, 2, 3), keepdim=True)),
+    "length": Calls(lambda x: cast("Tensor", torch.norm(x, dim=(2, 3)))),
+}
+
+
+@pytest.mark.parametrize("part", LARGE.values(), ids=LARGE.keys())
+def test_what_is_not_shown_is_not_built(part: nn.Module) -> None:
+    """However many numbers are taken together, as many functions are called as for a few."""
+    module = nn.Sequential(nn.Conv2d(2, 2, 1), part)
+    small, large = noise(2, 8, 8), noise(2, 64, 64)
+    called(module, small)  # what is imported at the first call is not counted
+    assert called(module, large) < 1.5 * called(module, small)
+
+
+def called(module: nn.Module, image: Tensor) -> int:
+    """How often functions of Python are called to explain a number and those below it, and to show that."""
+    count = 0
+
+    def counted(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(counted)
+    try:
+        found = explain(module, image, "1", 0, depth=1)
+        found.text()
+        found._repr_html_()  # pyright: ignore[reportPrivateUsage]
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_json_has_every_number_of_a_norm() -> None:
+    image = noise(4, 3, 2)
+    held = explain(nn.Sequential(nn.GroupNorm(2, 4)), image, "0", 3, (1, 0)).as_json()["terms"]
+    group = image[2:].double()
+    squares = ((group - group.mean()) ** 2).flatten()
+    first, *others = held["sources"]
+    assert (first["at"], first["x"], first["adds"]) == ([3, 1, 0], float(image[3, 1, 0]), float(image[3, 1, 0]))
+    assert [other["adds"] for other in others] == pytest.approx(
+        sorted((float(square) for k, square in enumerate(squares) if k != 8), reverse=True)
+    )
+    assert {(*other["at"], other["x"]) for other in others} == {
+        (c, i, j, float(image[c, i, j])) for c in (2, 3) for i in range(3) for j in range(2) if (c, i, j) != (3, 1, 0)
+    }

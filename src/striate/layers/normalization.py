@@ -20,7 +20,7 @@ import numpy as np
 from striate.errors import ShapeError
 from striate.layers.batchnorm import all_but_channels, per_channel
 from striate.layers.layer import Array, Layer, Parameters, Shape, shape_text
-from striate.layers.terms import Formula, Source, Step, Summed, grid
+from striate.layers.terms import Formula, Sources, Step, Summed, grid
 from striate.layers.values import Real, Whole
 
 if TYPE_CHECKING:
@@ -220,10 +220,10 @@ def _mean(values: Array) -> Array:
     return values.mean(1, keepdims=True)
 
 
-def _sources(summed: Summed, at: Spot) -> tuple[Source, ...]:
+def _sources(summed: Summed, at: Spot) -> Sources:
     """The number itself, then those that are normalized with it, the farthest from the mean first."""
-    numbers = zip(map(tuple, summed.places.tolist()), summed.x.tolist(), summed.added.tolist(), strict=True)
-    found = [Source(place, x, added) for place, x, added in numbers]
-    others = sorted((source for source in found if source.at != at), key=lambda source: -source.adds)
-    (own,) = (Source(at, source.x, source.x) for source in found if source.at == at)
-    return (own, *others)
+    own = int(np.flatnonzero((summed.places == at).all(1))[0])
+    farthest = np.argsort(-summed.added, kind="stable")
+    adds = summed.added.copy()
+    adds[own] = summed.x[own]
+    return Sources(summed.x, adds, summed.places, np.concatenate([[own], farthest[farthest != own]]))

@@ -8,15 +8,16 @@ of, largest share first, by which an explanation goes on to the layers before. E
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING, TypeAlias, final, overload
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 Array = NDArray[np.float64]
 
@@ -40,6 +41,42 @@ class Source:
     x: float
     adds: float
     branch: str = ""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Sources(Sequence[Source]):
+    """Sources of which there may be millions, as of a norm over whole maps: each is made when it is asked for.
+
+    Attributes:
+        x: the numbers.
+        adds: what each adds, as of `Source`.
+        places: where each stands.
+        order: which of them is the first, the second, ...
+
+    Example:
+        >>> found = Sources(np.array([3.0, 4.0]), np.array([9.0, 16.0]), np.array([[0], [1]]), np.array([1, 0]))
+        >>> len(found), found[0]
+        (2, Source(at=(1,), x=4.0, adds=16.0, branch=''))
+    """
+
+    x: Float[np.ndarray, " n"]
+    adds: Float[np.ndarray, " n"]
+    places: Int[np.ndarray, "n axes"]
+    order: Int[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @overload
+    def __getitem__(self, index: int) -> Source: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Source]: ...
+    def __getitem__(self, index: int | slice) -> Source | Sequence[Source]:
+        if isinstance(index, slice):
+            return tuple(self[k] for k in range(len(self))[index])
+        k = self.order[index]
+        return Source(tuple(self.places[k].tolist()), float(self.x[k]), float(self.adds[k]))
 
 
 @final
@@ -253,7 +290,7 @@ class Formula:
     equation: str
     known: Mapping[str, float]
     steps: tuple[Step, ...]
-    sources: tuple[Source, ...]
+    sources: Sequence[Source]
     summed: Summed | None = None
     remark: str = ""
     size: float = 0.0

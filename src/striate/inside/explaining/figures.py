@@ -200,19 +200,20 @@ def without_bias(terms: Products) -> str:
     return " (no bias)" if terms.b is None and terms.called == "filter" else ""
 
 
-def whereabouts(summed: Summed) -> list[str]:
-    """Where each number of a sum stands, in words; the position only where they have more than one.
+def whereabouts(summed: Summed, shown: Sequence[int]) -> list[str]:
+    """Where numbers of a sum stand, in words; the position only where those of the sum have more than one.
 
     Example:
         >>> x = np.array([3.0, 4.0])
-        >>> whereabouts(Summed("x_d^2", x, x**2, np.array([[0, 5, 5], [1, 5, 5]])))
+        >>> whereabouts(Summed("x_d^2", x, x**2, np.array([[0, 5, 5], [1, 5, 5]])), [0, 1])
         ['unit 0', 'unit 1']
-        >>> whereabouts(Summed("x_d^2", x, x**2, np.array([[0, 5, 5], [0, 5, 6]])))
-        ['unit 0 at row 5, column 5', 'unit 0 at row 5, column 6']
+        >>> whereabouts(Summed("x_d^2", x, x**2, np.array([[0, 5, 5], [0, 5, 6]])), [1])
+        ['unit 0 at row 5, column 6']
     """
-    spots = [standing(spot) for spot in summed.places.tolist()]
-    units, positions = {unit for unit, _ in spots}, {position for _, position in spots}
-    apart = len(positions) > 1 or len(units) == 1
+    differ = np.any(summed.places != summed.places[0], axis=0)[-3:]  # along which axes, as `standing` has them
+    one_unit = len(differ) == 2 or not differ[0]
+    apart = one_unit or bool(np.any(differ[1:]))
+    spots = [standing(spot) for spot in summed.places[shown].tolist()]
     return [place(unit, position if apart else None) for unit, position in spots]
 
 

@@ -164,9 +164,8 @@ def _formula(terms: Formula, shown: list[int]) -> Iterator[str]:
 
 def _summed(summed: Summed, shown: list[int]) -> Iterator[str]:
     """The largest of what a formula adds up, and the sum."""
-    columns = aligned(summed.x[shown], 4), aligned(summed.added[shown], 4)
-    where = whereabouts(summed)
-    rows = [(where[k], "x_d =", x, "adds", adds) for k, x, adds in zip(shown, *columns, strict=True)]
+    columns = whereabouts(summed, shown), aligned(summed.x[shown], 4), aligned(summed.added[shown], 4)
+    rows = [(where, "x_d =", x, "adds", adds) for where, x, adds in zip(*columns, strict=True)]
     yield _rows(f"largest {len(shown)} of {len(summed.x)} numbers, each adds {summed.formula}", rows)
     if rest := len(summed.x) - len(shown):
         left = summed.total - float(summed.added[shown].sum())

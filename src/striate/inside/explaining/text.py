@@ -128,9 +128,9 @@ def _formula(terms: Formula, width: int, shown: list[int]) -> Iterator[Line]:
     if terms.summed:
         summed = terms.summed
         yield from wrapped(f"Σ adds {summed.formula} of {len(summed.x)} numbers; largest {len(shown)}:", width)
-        columns, where = (aligned(summed.x[shown], 4), aligned(summed.added[shown], 4)), whereabouts(summed)
-        for k, x, adds in zip(shown, *columns, strict=True):
-            line = (Span(f"  x_d = {x}  adds {adds}"), Span(f"   {where[k]}", "muted"))
+        columns = aligned(summed.x[shown], 4), aligned(summed.added[shown], 4), whereabouts(summed, shown)
+        for x, adds, where in zip(*columns, strict=True):
+            line = (Span(f"  x_d = {x}  adds {adds}"), Span(f"   {where}", "muted"))
             yield line if length(line) <= width else line[:1]
         if rest := len(summed.x) - len(shown):
             left = summed.total - float(summed.added[shown].sum())

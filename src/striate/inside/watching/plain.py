@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ Plain = Any
 
 
 def plain(value: object) -> Plain:
-    """`value` as JSON can hold it: dataclasses by their fields, arrays as lists, NaN and infinities as None.
+    """`value` as JSON can hold it: dataclasses by their fields, sequences as lists, NaN and infinities as None.
 
     Raises:
         TypeError: if there is something in it that has no plain form.
@@ -32,7 +32,7 @@ def plain(value: object) -> Plain:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [plain(item) for item in value]
     return _fields(value)
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from striate.layers.terms import Formula, Source, Step, Summed, single
+from striate.layers.terms import Formula, Sources, Step, Summed, single
 
 Statistic = Literal["sum", "mean", "variance", "deviation", "length"]
 """Those that add something up."""
@@ -46,9 +46,8 @@ def taken(
     value = {"sum": summed.total, "length": summed.total**0.5, "deviation": share**0.5}.get(kind, share)
     equation, formula = _WORKED[kind]
     shares = added / len(x) if kind == "mean" else added
-    numbers = zip(map(tuple, places.tolist()), x.tolist(), shares.tolist(), strict=True)
-    sources = sorted((Source(*number) for number in numbers), key=lambda source: -abs(source.adds))
-    return Formula(equation, known, (Step("y", formula, value),), tuple(sources), summed, size=_size(kind, x, value))
+    sources = Sources(x, shares, places, np.argsort(-np.abs(shares), kind="stable"))
+    return Formula(equation, known, (Step("y", formula, value),), sources, summed, size=_size(kind, x, value))
 
 
 def largest(x: Float[np.ndarray, " n"], places: Int[np.ndarray, "n axes"]) -> Formula:
