@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from striate.inside.explaining.explain import explain
 from striate.inside.explaining.explanation import Explanation
+from striate.inside.explaining.written import written
 from striate.layers.terms import Dot, Formula, Products
 
 
@@ -73,3 +74,18 @@ def test_what_is_written_out_and_the_rest_add_up() -> None:
     assert sum(x for x in found.terms.sums if abs(x) in smallest) == pytest.approx(
         float(rest[1].replace("−", "-")), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_largest_are_written_out_down_to_the_last_that_is_followed(seed: int) -> None:
+    """Among equal ones those that stand first; what is no number comes last. All of them sorted say the same."""
+    random = np.random.default_rng(seed)
+    count, most = int(random.integers(2, 12)), int(random.integers(1, 14))
+    W = random.integers(-3, 4, count).astype(float)
+    W[random.integers(count)] = (1.0, np.inf, np.nan)[seed % 3]
+    terms = Products("", np.ones(count), W, None, np.arange(count)[:, None], np.ones(count, dtype=bool))
+    sizes = [-1.0 if np.isnan(weight) else abs(weight) for weight in W]
+    order = sorted(range(count), key=lambda k: -sizes[k])
+    followed = [source for source in terms.sources if not np.isnan(source.x * source.adds)][: seed % 4]
+    last = max((order.index(source.at[0]) for source in followed), default=0)
+    assert written(terms, followed, most) == order[: max(most, last + 1)]

@@ -223,7 +223,6 @@ def _mean(values: Array) -> Array:
 def _sources(summed: Summed, at: Spot) -> Sources:
     """The number itself, then those that are normalized with it, the farthest from the mean first."""
     own = int(np.flatnonzero((summed.places == at).all(1))[0])
-    farthest = np.argsort(-summed.added, kind="stable")
     adds = summed.added.copy()
     adds[own] = summed.x[own]
-    return Sources(summed.x, adds, summed.places, np.concatenate([[own], farthest[farthest != own]]))
+    return Sources(summed.x, adds, summed.places, own)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias, final, overload
 
 import numpy as np
@@ -46,16 +47,17 @@ class Source:
 @final
 @dataclass(frozen=True, eq=False)
 class Sources(Sequence[Source]):
-    """Sources of which there may be millions, as of a norm over whole maps: each is made when it is asked for.
+    """Sources of which there may be millions, as of a norm over whole maps, by the size of what they add; equal ones in
+    reading order. Each is made when it is asked for.
 
     Attributes:
         x: the numbers.
         adds: what each adds, as of `Source`.
         places: where each stands.
-        order: which of them is the first, the second, ...
+        own: which of them stands first whatever it adds; None where none does.
 
     Example:
-        >>> found = Sources(np.array([3.0, 4.0]), np.array([9.0, 16.0]), np.array([[0], [1]]), np.array([1, 0]))
+        >>> found = Sources(np.array([3.0, 4.0]), np.array([9.0, 16.0]), np.array([[0], [1]]))
         >>> len(found), found[0]
         (2, Source(at=(1,), x=4.0, adds=16.0, branch=''))
     """
@@ -63,10 +65,16 @@ class Sources(Sequence[Source]):
     x: Float[np.ndarray, " n"]
     adds: Float[np.ndarray, " n"]
     places: Int[np.ndarray, "n axes"]
-    order: Int[np.ndarray, " n"]
+    own: int | None = None
+
+    @cached_property
+    def order(self) -> Int[np.ndarray, " n"]:
+        """Which of them is the first, the second, ..."""
+        order = np.argsort(-np.abs(self.adds), kind="stable")
+        return order if self.own is None else np.concatenate([[self.own], order[order != self.own]])
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.x)
 
     @overload
     def __getitem__(self, index: int) -> Source: ...

@@ -62,7 +62,12 @@ def _channels(sums: Array, followed: Sequence[Bool[np.ndarray, " channel"]], mos
 
 
 def _largest(adds: Array, followed: Sequence[Bool[np.ndarray, " n"]], most: int) -> list[int]:
-    """The largest, as far down as to the last that is followed."""
-    order = np.argsort(-np.abs(adds), kind="stable")
+    """The largest, as far down as to the last that is followed; only these are sorted, of what may be millions."""
+    falling = -np.abs(adds)
+    whole = most >= len(adds)
+    lowest = [np.inf if whole else np.partition(falling, most - 1)[most - 1]]
+    lowest += [falling[each].min(initial=0.0) for each in followed]
+    left = np.flatnonzero(~(falling > np.max(lowest)))  # numbers that are none among them, which come last
+    order = left[np.argsort(falling[left], kind="stable")]
     last = [int(np.argmax(each[order])) for each in followed]
     return order[: max([most, *(rank + 1 for rank in last)])].tolist()

@@ -46,7 +46,7 @@ def taken(
     value = {"sum": summed.total, "length": summed.total**0.5, "deviation": share**0.5}.get(kind, share)
     equation, formula = _WORKED[kind]
     shares = added / len(x) if kind == "mean" else added
-    sources = Sources(x, shares, places, np.argsort(-np.abs(shares), kind="stable"))
+    sources = Sources(x, shares, places)
     return Formula(equation, known, (Step("y", formula, value),), sources, summed, size=_size(kind, x, value))
 
 
