@@ -32,6 +32,7 @@ def test_colours_belong_to_the_first_layer_alone() -> None:
     net = nn.Sequential(first, nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=2))
     assert [filters(net, name).colors for name in "012"] == [True, False, False]
     assert filters(net, "2").weights.shape == (4, 2, 3, 3)
+    assert [filters(net, name).groups for name in "012"] == [1, 1, 2]
     with torch.no_grad():
         first.weight.mul_(0)
         first.weight[1, 2, 0, 0] = 2.0

@@ -1,4 +1,5 @@
-"""Plates of receptive fields: their captions are read off what is written, and off the paper around it."""
+"""Plates of receptive fields, and sheets of filters: what stands beside them is read off what is written, and off the
+picture."""
 
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ import pytest
 from striate import Network, pictures
 from striate.inside import receptive_fields
 from striate.inside.receptive.fields import ReceptiveField
+from striate.inside.studies.filters import Filters
 from striate.pictures.colors import PAPER
-from striate.report.canvas import DENSITY, Canvas
-from striate.report.plates import GAP, MARGIN, PLATE, PLATES, alike, field_sheet
+from striate.report.canvas import DENSITY, LEADING, Canvas
+from striate.report.plates import DIGIT, DIGITS, GAP, MARGIN, PLATE, PLATES, alike, field_sheet, filter_sheet
 
 Line = tuple[float, float, str]
 """x, y and the words, as they are drawn."""
@@ -92,3 +94,66 @@ def test_many_layers_that_see_the_same_are_named_by_the_first_and_the_last(lines
     picture = drawn({f"blocks.{k}": field for k in range(300)}, (28, 28))
     assert captions(lines) == ["300layers:blocks.0toblocks.299"]
     assert np.ptp(picture) > 0
+
+
+def sheet(found: Filters, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Line], pictures.Picture]:
+    """Every line of a sheet of filters with where it starts, or, of a number before a row, ends; and the sheet."""
+    seen: list[Line] = []
+    written = Canvas.text
+
+    def text(canvas: Canvas, x: float, y: float, words: str, **how: object) -> float:
+        seen.append((x, y, words))
+        return written(canvas, x, y, words, **how)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Canvas, "text", text)
+    picture = filter_sheet(found, "layer").drawn(24)
+    return seen, picture
+
+
+def numbers(lines: list[Line], picture: pictures.Picture) -> tuple[dict[int, float], dict[int, float]]:
+    """Of filters of ones: the numbers before the rows, and the middle of each; those above, and where each starts."""
+    (top, left), *_ = edges = np.argwhere((picture == pictures.diverging(np.ones((1, 1)), "BrBG", 1)[0, 0]).all(-1))
+    bottom = edges[:, 0].max()
+    digits = [(x * DENSITY, y * DENSITY, int(words)) for x, y, words in lines if words.isdecimal()]
+    rows = {k: y + LEADING * DIGITS for x, y, k in digits if x < left and top < y + LEADING * DIGITS < bottom}
+    columns = {k: x for x, y, k in digits if x >= left and y < top}
+    assert len(rows) + len(columns) == len(digits)
+    return rows, columns
+
+
+def test_rows_of_filters_have_the_numbers_of_their_units_and_blocks_of_their_channels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines, picture = sheet(Filters("conv2", np.ones((12, 7, 3, 3)), colors=False), monkeypatch)
+    rows, columns = numbers(lines, picture)
+    assert (list(rows), list(columns)) == (list(range(12)), list(range(7)))
+    full = (picture == pictures.diverging(np.ones((1, 1)), "BrBG", 1)[0, 0]).all(-1)
+    tops = np.flatnonzero(np.diff(full.any(1).astype(int)) == 1)[:12] + 1
+    lefts = np.flatnonzero(np.diff(full[tops[0]].astype(int)) == 1) + 1
+    high = int(full[:, lefts[0]].sum()) // 12
+    assert list(rows.values()) == pytest.approx([top + high / 2 for top in tops], abs=1)
+    assert list(columns.values()) == lefts.tolist()
+
+
+def test_rows_too_narrow_for_numbers_have_them_at_equal_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, picture = sheet(Filters("conv3", np.ones((90, 300, 3, 3)), colors=False), monkeypatch)
+    for found, count, room in zip(numbers(lines, picture), (90, 300), (DIGITS, 3 * DIGIT), strict=True):
+        step = list(found)[1]
+        assert list(found) == list(range(0, count, step))
+        assert 1 < step < count
+        assert min(np.diff(list(found.values()))) >= room * DENSITY
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups", "said"),
+    [
+        ((4, 3, 3, 3), 1, "a row for each unit, a block for each input channel, numbered from 0; brown"),
+        ((4, 3, 3, 3), 2, "a row for each unit, a block for each input channel of its group, numbered from 0; brown"),
+        ((4, 1, 3, 3), 4, "3×3: brown below 0"),
+    ],
+)
+def test_what_a_sheet_of_filters_says(
+    shape: tuple[int, ...], groups: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, _ = sheet(Filters("conv2", np.ones(shape), colors=False, groups=groups), monkeypatch)
+    assert said in " ".join(words for _, _, words in lines)

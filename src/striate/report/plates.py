@@ -13,12 +13,20 @@ from striate.inside.studies.filters import GUTTER, Filters
 from striate.pictures import Picture
 from striate.pictures import Scale as Over
 from striate.pictures.colors import INK, MUTED
-from striate.report.canvas import DENSITY, Canvas, Scale
+from striate.report.canvas import DENSITY, LEADING, Canvas, Scale
 from striate.report.numbers import count, number
 
 MARGIN, GAP = 32, 24
 WIDEST = 2400
 """Pixels of a sheet of filters, beyond which its blocks become smaller; one pixel a weight is the least."""
+
+DIGITS = 12
+"""CSS pixels of the type of a number beside a row or above a block; a digit of it takes `DIGIT`, the space `BESIDE`."""
+
+DIGIT, BESIDE = 8, 8
+
+STEPS = [factor * power for power in (1, 10, 100, 1000, 10_000) for factor in (1, 2, 5)]
+"""Of rows or blocks that are too narrow for numbers every so many-th has one."""
 
 MOST_PIXELS = 40_000_000
 """Of a sheet of filters; of more units the first are drawn."""
@@ -35,16 +43,18 @@ FRAME = 8
 def filter_sheet(found: Filters, scale: Over = "unit") -> Canvas:
     """The filters of a layer under their title, with their scale stated."""
     units, channels, rows, columns = found.weights.shape
-    shown = _drawable(found)
-    blocks = shown.sheet(cell=_cell(found), scale=scale)
-    width = max(blocks.shape[1] // DENSITY + 1, 16 * 24)
+    shown, cell = _drawable(found), _cell(found)
+    blocks = shown.sheet(cell=cell, scale=scale)
+    left = MARGIN + (_room(len(shown.weights)) if found.by_channel else 0)
+    width = max(left - MARGIN + blocks.shape[1] // DENSITY + 1, 16 * 24)
     canvas = Canvas(width + 2 * MARGIN)
     y = canvas.text(MARGIN, MARGIN - 8, f"Filters of {found.layer}", size=20, room=width)
     kind = "colour" if found.colors and channels == 3 else "gray" if found.colors else "weights"
     which = f"{count(units)} filters of {channels}×{rows}×{columns}"
     which += "" if len(shown.weights) == units else f", the first {count(len(shown.weights))}"
-    y = canvas.paragraph(MARGIN, y + 2, f"{which}: {_meaning(kind)}; {pictures.sentence(scale)}.", width) + 12
-    canvas.picture(MARGIN, y, blocks, max(blocks.shape[:2]) / DENSITY)
+    y = canvas.paragraph(MARGIN, y + 2, f"{which}: {_meaning(found)}; {pictures.sentence(scale)}.", width) + 12
+    y = _numbered(canvas, shown, cell, (left, y)) if found.by_channel else y
+    canvas.picture(left, y, blocks, max(blocks.shape[:2]) / DENSITY)
     y += blocks.shape[0] / DENSITY + 12
     limit = float(np.abs(shown.weights).max())
     ends = ("−largest", "largest") if scale == "unit" else (number(-limit), number(limit))
@@ -105,7 +115,7 @@ def _named(names: Sequence[str]) -> str:
 def _cell(found: Filters) -> int:
     """Pixels of a block's side so that a row of them is not wider than the sheet."""
     units, channels, rows, columns = found.weights.shape
-    if found.colors or channels == 1:
+    if not found.by_channel:
         across = int(np.ceil(np.sqrt(units)))
         return min(160, max(rows, columns, WIDEST // across - GUTTER - 2))  # 2: the hairline
     factor = max(1, min(80 // max(rows, columns), WIDEST // (channels * (columns + 1))))
@@ -118,12 +128,44 @@ def _drawable(found: Filters) -> Filters:
     return replace(found, weights=found.weights[: max(1, MOST_PIXELS // each)])
 
 
-def _meaning(kind: str) -> str:
-    return {
-        "colour": "in the image's own colours, mid-gray for 0",
-        "gray": "dark below 0, light above, mid-gray for 0",
-        "weights": "a row for each unit, a block for each input channel; brown below 0, green above",
-    }[kind]
+def _numbered(canvas: Canvas, shown: Filters, cell: int, place: tuple[float, float]) -> float:
+    """Writes the number of each unit before its row and of each channel above its blocks, of as many as have room;
+    returns where the rows start."""
+    (left, y), (down, across) = place, (pixels / DENSITY for pixels in shown.pitch(cell))
+    units, channels, rows, columns = shown.weights.shape
+    weight = across / (columns + 1)  # CSS pixels of its side
+    for channel in range(0, channels, every(across, _room(channels))):
+        canvas.text(left + channel * across, y, str(channel), mono=True, color=MUTED)
+    top = y + LEADING * DIGITS
+    for unit in range(0, units, every(down, DIGITS)):
+        middle = top + unit * down + rows * weight / 2
+        canvas.text(left - BESIDE, middle - LEADING * DIGITS / 2, str(unit), mono=True, color=MUTED, right=True)
+    return top
+
+
+def every(pitch: float, room: float) -> int:
+    """Of things that stand so far apart every which one has room for its number: each, or every 2nd, 5th, 10th, ...
+
+    Example:
+        >>> every(20, 12), every(7, 12), every(3, 12), every(0.5, 12)
+        (1, 2, 5, 50)
+    """
+    return next(step for step in STEPS if step * pitch >= room)
+
+
+def _room(count: int) -> int:
+    """CSS pixels that the numbers of so many things take, with the space beside them."""
+    return len(str(count - 1)) * DIGIT + BESIDE
+
+
+def _meaning(found: Filters) -> str:
+    """What a row, a block and a colour of the sheet are."""
+    if found.colors:
+        color = "in the image's own colours, mid-gray for 0"
+        return color if found.weights.shape[1] == 3 else "dark below 0, light above, mid-gray for 0"
+    channel = "input channel" if found.groups == 1 else "input channel of its group"
+    rows = f"a row for each unit, a block for each {channel}, numbered from 0; " if found.by_channel else ""
+    return f"{rows}brown below 0, green above"
 
 
 def _ramp(kind: str) -> Picture:

@@ -19,6 +19,7 @@ from striate import pictures
 from striate.errors import ModelError
 from striate.inside.studies.features import features_of
 from striate.inside.watching.watch import layer_names, named_layer, undisturbed
+from striate.layers.values import Pair
 from striate.pictures import Picture, Scale
 from striate.pictures.colors import LINE
 
@@ -42,11 +43,29 @@ class Filters:
         layer: its name.
         weights: (units, channels, rows, columns); with groups, the channels of the unit's own group.
         colors: whether the channels are those of the image, one (gray) or three (red, green, blue).
+        groups: how many groups the channels are split into, of which each unit sees its own.
     """
 
     layer: str
     weights: Float[np.ndarray, "units channels rows columns"]
     colors: bool
+    groups: int = 1
+
+    @property
+    def by_channel(self) -> bool:
+        """Whether a sheet has a row for each unit and in it a block for each channel; else one block for each unit."""
+        return not self.colors and self.weights.shape[1] > 1
+
+    def pitch(self, cell: int = 40) -> Pair:
+        """Pixels from one row of such a sheet to the next, and from one block in a row to the next.
+
+        Example:
+            >>> Filters("conv2", np.zeros((4, 3, 5, 5)), colors=False).pitch(cell=40)
+            (48, 48)
+        """
+        rows, columns = self.weights.shape[2:]
+        factor = pictures.whole_factor((rows, columns), (cell, cell))
+        return rows * factor + max(2, factor), (columns + 1) * factor
 
     def picture(self, unit: int, channel: int | None = None, limit: float | None = None) -> Picture:
         """One filter, a pixel for each weight.
@@ -81,12 +100,12 @@ class Filters:
         """
         limits = pictures.limits([self.weights], scale)[0]
         factor = pictures.whole_factor(self.weights.shape[2:], (cell, cell))
-        if self.colors or self.weights.shape[1] == 1:
+        if not self.by_channel:
             blocks = [_framed(pictures.enlarge(self.picture(k, limit=float(v)), factor)) for k, v in enumerate(limits)]
             columns = columns or math.ceil(math.sqrt(len(blocks)))
             return pictures.grid(blocks, columns, gutter=max(2, min(factor // 2, GUTTER)))
         rows = [pictures.enlarge(self.picture(unit, limit=float(limit)), factor) for unit, limit in enumerate(limits)]
-        return pictures.grid(rows, 1, gutter=max(2, factor))
+        return pictures.grid(rows, 1, gutter=self.pitch(cell)[0] - len(rows[0]))
 
 
 def filters(model: Model | nn.Module, layer: str, input_shape: Shape | None = None) -> Filters:
@@ -114,7 +133,8 @@ def filters(model: Model | nn.Module, layer: str, input_shape: Shape | None = No
         weight = _weight(still, layer)
         first = next(_filtering(still), None) == layer
         if weight.dim() == 4:
-            return Filters(layer, _array(weight), colors=first and weight.shape[1] in (1, 3))
+            groups = int(getattr(named_layer(still, layer), "groups", 1))
+            return Filters(layer, _array(weight), first and weight.shape[1] in (1, 3), groups)
         seen = None if input_shape is None else features_of(still, layer, input_shape)
         if seen is None:
             return Filters(layer, _array(weight)[:, None, None], colors=False)
