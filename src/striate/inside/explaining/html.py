@@ -32,7 +32,7 @@ from striate.inside.explaining.figures import (
     worked,
 )
 from striate.inside.explaining.nested import Nested, flat
-from striate.inside.explaining.written import written
+from striate.inside.explaining.written import rest, written
 from striate.layers.layer import shape_text
 from striate.layers.terms import Dot, Formula, Pooled, Products, Summed
 
@@ -99,7 +99,7 @@ def _parts(explanation: Explanation) -> Nested[str]:
 
 def _products(terms: Products, explanation: Explanation, shown: list[int]) -> Iterator[str]:
     order = np.array(shown)
-    rest = [c for c in range(len(terms.sums)) if c not in set(shown)]
+    others, left = rest(terms.sums, shown)
     if terms.x.ndim > 1:
         yield _line(patch(terms, explanation.input))
     if terms.x[0].size > 1:
@@ -114,10 +114,10 @@ def _products(terms: Products, explanation: Explanation, shown: list[int]) -> It
         columns = [aligned(part, 4).tolist() for part in flat]
         rows = [(w, "·", x, "=", xw, at) for w, x, xw, at in zip(*columns, where, strict=True)]
         yield _rows(f"largest {len(shown)} of {len(terms.x)} products W · x", rows)
-    parts = [*terms.sums[order].tolist(), *([float(terms.sums[rest].sum())] if rest else [])]
-    others = f", the last of them {len(rest)} others together" if rest else ""
-    written = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
-    yield _line(f"sum {written}{figure(float(terms.sums.sum()))}{others}", "num")
+    parts = [*terms.sums[order].tolist(), *([left] if others else [])]
+    last = f", the last of them {others} others together" if others else ""
+    added = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
+    yield _line(f"sum {added}{figure(float(terms.sums.sum()))}{last}", "num")
     if terms.b is None:
         yield _line(f"value {figure(terms.value)}{without_bias(terms)}", "num value")
     else:
@@ -134,9 +134,9 @@ def _dot(terms: Dot, shown: list[int]) -> Iterator[str]:
     where = [pair_of(terms, k) for k in shown]
     rows = [(a, "·", b, "=", ab, at) for a, b, ab, at in zip(*columns, where, strict=True)]
     yield _rows(factors(terms, len(shown)), rows)
-    if rest := len(terms.a) - len(shown):
-        left = terms.value - float(terms.products[order].sum())
-        yield _line(f"the other {rest} products together add {figure(left)}", "num")
+    others, left = rest(terms.products, shown)
+    if others:
+        yield _line(f"the other {others} products together add {figure(left)}", "num")
     yield _line(f"value {figure(terms.value)}, the sum of {len(terms.a)} products", "num value")
 
 
@@ -167,9 +167,9 @@ def _summed(summed: Summed, shown: list[int]) -> Iterator[str]:
     columns = whereabouts(summed, shown), aligned(summed.x[shown], 4), aligned(summed.added[shown], 4)
     rows = [(where, "x_d =", x, "adds", adds) for where, x, adds in zip(*columns, strict=True)]
     yield _rows(f"largest {len(shown)} of {len(summed.x)} numbers, each adds {summed.formula}", rows)
-    if rest := len(summed.x) - len(shown):
-        left = summed.total - float(summed.added[shown].sum())
-        yield _line(f"the other {rest} together add {figure(left)}", "num")
+    others, left = rest(summed.added, shown)
+    if others:
+        yield _line(f"the other {others} together add {figure(left)}", "num")
     yield _line(f"Σ = {figure(summed.total)}", "num")
 
 

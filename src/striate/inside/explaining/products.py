@@ -30,6 +30,7 @@ from striate.inside.explaining.figures import (
     source_of,
     without_bias,
 )
+from striate.inside.explaining.written import rest
 from striate.layers.layer import Shape
 from striate.layers.terms import Dot, Products
 
@@ -85,14 +86,14 @@ def _blocks(terms: Products, shown: Sequence[int], channels: Sequence[int], widt
 
 def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
     """The sums of the channels, the rest of them together, the bias, the value."""
-    rest = [c for c in range(len(terms.sums)) if c not in set(shown)]
+    others, left = rest(terms.sums, shown)
     parts = [float(terms.sums[c]) for c in shown]
     window = terms.x[0].size > 1
     what = "sum" if window else "products"
-    if rest:
-        kind = ("channel" if window else "term") + "s" * (len(rest) > 1)
-        parts.append(float(terms.sums[rest].sum()))
-        yield from wrapped(f"rest     {figure(parts[-1])}, the other {len(rest)} {kind} together", width)
+    if others:
+        kind = ("channel" if window else "term") + "s" * (others > 1)
+        parts.append(left)
+        yield from wrapped(f"rest     {figure(left)}, the other {others} {kind} together", width)
     whole = float(terms.sums.sum())
     written = f"{signed_sum(parts)} = " if len(parts) > 1 else ""
     yield from wrapped(f"{what:<8} {written}{figure(whole)}", width, indent=9)
@@ -136,7 +137,7 @@ def dot(terms: Dot, width: int, shown: Sequence[int]) -> Iterator[Line]:
     for k, (a, b, product) in zip(order.tolist(), zip(*columns, strict=True), strict=True):
         yield from _with_place((Span(f"  {a} · {b} = "), Span(product, "strong")), pair_of(terms, k), width)
     yield ()
-    if rest := len(terms.a) - len(order):
-        left = terms.value - float(terms.products[order].sum())
-        yield from wrapped(f"rest     {figure(left)}, the other {rest} products together", width)
+    others, left = rest(terms.products, shown)
+    if others:
+        yield from wrapped(f"rest     {figure(left)}, the other {others} products together", width)
     yield from wrapped(f"value    {figure(terms.value)}, the sum of {len(terms.a)} products", width, "strong")

@@ -32,7 +32,7 @@ from striate.inside.explaining.figures import (
 )
 from striate.inside.explaining.nested import Nested, flat
 from striate.inside.explaining.products import dot, products
-from striate.inside.explaining.written import written
+from striate.inside.explaining.written import rest, written
 from striate.layers.layer import Array, shape_text
 from striate.layers.terms import Dot, Formula, Pooled, Products
 
@@ -132,9 +132,9 @@ def _formula(terms: Formula, width: int, shown: list[int]) -> Iterator[Line]:
         for x, adds, where in zip(*columns, strict=True):
             line = (Span(f"  x_d = {x}  adds {adds}"), Span(f"   {where}", "muted"))
             yield line if length(line) <= width else line[:1]
-        if rest := len(summed.x) - len(shown):
-            left = summed.total - float(summed.added[shown].sum())
-            yield from wrapped(f"  the other {rest} together add {figure(left)}", width)
+        others, left = rest(summed.added, shown)
+        if others:
+            yield from wrapped(f"  the other {others} together add {figure(left)}", width)
         yield from wrapped(f"  Σ = {figure(summed.total)}", width)
     for step in terms.steps:
         role: Role = "strong" if step is terms.steps[-1] else ""

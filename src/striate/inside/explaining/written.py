@@ -44,6 +44,17 @@ def written(terms: Terms, followed: Sequence[Source], most: int) -> list[int]:
     return []
 
 
+def rest(adds: Array, shown: Sequence[int]) -> tuple[int, float]:
+    """How many numbers are not written out, and what they add up to.
+
+    Example:
+        >>> rest(np.array([2.0, 1.0, 4.0]), [2])
+        (2, 3.0)
+    """
+    left = np.delete(adds, shown)
+    return len(left), float(left.sum())
+
+
 def _stands(source: Source, places: Int[np.ndarray, "n *window axes"]) -> Bool[np.ndarray, " n"]:
     """Of each of n terms or channels: whether the source is in it."""
     return np.asarray((places == source.at).all(-1).reshape(len(places), -1).any(1))
