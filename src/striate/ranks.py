@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
@@ -28,6 +29,13 @@ PAUSE = 0.1
 
 class Ended(BaseException):
     """This process was told to end. It is no fault of the work, and what catches such faults lets it pass."""
+
+
+def end(number: int, frame: object) -> None:
+    """A handler of SIGTERM, torchrun's way to end one of several processes: raises Ended, once."""
+    del frame
+    signal.signal(number, signal.SIG_IGN)  # while this process tidies up it is not ended again
+    raise Ended("torchrun ended the processes that work together: another process was lost, or it was told to stop")
 
 
 @final

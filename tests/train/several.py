@@ -11,22 +11,27 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from squares import DATA, ENGINE, NETWORK, recipe, squares
 from torch._C._distributed_c10d import PrefixStore
 
+from striate.cli.together import together
 from striate.data import DataSet, table
 from striate.errors import Failure
 from striate.network import Network
 from striate.ranks import Ranks
-from striate.train import Recipe, Run, evaluate, evaluate_regression, run, run_on
+from striate.train import Recipe, Run, evaluate, evaluate_regression, run, run_on, training
 from striate.train.events import Stepped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from striate.train.evaluation import Score
     from striate.train.events import Event
+
+NAMED = {"source": "squares"}
+"""With data that has a name, a stopped training goes on by a command."""
 
 WIDE = Network.parse("input 1x8x8, conv 4 3x3 bias=no, batchnorm, relu, maxpool 2x2, dropout 0.3, dense 3")
 DEEP = Network.parse("input 1x8x8, conv 4 3x3, batchnorm, relu, residual(conv 6 3x3 pad=same, batchnorm), dense 3")
@@ -77,9 +82,42 @@ def stopped(folder: Path, ranks: Ranks) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def goes_on(folder: Path, ranks: Ranks) -> None:
+def validating(folder: Path, ranks: Ranks) -> None:
+    """SIGTERM reaches the last process alone, while the second epoch is validated."""
+    validate, seen = training.score, 0
+
+    def score(*args: Any, **options: Any) -> Score:
+        nonlocal seen
+        seen += 1
+        if seen == 2 and ranks.rank == ranks.size - 1:
+            signal.raise_signal(signal.SIGTERM)
+        return validate(*args, **options)
+
+    training.score = score
+    _note_failure(folder, "validating", ranks, None)
+    training.score = validate
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def ended(folder: Path, _: Ranks) -> None:
+    """Torchrun is told to end after the eighth step, as a scheduler tells it; the first epoch is saved by then."""
+    seen = 0
+
+    def watch(event: Event) -> None:
+        nonlocal seen
+        seen += isinstance(event, Stepped)
+        if seen == 8 and ranks.first:
+            os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(0.3 * (seen >= 8))
+
+    with together() as ranks:
+        run(NETWORK, DATA, recipe(), out=folder / "ended", engine=ENGINE, source=NAMED, watch=watch, ranks=ranks)
+
+
+def go_on(folder: Path, ranks: Ranks) -> None:
     """What was stopped goes on to its end."""
-    run_on(folder / "stopped", DATA, ranks=ranks)
+    for name in ("stopped", "validating", "ended"):
+        run_on(folder / name, DATA, ranks=ranks)
 
 
 def whole(folder: Path, ranks: Ranks) -> None:
@@ -117,7 +155,7 @@ def slow(folder: Path, ranks: Ranks) -> None:
     run(NETWORK, DATA, how, out=folder / "slow", engine=ENGINE, ranks=ranks, watch=lambda _: time.sleep(0.1))
 
 
-def _note_failure(folder: Path, name: str, ranks: Ranks, watch: Callable[[Event], None]) -> None:
+def _note_failure(folder: Path, name: str, ranks: Ranks, watch: Callable[[Event], None] | None) -> None:
     """Trains into FOLDER/NAME, and writes down what stopped it."""
     try:
         run(NETWORK, DATA, recipe(), out=folder / name, engine=ENGINE, watch=watch, ranks=ranks)
@@ -125,7 +163,7 @@ def _note_failure(folder: Path, name: str, ranks: Ranks, watch: Callable[[Event]
         (folder / f"{name} {ranks.rank}").write_text(str(fault))
 
 
-WHAT = {work.__name__: work for work in (cases, stopped, goes_on, whole, failed, differs, slow)}
+WHAT = {work.__name__: work for work in (cases, stopped, validating, ended, go_on, whole, failed, differs, slow)}
 
 
 def main(folder: Path, what: list[str]) -> None:

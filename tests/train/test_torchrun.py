@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,8 @@ TOLERANCE = 2e-6
 def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which two processes have done everything but `slow`."""
     folder = tmp_path_factory.mktemp("several")
-    done = torchrun(folder, "cases", "stopped", "goes_on", "whole", "failed", "differs")
+    (folder / "said").write_text(torchrun(folder, "ended").stderr)
+    done = torchrun(folder, "cases", "stopped", "validating", "go_on", "whole", "failed", "differs")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -60,8 +62,22 @@ def test_ctrl_c_in_one_ends_all_at_one_step_and_is_kept(several: Path) -> None:
     assert said[0].endswith("data, ranks=ranks)")
 
 
-def test_resuming_gives_the_bits_of_a_training_never_stopped(several: Path) -> None:
-    ours, whole = Run.open(several / "stopped"), Run.open(several / "whole")
+def test_sigterm_in_one_while_it_validates_ends_all_and_is_kept(several: Path) -> None:
+    said = [(several / f"validating {rank}").read_text() for rank in range(2)]
+    assert said[0] == said[1]
+    assert said[0].startswith("stopped by SIGTERM; kept up to epoch 2, step 6; to go on: striate.train.run_on(")
+
+
+def test_torchrun_that_is_told_to_end_keeps_what_was_done_and_says_once_how_to_go_on(several: Path) -> None:
+    said = re.findall(
+        "stopped by SIGTERM; kept up to epoch 2, step ([2-5]); to go on: (.*)", (several / "said").read_text()
+    )
+    assert said == [(said[0][0], f"torchrun --nproc-per-node 2 -m striate train --resume {several / 'ended'}")]
+
+
+@pytest.mark.parametrize("name", ["stopped", "validating", "ended"])
+def test_resuming_gives_the_bits_of_a_training_never_stopped(name: str, several: Path) -> None:
+    ours, whole = Run.open(several / name), Run.open(several / "whole")
     assert tensors_equal(ours, whole)
     assert steady(ours.path / "metrics.jsonl") == steady(whole.path / "metrics.jsonl")
     assert ours.environment["processes"] == [2]

@@ -44,20 +44,13 @@ def _tidying(ranks: Ranks) -> Generator[None]:
     if ranks.size == 1:
         yield
         return
-    before = signal.signal(signal.SIGTERM, _end)
+    from striate.ranks import end
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _end(number: int, frame: object) -> None:
-    """Raises Ended; while this process tidies up it is not ended again."""
-    del number, frame
-    from striate.ranks import Ended
-
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Ended("torchrun ended the processes that work together: another process was lost, or it was told to stop")
 
 
 def alone(command: str) -> Ranks:

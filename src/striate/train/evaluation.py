@@ -20,7 +20,7 @@ from striate.model import EPSILON, Model, device_of, ends_in_softmax, evaluating
 from striate.train.sharing import Sharing, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -225,16 +225,18 @@ def score(
     regression: bool,
     batch: int = 512,
     sharing: Sharing | None = None,
+    heed: Callable[[], None] | None = None,
 ) -> Score:
     """Mean loss and accuracy on a split, in the engine's precision; for regression the mean squared error.
 
-    With `sharing`, its processes share the images, and all get what the first found.
+    With `sharing`, its processes share the images, and all get what the first found. `heed` is called before every
+    batch, by all processes at the same one, and may raise.
     """
     sharing = sharing or Sharing()
     loss = torch.zeros((), device=engine.device)
     right = torch.zeros((), dtype=torch.int64, device=engine.device)
     given = ends_in_softmax(module)
-    for outputs, labels in _batched(module, preprocessing, split, batch, sharing, engine=engine):
+    for outputs, labels in _batched(module, preprocessing, split, batch, sharing, engine=engine, heed=heed):
         if regression:
             loss += ((outputs - labels) ** 2).mean(1).sum()
         else:
@@ -261,6 +263,7 @@ def _batched(
     sharing: Sharing,
     *,
     engine: Engine | None = None,
+    heed: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The module's float32 outputs and the labels, batch by batch; of several processes each computes one in turn."""
     from contextlib import nullcontext
@@ -273,6 +276,8 @@ def _batched(
         for images, labels in batches(
             split, batch * ranks.size, device=device, shuffle=False, shard=(ranks.rank, ranks.size)
         ):
+            if heed:
+                heed()
             sharing.begin(len(labels), of=batch * ranks.size)
             x = preprocessing.normalize(images)
             arranged = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x

@@ -2,8 +2,8 @@
 
 What a step does stands in `loop.py`. Between two events the training stands still and its state can be saved.
 
-Processes that share a training do all of this at the same steps: an event, a checkpoint or Ctrl-C that one of them asks
-for, all have. The first alone writes.
+Processes that share a training do all of this at the same steps: an event or a checkpoint that one of them asks for,
+all have; where Ctrl-C or SIGTERM stops one, all stop, with a checkpoint. The first alone writes.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ class Training:
         self.record_every = max(1, round(bench.steps / RECORDS_PER_EPOCH))
         self.saved_at = self.event_at = time.monotonic()
         self.saved_place = self._place()
+        self.told: list[int] = []  # the signals by which this process is to stop
 
     def events(self, *, resumed: bool) -> Generator[Event]:
         """What happens, from here to the end of the run."""
         with self._held(), self._explained():
             yield self._started(resumed=resumed)
-            reason = self._ended()
-            while reason is None:
-                yield from self._epoch()
-                reason = self._ended()
+            with self._in_step():
+                while (reason := self._ended()) is None:
+                    yield from self._epoch()
             yield from self._finish(reason)
 
     def save(self) -> Saved:
@@ -82,15 +82,29 @@ class Training:
 
     @contextlib.contextmanager
     def _held(self) -> Generator[None]:
-        """What a training holds while it works: its metrics, the other processes, and with those the key Ctrl-C."""
+        """What a training holds while it works: its metrics and the other processes."""
         with contextlib.ExitStack() as held:
             held.enter_context(self.sharing)
             if self.metrics is not None:
                 held.enter_context(contextlib.closing(self.metrics))
             if self.sharing.together:
                 held.enter_context(self.sharing.ranks.telling())
-                held.enter_context(interrupts.noted())
             yield
+
+    @contextlib.contextmanager
+    def _in_step(self) -> Generator[None]:
+        """Inside, none of several processes stops by itself: where one is told to, all do at the same step, and none is
+        gone before the first has saved."""
+        if not self.sharing.together:
+            yield
+            return
+        with interrupts.deferred() as self.told:
+            try:
+                yield
+            except Stopped:
+                self.save()
+                self.sharing.meet()
+                raise
 
     def _place(self) -> tuple[int, int]:
         return self.state.epoch + 1, self.state.step
@@ -143,7 +157,7 @@ class Training:
         """Steps until it is time for an event: a recorded step, or `EVENT_SECONDS` have passed."""
         state, bench, began = self.state, self.bench, self.state.images
         end = self.event_at + EVENT_SECONDS
-        with interrupts.deferred() as pressed, self._at_work():
+        with interrupts.deferred() as self.told, self._at_work():
             while True:
                 images, labels = next(batched)
                 state.learning_rate = take_step(bench, images, labels, state.epoch, state.step)
@@ -151,17 +165,29 @@ class Training:
                 state.images += len(labels)
                 state.window += len(labels)
                 recorded = state.step % self.record_every == 0 or state.step == bench.steps
-                stopped, late = self.sharing.any(bool(pressed), time.monotonic() > end)
-                if recorded or stopped or late:
+                stop, late = self._asked(time.monotonic() > end)
+                if recorded or stop or late:
                     break
             loss = bench.total.item() / state.window
             if recorded and math.isfinite(loss):
                 self._record(loss)
-        if stopped:
-            raise Stopped
+        if stop:
+            raise Stopped(stop)
         if not math.isfinite(loss):
             raise Diverged(f"the loss is {loss}, no finite number, at a learning rate of {state.learning_rate:.3g}")
         return self._stepped(loss, state.images - began, recorded=recorded)
+
+    def _asked(self, late: bool = False) -> tuple[str, bool]:
+        """What stops all processes, "" for nothing; and whether one of them is late."""
+        *told, late = self.sharing.any(*(number in self.told for number in interrupts.ENDS), late)
+        named = [name for name, came in zip(interrupts.ENDS.values(), told, strict=True) if came]
+        return (f"stopped by {named[0]}" if named else ""), late
+
+    def _heed(self) -> None:
+        """Raises Stopped where one of the processes, all at the same place in their work, was told to stop."""
+        stop, _ = self._asked()
+        if stop:
+            raise Stopped(stop)
 
     @contextlib.contextmanager
     def _at_work(self) -> Generator[None]:
@@ -224,6 +250,7 @@ class Training:
                 bench.engine,
                 regression=not self.data.classes,
                 sharing=self.sharing,
+                heed=self._heed,
             )
         if not math.isfinite(loss):
             raise Diverged(f"the validation loss is {loss}, no finite number")
@@ -300,13 +327,15 @@ class Training:
         """Turns what stops a training into a `Failure`: the reason, what is kept, and the command that goes on."""
         try:
             yield
-        except KeyboardInterrupt as pressed:
-            self._save_at_once(agreed=isinstance(pressed, Stopped))
+        except KeyboardInterrupt:
+            if self.sharing.first:
+                with self._explained():
+                    self.save()
             raise Failure(f"stopped by Ctrl-C; {self._kept()}") from None
         except (Diverged, checkpoint.NotFinite) as cause:
             advice = "the usual cure is a lower learning_rate in a new run"
             raise Failure(f"at {_place_text(self._place())}, {cause}; {advice}; {self._kept()}") from None
-        except (Failure, Ended) as cause:  # of the other processes, or of torchrun
+        except (Stopped, Failure, Ended) as cause:  # the last two of the other processes, or of torchrun
             raise Failure(f"{cause}; {self._kept()}") from None
         except OSError as cause:
             full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -318,20 +347,12 @@ class Training:
                 raise
             raise Failure(f"{reason}; {self._kept()}") from None
 
-    def _save_at_once(self, *, agreed: bool) -> None:
-        """The checkpoint of a training that is stopped; `agreed`: all processes are, and go when it is written."""
-        if self.sharing.first or agreed:
-            with self._explained():
-                self.save()
-        if agreed:
-            self.sharing.meet()
-
     def _kept(self) -> str:
         return f"kept up to {_place_text(self.saved_place)}; to go on: {resume_command(self.run)}"
 
 
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C was pressed, and every process that shares the training knows of it and stands at the same step."""
+class Stopped(Exception):  # noqa: N818
+    """One of the processes was told to stop; every one that shares the training knows of it and stands at one step."""
 
 
 class Diverged(Exception):  # noqa: N818
