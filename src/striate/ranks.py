@@ -32,9 +32,11 @@ class Ended(BaseException):
 
 
 def end(number: int, frame: object) -> None:
-    """A handler of SIGTERM, torchrun's way to end one of several processes: raises Ended, once."""
+    """A handler of SIGTERM, by which a scheduler ends a process, and torchrun all of its own: raises Ended, once."""
     del frame
     signal.signal(number, signal.SIG_IGN)  # while this process tidies up it is not ended again
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        raise Ended("stopped by SIGTERM")
     raise Ended("torchrun ended the processes that work together: another process was lost, or it was told to stop")
 
 

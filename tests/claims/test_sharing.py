@@ -139,6 +139,7 @@ def test_alone_in_a_world_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_torchrun_ends_is_no_fault_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Work that explains its own faults would explain it wrongly."""
     monkeypatch.setattr(Ranks, "joined", lambda: Ranks(0, 2, HashStore()))
+    monkeypatch.setenv("WORLD_SIZE", "2")
     before = signal.getsignal(signal.SIGTERM)
 
     def work() -> None:

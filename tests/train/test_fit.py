@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 from squares import DATA, ENGINE, NETWORK, recipe, stop_with_ctrl_c, tensors_equal, trained
 
+from striate.cli.together import together
 from striate.data import DataSet, Findings, Split, table
 from striate.errors import DataError, Failure, ModelError, NetworkError, RecipeError, UserError
 from striate.model import Model
@@ -168,26 +170,26 @@ def test_a_real_divergence_is_told(tmp_path: Path) -> None:
         run(network, DATA, chosen, out=tmp_path / "run", engine=ENGINE)
 
 
-def test_what_torchrun_ends_says_what_is_kept_and_goes_on(
+def test_what_sigterm_ends_is_kept_and_says_how_to_go_on(
     whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At its eighth step; once in the training itself, once while somebody looks at an event of it."""
+    """In its eighth step; once in the training itself, once while somebody looks at an event of it."""
     take_step, calls = training.take_step, 0
 
     def ended(*args: object) -> float:
         nonlocal calls
         calls += 1
         if calls == 8:
-            raise Ended("torchrun ended it")
+            signal.raise_signal(signal.SIGTERM)
         return take_step(*args)  # pyright: ignore[reportArgumentType]
 
     def watch(event: Event) -> None:
         if isinstance(event, Stepped) and (event.epoch, event.step) == (2, 2):
-            raise Ended("torchrun ended it")
+            raise Ended("stopped by SIGTERM")
 
-    said = r"torchrun ended it; kept up to epoch 2, step 0; to go on: striate"
+    said = r"stopped by SIGTERM; kept up to epoch 2, step 2; to go on: striate"
     monkeypatch.setattr(training, "take_step", ended)
-    with pytest.raises(Failure, match=said):
+    with pytest.raises(Failure, match=said), together():
         trained(tmp_path / "run")
     monkeypatch.undo()
     with pytest.raises(Failure, match=said):

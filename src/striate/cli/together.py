@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def together() -> Generator[Ranks]:
 
     ranks = Ranks.joined()
     try:
-        with _tidying(ranks), contextlib.nullcontext() if ranks.first else _silence():
+        with _tidying(), contextlib.nullcontext() if ranks.first else _silence():
             yield ranks
             ranks.leave()
     except (Exception, Ended) as fault:
@@ -39,9 +40,9 @@ def together() -> Generator[Ranks]:
 
 
 @contextlib.contextmanager
-def _tidying(ranks: Ranks) -> Generator[None]:
-    """Inside, torchrun's way to end one of several processes raises `Ended`."""
-    if ranks.size == 1:
+def _tidying() -> Generator[None]:
+    """Inside, SIGTERM raises `Ended`; outside the main thread nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     from striate.ranks import end

@@ -164,8 +164,8 @@ def run_on(
 
 
 def drive(events: Generator[Event], watch: Callable[[Event], None] | None = None) -> None:
-    """Takes all events. What ends the process while `watch` works is handed to the training, which says what is kept
-    and how to resume; at Ctrl-C it saves before."""
+    """Takes all events. What ends the process while `watch` works is handed to the training, which saves and says how
+    to resume."""
     for event in events:
         try:
             if watch:

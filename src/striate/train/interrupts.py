@@ -24,7 +24,7 @@ _OWN = (signal.default_int_handler, signal.SIG_DFL, end)
 @contextlib.contextmanager
 def deferred() -> Generator[list[int]]:
     """Gives a list that is empty until one of `ENDS` comes; on leaving, that does what it does elsewhere: Ctrl-C
-    raises KeyboardInterrupt.
+    raises KeyboardInterrupt, SIGTERM in a command Ended.
 
     Inside another `deferred` it gives that one's list, and nothing happens on leaving. Where somebody else's handler is
     set, or outside the main thread, nothing is changed. After a fault, what has come by then does nothing more.

@@ -327,15 +327,15 @@ class Training:
         """Turns what stops a training into a `Failure`: the reason, what is kept, and the command that goes on."""
         try:
             yield
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Ended) as end:
             if self.sharing.first:
                 with self._explained():
                     self.save()
-            raise Failure(f"stopped by Ctrl-C; {self._kept()}") from None
+            raise Failure(f"{end if isinstance(end, Ended) else 'stopped by Ctrl-C'}; {self._kept()}") from None
         except (Diverged, checkpoint.NotFinite) as cause:
             advice = "the usual cure is a lower learning_rate in a new run"
             raise Failure(f"at {_place_text(self._place())}, {cause}; {advice}; {self._kept()}") from None
-        except (Stopped, Failure, Ended) as cause:  # the last two of the other processes, or of torchrun
+        except (Stopped, Failure) as cause:  # the latter of the other processes
             raise Failure(f"{cause}; {self._kept()}") from None
         except OSError as cause:
             full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
