@@ -13,18 +13,24 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from striate.cores import share_of_cores
 from striate.errors import Failure, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
 
     from torch.distributed.distributed_c10d import Store
 
+T = TypeVar("T")
+
 PAUSE = 0.1
 """Seconds between two looks at what the others have done, at most."""
+
+PATIENCE = 90
+"""Seconds until another host's file must be seen; network file systems may remember for a minute that it is not."""
 
 
 class Ended(BaseException):
@@ -156,6 +162,26 @@ class Ranks:
                     raise Failure("another process had a fault")
                 time.sleep(pause)
                 pause = min(2 * pause, PAUSE)
+
+    def seen(self, path: Path, read: Callable[[Path], T | None]) -> T:
+        """What `read` gives of a file or folder that some process has made, perhaps on another host; None: not yet.
+
+        Raises:
+            Failure: it does not come to be seen, or another process had a fault.
+        """
+        latest = time.monotonic() + (PATIENCE if self.size > 1 else 0)
+        found: list[T] = []
+
+        def looked() -> bool:
+            if (given := read(path)) is not None:
+                found.append(given)
+            elif time.monotonic() >= latest:
+                asked = "all processes must see one folder, by the same path, and the same data"
+                raise Failure(f"{path} is not there or cannot be read: {asked}")
+            return bool(found)
+
+        self.wait(looked)
+        return found[0]
 
     def first_fault(self) -> bool:
         """Tells the others of a fault here; whether it is the first of all, the one the user should read.

@@ -112,6 +112,38 @@ def test_different_questions_are_noticed(tmp_path: Path, monkeypatch: pytest.Mon
     assert [line for line in told if "different commands" in line] == told != []
 
 
+def test_who_waits_for_the_record_of_another_hears_of_its_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second process, its trial done, has a fault before what it wrote is seen by the first."""
+
+    def conduct(trial: Trial, data: object) -> dict[str, Any]:
+        del trial, data
+        return {}
+
+    monkeypatch.setattr(trials_of_one, "conduct", conduct)
+    told: list[str] = []
+
+    def first(ranks: Ranks) -> None:
+        with Trials(stripes(), tmp_path, ranks=ranks) as trials:
+            trials.records(ASKED[:2])
+
+    def second(ranks: Ranks) -> None:
+        ranks.agreed([])
+        ranks.done(1)
+        ranks.wait(lambda: ranks.done() == 2)
+        with ranks.telling():
+            raise Failure("the disk is full")
+
+    def work(ranks: Ranks) -> None:
+        with pytest.raises(Failure) as fault:
+            (first if ranks.first else second)(ranks)
+        told.append(str(fault.value))
+
+    _at_once(work, 2)
+    assert sorted(told) == ["another process had a fault", "the disk is full"]
+
+
 def test_half_an_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")

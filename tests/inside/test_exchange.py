@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch._C._distributed_c10d import HashStore
 
+from striate import ranks as processes
 from striate.errors import Failure
 from striate.inside.atlases import draft as drafts
-from striate.inside.atlases import exchange as exchanges
 from striate.inside.atlases.exchange import Exchange, exchanging
 from striate.ranks import Ranks
 
@@ -110,7 +110,7 @@ def test_other_weights_are_noticed(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_seen_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchanges, "PATIENCE", 0.1)
+    monkeypatch.setattr(processes, "PATIENCE", 0.1)
 
     def work(ranks: Ranks) -> None:
         with exchanging(tmp_path / "made", ranks) as exchange:
@@ -120,7 +120,7 @@ def test_a_folder_that_is_not_seen_is_named(tmp_path: Path, monkeypatch: pytest.
 
     ((rank, sentence),) = _at_once(work, 2)
     assert rank == 1
-    assert "is not there: all processes must see one folder, by the same path" in sentence
+    assert "is not there or cannot be read: all processes must see one folder, by the same path" in sentence
 
 
 def test_only_the_first_host_writes_into_shared_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import math
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -33,10 +32,6 @@ if TYPE_CHECKING:
 
 Watch = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
-
-
-PATIENCE = 90
-"""Seconds until another host's file must be seen; network file systems may remember for a minute that it is not."""
 
 
 @final
@@ -75,7 +70,7 @@ class Trials:
             Failure: stopped by Ctrl-C, or a worker died; what was finished is kept.
         """
         wanted = {trial.key: trial for trial in trials}
-        missing = self.ranks.agreed([key for key in wanted if self._kept(key) is None])
+        missing = self.ranks.agreed([key for key in wanted if _kept(self._place(key)) is None])
         if not wanted.keys() >= set(missing):
             raise Failure("the processes that work together were given different commands, or see different data")
         held = len(wanted) - len(missing)
@@ -98,7 +93,7 @@ class Trials:
         except BrokenProcessPool:
             raise self._stopped("a worker process died (out of memory?)", wanted) from None
         self.conducted += len(missing)
-        return [self._there(trial.key) for trial in trials]
+        return [self.ranks.seen(self._place(trial.key), _kept) for trial in trials]
 
     def _conducted(self, missing: Sequence[Trial]) -> Any:
         from striate.claims.comparing.trial import conduct
@@ -113,26 +108,11 @@ class Trials:
         for done in as_completed(pending):
             yield pending[done], done.result()
 
-    def _kept(self, key: str) -> Mapping[str, Any] | None:
-        try:
-            return json.loads(self._place(key).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-
-    def _there(self, key: str) -> Mapping[str, Any]:
-        """A record that some process has written."""
-        latest = time.monotonic() + PATIENCE
-        while (record := self._kept(key)) is None:
-            if time.monotonic() > latest or self.ranks.size == 1:
-                raise Failure(f"{self._place(key)} cannot be read; all processes must see one folder and the same data")
-            time.sleep(1)
-        return record
-
     def _place(self, key: str) -> Path:
         return self.folder / "trials" / f"{key}.json"
 
     def _stopped(self, why: str, wanted: Iterable[str]) -> Failure:
-        kept = [self._kept(key) is not None for key in wanted]
+        kept = [_kept(self._place(key)) is not None for key in wanted]
         count = f"{sum(kept)} of {len(kept)} trainings are kept in {self.folder}"
         return Failure(f"{why}; {count}, the same command goes on from there")
 
@@ -154,6 +134,13 @@ def cores() -> int:
     if engine().device != "cpu":
         return 1
     return share_of_cores()
+
+
+def _kept(place: Path) -> Mapping[str, Any] | None:
+    try:
+        return json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def finite(value: Any) -> Any:

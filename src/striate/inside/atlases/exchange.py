@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import final
@@ -24,9 +23,6 @@ from torch import Tensor
 from striate.errors import Failure
 from striate.inside.atlases.draft import drafted
 from striate.ranks import Ranks
-
-PATIENCE = 90
-"""Seconds until another host's file must be seen; network file systems may remember for a minute that it is not."""
 
 
 @final
@@ -96,7 +92,7 @@ class Exchange:
 
     def _read(self, path: Path) -> dict[str, Tensor]:
         try:
-            return load_file(_seen(path, self.ranks))
+            return load_file(self.ranks.seen(path, _there))
         except SafetensorError as fault:
             raise Failure(f"{path} cannot be read: {fault}") from None
 
@@ -125,7 +121,7 @@ def _draft(out: Path, ranks: Ranks) -> Generator[Path]:
             ranks.agreed([str(draft)])
             yield draft
         return
-    draft = _seen(Path(ranks.agreed([])[0]), ranks)
+    draft = ranks.seen(Path(ranks.agreed([])[0]), _there)
     try:
         yield draft
     except BaseException:
@@ -133,14 +129,5 @@ def _draft(out: Path, ranks: Ranks) -> Generator[Path]:
         raise
 
 
-def _seen(path: Path, ranks: Ranks) -> Path:
-    """What another process has made, perhaps on another host. Raises Failure where it does not come to be seen."""
-    latest = time.monotonic() + PATIENCE
-
-    def seen() -> bool:
-        if time.monotonic() > latest:
-            raise Failure(f"{path} is not there: all processes must see one folder, by the same path")
-        return path.exists()
-
-    ranks.wait(seen)
-    return path
+def _there(path: Path) -> Path | None:
+    return path if path.exists() else None
