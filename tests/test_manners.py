@@ -40,6 +40,12 @@ SIGMOIDS: dict[str, Callable[[nn.Linear], nn.Module]] = {
     "class by class": lambda dense: Then(dense, lambda x: torch.stack([c.sigmoid() for c in x.unbind(1)], 1)),
     "clipped": lambda dense: Then(dense, lambda x: x.sigmoid().clamp(1e-6, 1 - 1e-6)),
     "clipped below": lambda dense: Then(dense, lambda x: x.sigmoid().clamp_min(1e-6)),
+    "clipped in place": lambda dense: Then(dense, lambda x: x.sigmoid().clamp_(1e-6, 1 - 1e-6)),
+    "split": lambda dense: Then(dense, lambda x: torch.cat([*x.sigmoid().split([2, 1], 1)], 1)),
+    "split class by class": lambda dense: Then(dense, lambda x: torch.stack(x.sigmoid().unbind(1), 1)),
+    "a mean by hand": lambda dense: Then(dense, lambda x: (0 + x.sigmoid() + x.flip(0).flip(0).sigmoid()) / 2),
+    "a weighted mean": lambda dense: Then(dense, lambda x: 0.3 * x.sigmoid() + x.sigmoid().mul_(0.7)),
+    "a sum of shares": lambda dense: Then(dense, lambda x: torch.add(x.sigmoid() / 4, x.sigmoid(), alpha=0.75)),
     "in another order": lambda dense: Then(dense, lambda x: x.flip(1).sigmoid()[:, [2, 1, 0]]),
     "TorchScript": scripted,
     "frozen": lambda dense: torch.jit.freeze(scripted(dense)),
@@ -73,10 +79,28 @@ def test_a_sigmoid_on_the_way_says_nothing_of_the_end() -> None:
     gated = Then(nn.Linear(4, 3), lambda x: x.sigmoid() * x)
     overwritten = Then(nn.Linear(4, 3), lambda x: x.sigmoid().mul_(8))
     x = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
-    for module in (gated, overwritten):
+    for module in (gated, overwritten, *(Then(nn.Linear(4, 3), then) for then in SUMS)):
         expected = module(torch.from_numpy(x)).softmax(1).detach().numpy()
         found = Model.foreign(module, (4,), classes=("a", "b", "c")).predict(x)
         np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def _one_class_doubled(x: torch.Tensor) -> torch.Tensor:
+    found = x.sigmoid()
+    found[:, 1] *= 2
+    return found
+
+
+SUMS: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
+    lambda x: x.sigmoid() + x.flip(1).sigmoid(),
+    lambda x: x.sigmoid() + 0.25,
+    lambda x: 0.5 * x.sigmoid(),
+    lambda x: torch.add(2 * x.sigmoid(), x.flip(1).sigmoid(), alpha=-1),
+    lambda x: (x.sigmoid() + x) / 2,
+    lambda x: torch.cat([x.sigmoid()[:, :2], 2 * x.sigmoid()[:, 2:]], 1),
+    _one_class_doubled,
+)
+"""Sums of probabilities which are none."""
 
 
 @pytest.mark.parametrize("end", [nn.Identity(), nn.Sigmoid()])

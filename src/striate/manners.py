@@ -1,7 +1,8 @@
 """How a module from elsewhere answers, found out in one pass: with probabilities, and to each image for itself?
 
 Its outputs are probabilities where the last thing computed is a softmax or a sigmoid: as a module, as a function, in
-TorchScript alike. What is computed by other means, such as a softmax written with `exp`, is not known here.
+TorchScript alike; or parts, or a mean, of what these give. What is computed by other means, such as a sigmoid written
+with `exp`, is not known here.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ _PROBABILITIES = ("_softmax", "_safe_softmax", "sigmoid")
 
 _KEEP = (
     "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "cat", "clamp", "clamp_max", "clamp_min", "clone", "detach",
-    "expand", "flip", "index", "index_select", "mean", "permute", "select", "slice", "squeeze", "stack", "t",
-    "transpose", "unsqueeze", "view",
+    "expand", "flip", "index", "index_select", "mean", "permute", "select", "slice", "split", "split_with_sizes",
+    "squeeze", "stack", "t", "transpose", "unbind", "unsqueeze", "view",
 )  # fmt: skip
 """Operations that make probabilities of probabilities: in another place, shape or type, clipped, or their mean."""
+
+_ROUNDING = 1e-6
+"""How far the shares of a mean may be from a sum of 1."""
 
 
 @final
@@ -68,10 +72,12 @@ class _Watched(TorchDispatchMode):
         super().__init__()
         self.by_batch = self.never_alone = False
         self._images = images
-        self._probable: dict[int, Tensor] = {}  # kept, so that no other tensor gets the number of one of them
+        # Sums of shares of probabilities, and what the shares sum to: 1 for a mean. The tensors are kept, so that no
+        # other gets the number of one of them.
+        self._shares: dict[int, tuple[Tensor, float]] = {}
 
     def probable(self, output: object) -> bool:
-        return id(output) in self._probable
+        return abs(self._share(output) - 1) < _ROUNDING
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -80,20 +86,61 @@ class _Watched(TorchDispatchMode):
             kwargs or {}
         )
         name = func.overloadpacket.__name__
+        share = self._share_of(name.rstrip("_"), args[0] if args else None, given)
         result = func(*args, **(kwargs or {}))
+        if name.endswith("_") and isinstance(result, Tensor):
+            self._forget(result)
         if "batch_norm" in name and given.get("training", "no_training" not in name):
             self._normalized(given["input"])
-        if name.rstrip("_") in _PROBABILITIES or (name in _KEEP and self._all_probable(args[0])):
-            self._probable[id(result)] = result
-        else:
-            self._probable.pop(id(result), None)  # overwritten
+        if share:
+            self._shares |= {id(part): (part, share) for part in _parts(result)}
         return result
 
-    def _all_probable(self, taken: Any) -> bool:
-        return all(map(self.probable, taken if isinstance(taken, list | tuple) else [taken]))
+    def _share(self, x: object) -> float:
+        return self._shares[id(x)][1] if id(x) in self._shares else 0.0
+
+    def _share_of(self, name: str, taken: object, given: Mapping[str, Any]) -> float:
+        """The share of what an operation makes of `taken`; 0 where it is not known."""
+        if name in _PROBABILITIES:
+            return 1.0
+        share, *more = {self._share(part) for part in _parts(taken)} or {0.0}
+        if name in _KEEP:
+            return 0.0 if more else share
+        return share and self._weighed(name, share, given)
+
+    def _weighed(self, name: str, share: float, given: Mapping[str, Any]) -> float:
+        """The share where one is added to another or scaled, as in a mean by hand; 0 for anything else."""
+        match name, given.get("other"):
+            case "add", Tensor() as other:
+                added = given.get("alpha", 1) * self._share(other)
+                return share + added if added > 0 else 0.0
+            case "add", 0:  # where a sum begins
+                return share
+            case "mul", float() | int() as other if other > 0:
+                return share * other
+            case "div", float() | int() as other if other > 0 and not given.get("rounding_mode"):
+                return share / other
+            case _:
+                return 0.0
+
+    def _forget(self, overwritten: Tensor) -> None:
+        """Of tensors that share numbers with one that is overwritten nothing is known any more."""
+        self._shares = {key: held for key, held in self._shares.items() if not _overlap(held[0], overwritten)}
 
     def _normalized(self, x: Tensor) -> None:
         if len(x) < self._images:  # the channels of all images side by side: an instance norm
             return
         self.by_batch = True
         self.never_alone |= x.numel() == self._images * x.shape[1]
+
+
+def _parts(x: object) -> list[Any]:
+    return list(x) if isinstance(x, list | tuple) else [x]
+
+
+def _overlap(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors lie in one storage; those of other layouts than torch's usual one have none to look at."""
+    if not a.layout == b.layout == torch.strided:
+        return a is b
+    places = {x.untyped_storage()._cdata for x in (a, b)}  # pyright: ignore[reportPrivateUsage]
+    return len(places) == 1
