@@ -117,6 +117,10 @@ def test_one_output_is_the_probability_of_the_one_class(end: nn.Module) -> None:
     [
         nn.BatchNorm2d(2, track_running_stats=False),
         Then(nn.Identity(), lambda x: functional.batch_norm(x, None, None, training=True)),
+        Then(nn.Identity(), lambda x: x - x.mean(0)),
+        Then(nn.Identity(), lambda x: x / x.var(0, unbiased=False).add(0.1).sqrt()),
+        Then(nn.Identity(), lambda x: x / x.amax()),
+        Then(nn.Identity(), lambda x: x - x.amin((0, 2, 3), keepdim=True)),
     ],
 )
 def test_the_answer_to_an_image_does_not_depend_on_the_images_beside_it(norm: nn.Module) -> None:
@@ -127,11 +131,16 @@ def test_the_answer_to_an_image_does_not_depend_on_the_images_beside_it(norm: nn
 
 
 def test_norms_within_an_image_leave_batches_whole() -> None:
-    for norm in (nn.InstanceNorm2d(2), nn.GroupNorm(1, 2), nn.BatchNorm2d(2)):
+    by_hand = Then(nn.Identity(), lambda x: (x - x.mean((1, 2, 3), keepdim=True)) / x.amax((2, 3), keepdim=True))
+    noisy = Then(nn.Identity(), lambda x: x + torch.randn_like(x))
+    for norm in (nn.InstanceNorm2d(2), nn.GroupNorm(1, 2), nn.BatchNorm2d(2), by_hand, noisy):
         assert Model.foreign(nn.Sequential(norm, nn.Flatten()), (2, 6, 6)).at_once(256) == 256
 
 
-def test_a_norm_that_has_no_statistics_for_one_image_is_refused() -> None:
-    module = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm1d(3, track_running_stats=False), Then(nn.Identity(), lambda x: x / (x.var(0) + 0.1).sqrt())]
+)
+def test_a_norm_that_has_no_statistics_for_one_image_is_refused(norm: nn.Module) -> None:
+    module = nn.Sequential(nn.Linear(4, 3), norm)
     with pytest.raises(ModelError, match="statistics from the whole batch, and an image alone has none"):
         Model.foreign(module, (4,)).predict(np.zeros((5, 4), np.float32))

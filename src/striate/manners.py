@@ -1,12 +1,17 @@
-"""How a module from elsewhere answers, found out in one pass: with probabilities, and to each image for itself?
+"""How a module from elsewhere answers, found out by passes of two images: with probabilities, and to each for itself?
 
 Its outputs are probabilities where the last thing computed is a softmax or a sigmoid: as a module, as a function, in
 TorchScript alike; or parts, or a mean, of what these give. What is computed by other means, such as a sigmoid written
 with `exp`, is not known here.
+
+Its answer to an image depends on the images beside it where a batch norm goes by its batch, or where it changes, were
+it in the last bit, when others stand there.
 """
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -37,10 +42,10 @@ class Manner:
     Attributes:
         probabilities: whether its outputs are known to be probabilities: of classes that exclude each other, which sum
             to 1 (softmax), or of each class for itself (sigmoid).
-        by_batch: whether a batch norm takes its statistics from the batch, so that the answer to an image depends on
-            the images beside it.
-        never_alone: whether such a norm has one number of each channel from an image, so that an image alone has no
-            statistics and no answer.
+        by_batch: whether it takes statistics from the batch, so that the answer to an image depends on the images
+            beside it.
+        never_alone: whether an image alone has no such statistics, and so no answer: a batch norm has one number of
+            each channel from it, or the answer to it is not finite where that to two is.
     """
 
     probabilities: bool = False
@@ -49,7 +54,8 @@ class Manner:
 
 
 def manner(module: nn.Module, images: Tensor) -> Manner:
-    """How `module`, in the mode it is in, answers to two images or more, given as it takes them.
+    """How `module`, in the mode it is in, answers to two images or more, given as it takes them; of one image it is
+    only known whether the answer is probabilities.
 
     A batch norm over the numbers of one image, as an instance norm is computed, does not go by its batch.
 
@@ -61,7 +67,28 @@ def manner(module: nn.Module, images: Tensor) -> Manner:
     """
     with torch.no_grad(), _Watched(len(images)) as watched:
         outputs = module(images)
-    return Manner(watched.probable(outputs), watched.by_batch, watched.never_alone)
+    if watched.by_batch or not isinstance(outputs, Tensor) or not 2 <= len(images) == len(outputs):
+        return Manner(watched.probable(outputs), watched.by_batch, watched.never_alone)
+    by_batch = _minds_others(module, images, outputs)
+    return Manner(watched.probable(outputs), by_batch, by_batch and not _answers_alone(module, images, outputs))
+
+
+def _minds_others(module: nn.Module, images: Tensor, outputs: Tensor) -> bool:
+    """Whether the answer to the first image changes with the others: one that is computed from this image alone does
+    not, in any bit, and one that is drawn at random changes with the same others, too."""
+    others = torch.cat([images[:1], 6 * images[1:] - 2])  # of another mean, spread, least and greatest number
+    with torch.no_grad(), contextlib.suppress(Exception):
+        given, beside_others = outputs[0].nan_to_num(), module(others)[0].nan_to_num()
+        return not beside_others.equal(given) and bool(module(images)[0].nan_to_num().equal(given))
+    return False
+
+
+def _answers_alone(module: nn.Module, images: Tensor, outputs: Tensor) -> bool:
+    """Whether one image has statistics too: a variance divided by n - 1 has none, and the answer is no number."""
+    with torch.no_grad(), contextlib.suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bool(module(images[:1]).isfinite().all() or not outputs.isfinite().all())
+    return False
 
 
 @final

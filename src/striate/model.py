@@ -247,7 +247,7 @@ class Model:
 
         Raises:
             ModelError: the images do not have the model's input shape, the module gives anything but one number for
-                each class, or a batch norm in it has no statistics for an image alone.
+                each class, or an image alone has no statistics for it.
         """
         import torch
 
@@ -283,24 +283,24 @@ class Model:
         """
         if self.manner.never_alone:
             raise ModelError(
-                f"a batch norm of {self.name} takes its statistics from the whole batch, and an image alone has none: "
-                "its answer to one image is not defined"
+                f"{self.name} takes statistics from the whole batch, and an image alone has none: its answer to one "
+                "image is not defined"
             )
         return 1 if self.manner.by_batch else batch
 
     @functools.cached_property
     def manner(self) -> Manner:
-        """How the module answers, kept from the first time: one from elsewhere is then given two empty images, which
-        its hooks see too."""
+        """How the module answers, kept from the first time: one from elsewhere is then given pairs of grey images,
+        which its hooks see too."""
         import torch
 
         from striate.manners import Manner, manner
 
         if self.network is not None:
             return Manner(probabilities=ends_in_softmax(self.module))
-        empty = torch.zeros((2, *self.preprocessing.shape), dtype=torch.uint8)
+        grey = torch.arange(math.prod(self.preprocessing.shape)).reshape(self.preprocessing.shape) % 128 + 64
         with evaluating(self.module):
-            for images in (empty, empty[:1]):
+            for images in (torch.stack([grey, grey]).byte(), grey[None].byte()):
                 with contextlib.suppress(Exception):  # what is wrong will be said of the images that come
                     return manner(self.module, self._normalized(images))
         return Manner()
