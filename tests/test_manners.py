@@ -75,6 +75,16 @@ def test_a_module_that_takes_one_image_at_a_time_is_known_by_one() -> None:
     assert found.predict(np.zeros((5, 4)), batch=1).shape == (5, 3)
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_a_softmax_by_hand_is_taken_once_in_every_type(kind: torch.dtype) -> None:
+    by_hand = Then(nn.Flatten(), lambda x: x.exp() / x.exp().sum(1, keepdim=True)).to(kind)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(72, 5), by_hand).to(kind)
+    found = Model.foreign(module, (2, 6, 6), classes=tuple("abcde")).predict(IMAGES)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(IMAGES).to(kind) / 255).float()
+    np.testing.assert_allclose(found, expected, atol=0.02 if kind.itemsize == 2 else 1e-6)
+
+
 def test_a_sigmoid_on_the_way_says_nothing_of_the_end() -> None:
     gated = Then(nn.Linear(4, 3), lambda x: x.sigmoid() * x)
     overwritten = Then(nn.Linear(4, 3), lambda x: x.sigmoid().mul_(8))

@@ -1,8 +1,8 @@
 """How a module from elsewhere answers, found out by passes of two images: with probabilities, and to each for itself?
 
 Its outputs are probabilities where the last thing computed is a softmax or a sigmoid: as a module, as a function, in
-TorchScript alike; or parts, or a mean, of what these give. What is computed by other means, such as a sigmoid written
-with `exp`, is not known here.
+TorchScript alike; or parts, or a mean, of what these give; or where its rows are non-negative and sum to 1. What is
+computed by other means, such as a sigmoid written with `exp`, is not known here.
 
 Its answer to an image depends on the images beside it where a batch norm goes by its batch, or where it changes, were
 it in the last bit, when others stand there.
@@ -30,8 +30,25 @@ _KEEP = (
 )  # fmt: skip
 """Operations that make probabilities of probabilities: in another place, shape or type, clipped, or their mean."""
 
+_OF_A_SUM = 1e-5
+"""How far from 1 the sum of a softmax of many classes may be in float32."""
+
 _ROUNDING = 1e-6
 """How far the shares of a mean may be from a sum of 1."""
+
+
+def sum_to_one(outputs: Tensor) -> bool:
+    """Whether outputs are rows of two numbers or more, none below 0, that sum to 1 within the rounding of their type.
+
+    Example:
+        >>> sum_to_one(torch.tensor([[0.25, 0.75]])), sum_to_one(torch.tensor([[0.25, 0.7]]))
+        (True, False)
+    """
+    if outputs.dim() != 2 or not len(outputs) or outputs.shape[1] < 2 or not outputs.is_floating_point():
+        return False
+    values = outputs if outputs.dtype == torch.float64 else outputs.float()
+    rounding = min(max(16 * torch.finfo(outputs.dtype).eps, _OF_A_SUM), 0.01)
+    return bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() <= rounding).all())
 
 
 @final
@@ -67,10 +84,11 @@ def manner(module: nn.Module, images: Tensor) -> Manner:
     """
     with torch.no_grad(), _Watched(len(images)) as watched:
         outputs = module(images)
+    probabilities = watched.probable(outputs) or (isinstance(outputs, Tensor) and sum_to_one(outputs))
     if watched.by_batch or not isinstance(outputs, Tensor) or not 2 <= len(images) == len(outputs):
-        return Manner(watched.probable(outputs), watched.by_batch, watched.never_alone)
+        return Manner(probabilities, watched.by_batch, watched.never_alone)
     by_batch = _minds_others(module, images, outputs)
-    return Manner(watched.probable(outputs), by_batch, by_batch and not _answers_alone(module, images, outputs))
+    return Manner(probabilities, by_batch, by_batch and not _answers_alone(module, images, outputs))
 
 
 def _minds_others(module: nn.Module, images: Tensor, outputs: Tensor) -> bool:

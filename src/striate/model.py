@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 METADATA = "striate"
 """The key of a .safetensors file's metadata under which our JSON stands."""
 
-ROUNDING = 1e-5
-"""How far from 1 the sum of a softmax in float32 may be."""
-
 EPSILON = 1e-12
 """Smallest probability whose logarithm is taken, for networks that end in softmax."""
 
@@ -273,7 +270,9 @@ class Model:
         a sigmoid, or where every row is non-negative and sums to 1 within rounding. A module that ends otherwise is
         taken to give scores for softmax; `nn.Sequential(module, nn.Sigmoid())` says that they are for sigmoid.
         """
-        return self.manner.probabilities or (self.network is None and _are_probabilities(outputs))
+        from striate.manners import sum_to_one
+
+        return self.manner.probabilities or (self.network is None and sum_to_one(outputs))
 
     def at_once(self, batch: int) -> int:
         """How many images the module may be given together: `batch`, or 1 where it takes statistics from its batch.
@@ -382,12 +381,6 @@ def _is_shape(shape: object) -> bool:
 def _are_numbers(values: object, count: int) -> bool:
     found: list[Any] = list(values) if isinstance(values, tuple | list) else []
     return len(found) == count and all(isinstance(value, numbers.Real) for value in found)
-
-
-def _are_probabilities(outputs: Tensor) -> bool:
-    if outputs.dim() != 2 or not len(outputs) or outputs.shape[1] < 2:
-        return False
-    return bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() <= ROUNDING).all())
 
 
 def _first_line(cause: Exception) -> str:

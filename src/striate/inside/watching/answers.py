@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from striate.errors import DataError, Failure, ModelError
 from striate.inside.watching.arguments import whole
 from striate.inside.watching.watch import tensor_of
-from striate.manners import manner
+from striate.manners import manner, sum_to_one
 
 if TYPE_CHECKING:
     from striate.model import Model
@@ -57,16 +57,14 @@ def probabilities(outputs: object, *, given: bool = False) -> Float[Tensor, "bat
             f"returns {_TWO_CLASSES}"
         )
     values = found if found.dtype == torch.float64 else found.float()
-    rounding = min(16 * torch.finfo(found.dtype).eps, 0.01)
-    given = given or (bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() <= rounding).all()))
-    shares = values if given else values.softmax(1)
+    shares = values if given or sum_to_one(found) else values.softmax(1)
     if not bool(shares.isfinite().all()):
         raise Failure("the module's class scores are not finite numbers for this image, so they give no probabilities")
     return shares
 
 
 def known_probabilities(model: Model | nn.Module, module: nn.Module, images: Float[Tensor, "batch ..."]) -> bool:
-    """Whether a module from elsewhere ends in a softmax or a sigmoid; one pass of the first image finds it out.
+    """Whether a module from elsewhere gives probabilities (`manners.manner`); passes of the first image find it out.
 
     Of a network of ours False: where it ends in a softmax its rows sum to 1, which `probabilities` sees; its sigmoids
     are scores, of which the loss took the softmax.
