@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -60,7 +62,7 @@ def branches(layer: Layer, x: Array, theta: Parameters, training: bool) -> dict[
     return dict(zip(names, layer.branch_values(x, theta, training=training), strict=True))
 
 
-def assert_sources(layer: Layer, x: Array, image: int, sources: tuple[Source, ...], held: dict[str, Array]) -> None:
+def assert_sources(layer: Layer, x: Array, image: int, sources: Sequence[Source], held: dict[str, Array]) -> None:
     """Every source is where it says, none is named twice, and they come by size but for the number itself."""
     for source in sources:
         assert held[source.branch][image][source.at] == source.x

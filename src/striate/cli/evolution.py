@@ -90,7 +90,8 @@ def _units(model: Model, names: list[str] | None, count: int, named: list[int] |
 
     from striate.inside import layer_shapes
     from striate.inside.watching.calls import trace
-    from striate.inside.watching.watch import as_input, undisturbed
+    from striate.inside.watching.inputs import as_input
+    from striate.inside.watching.watch import undisturbed
 
     x = torch.zeros(1, *model.preprocessing.shape)
     with undisturbed(model.module) as still:

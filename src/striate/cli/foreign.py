@@ -194,7 +194,7 @@ def checked(model: Model) -> Model:
     import torch
 
     from striate.inside import undisturbed
-    from striate.inside.watching.watch import as_input
+    from striate.inside.watching.inputs import as_input
 
     sides = written(model.preprocessing.shape)
     try:

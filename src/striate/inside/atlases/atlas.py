@@ -27,7 +27,8 @@ from striate.inside.atlases.windows import chain
 from striate.inside.projections.rules import RULES, Rule
 from striate.inside.receptive.fields import receptive_fields
 from striate.inside.watching.calls import Trace, trace
-from striate.inside.watching.watch import as_input, undisturbed
+from striate.inside.watching.inputs import as_input
+from striate.inside.watching.watch import undisturbed
 from striate.layers.layer import shape_text
 from striate.memory import keep_freed_memory
 from striate.model import Model, Preprocessing

@@ -27,7 +27,7 @@ from striate.inside.atlases.topk import Top
 from striate.inside.projections.rules import Rule
 from striate.inside.receptive.fields import ReceptiveField
 from striate.inside.watching.calls import Reading, Trace, run
-from striate.inside.watching.watch import as_input
+from striate.inside.watching.inputs import as_input
 from striate.layers.values import Pair
 from striate.layers.window import Field
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from striate.data.dataset import DataSet, Split
 from striate.data.joined import Joined
 from striate.errors import DataError
-from striate.inside.watching.watch import normalized
+from striate.inside.watching.inputs import normalized
 from striate.model import Preprocessing
 
 _WHOLE = (np.ndarray, Tensor, Joined)

@@ -23,7 +23,7 @@ from striate.inside.atlases.topk import Top
 from striate.inside.atlases.windows import Chain
 from striate.inside.watching.answers import require_finite
 from striate.inside.watching.calls import Reading, Trace, run
-from striate.inside.watching.watch import as_input
+from striate.inside.watching.inputs import as_input
 
 BLOCK_BYTES = 256 * 2**20
 """Memory for the two largest maps of one block of images, in bytes."""

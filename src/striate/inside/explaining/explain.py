@@ -20,7 +20,8 @@ from striate.inside.explaining.wanted import Wanted, one_image
 from striate.inside.following.origins import Origin, spot
 from striate.inside.following.passage import Passage, passage
 from striate.inside.watching.calls import CONVOLUTIONS
-from striate.inside.watching.watch import as_input, named_layer, opened, undisturbed
+from striate.inside.watching.inputs import as_input, opened
+from striate.inside.watching.watch import named_layer, undisturbed
 from striate.layers.terms import Array, Spot
 from striate.layers.values import Pair
 

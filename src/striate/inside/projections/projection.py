@@ -20,7 +20,8 @@ from striate.errors import DataError, ModelError
 from striate.inside.projections.rules import Rule, backward_rule, follow_back
 from striate.inside.watching.answers import require_finite
 from striate.inside.watching.arguments import numbers_of, place, whole
-from striate.inside.watching.watch import as_input, opened, tensor_of, undisturbed, watch
+from striate.inside.watching.inputs import as_input, opened, tensor_of
+from striate.inside.watching.watch import undisturbed, watch
 from striate.layers.values import Pair
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from striate.inside.receptive.footprints import Quad, Untraceable
 from striate.inside.receptive.perturbation import spans_measured
 from striate.inside.receptive.tracing import Known, Tracer
 from striate.inside.watching.arguments import numbers_of, place
-from striate.inside.watching.watch import as_input, layer_names, undisturbed, watch
+from striate.inside.watching.inputs import as_input
+from striate.inside.watching.watch import layer_names, undisturbed, watch
 from striate.layers.values import Pair
 from striate.layers.window import Field
 from striate.model import Model

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from striate import pictures
 from striate.errors import ModelError
-from striate.inside.watching.watch import as_input, layer_names, opened, undisturbed, watch
+from striate.inside.watching.inputs import as_input, opened
+from striate.inside.watching.watch import layer_names, undisturbed, watch
 from striate.pictures import Picture, Scale
 
 if TYPE_CHECKING:

@@ -27,8 +27,9 @@ from striate.errors import DataError
 from striate.inside.studies.spread import Spread
 from striate.inside.watching.answers import listed, require_finite, some_images
 from striate.inside.watching.arguments import numbers_of, whole
+from striate.inside.watching.inputs import as_input, opened
 from striate.inside.watching.plain import plain
-from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
+from striate.inside.watching.watch import Seen, undisturbed, watch
 
 if TYPE_CHECKING:
     from striate.model import Model

@@ -29,8 +29,9 @@ from striate.inside.studies.spread import Spread
 from striate.inside.studies.transforms import Kind, Motion, motions, sampled, transformed
 from striate.inside.watching.answers import listed, require_finite, some_images
 from striate.inside.watching.arguments import whole
+from striate.inside.watching.inputs import as_input, opened
 from striate.inside.watching.plain import plain
-from striate.inside.watching.watch import Seen, as_input, layer_shapes, opened, undisturbed, watch
+from striate.inside.watching.watch import Seen, layer_shapes, undisturbed, watch
 
 if TYPE_CHECKING:
     from striate.layers.values import Pair

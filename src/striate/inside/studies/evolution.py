@@ -23,7 +23,8 @@ from striate.inside.receptive.fields import Box, ReceptiveField, receptive_field
 from striate.inside.studies.moments import Evolution, Moment
 from striate.inside.studies.peaks import Peak, peaks
 from striate.inside.watching.calls import Trace, trace
-from striate.inside.watching.watch import as_input, named_layer, undisturbed
+from striate.inside.watching.inputs import as_input
+from striate.inside.watching.watch import named_layer, undisturbed
 from striate.layers.values import Pair
 from striate.model import Model
 from striate.train.runs import Run

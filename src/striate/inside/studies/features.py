@@ -19,7 +19,7 @@ from striate.inside.following.ledger import Ledger
 from striate.inside.following.origins import Origin, Step, numbers
 from striate.inside.following.recorder import Recorder
 from striate.inside.watching.each_call import EachCall
-from striate.inside.watching.watch import as_input
+from striate.inside.watching.inputs import as_input
 from striate.layers.layer import Shape
 from striate.layers.terms import Products
 

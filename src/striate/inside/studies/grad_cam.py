@@ -19,8 +19,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from striate.errors import ModelError
 from striate.inside.watching.answers import one_image, require_classes, scores
+from striate.inside.watching.inputs import as_input, opened
 from striate.inside.watching.plain import plain
-from striate.inside.watching.watch import as_input, opened, undisturbed, watch
+from striate.inside.watching.watch import undisturbed, watch
 
 if TYPE_CHECKING:
     from striate.model import Model

@@ -28,8 +28,9 @@ from striate.inside.watching.answers import (
     some_images,
 )
 from striate.inside.watching.arguments import whole
+from striate.inside.watching.inputs import as_input, opened
 from striate.inside.watching.plain import plain
-from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
+from striate.inside.watching.watch import Seen, undisturbed, watch
 
 if TYPE_CHECKING:
     from striate.model import Model

@@ -17,7 +17,8 @@ from striate.inside.studies.grad_cam import GradCam, grad_cam
 from striate.inside.studies.occlusion import Occlusion, occlude
 from striate.inside.studies.responses import Response, last_maps, project_strongest, responses
 from striate.inside.watching.answers import probabilities
-from striate.inside.watching.watch import as_input, undisturbed
+from striate.inside.watching.inputs import as_input
+from striate.inside.watching.watch import undisturbed
 from striate.model import Model
 
 Progress = Callable[[str, int, int | None], None]

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from striate.errors import DataError, Failure, ModelError
 from striate.inside.studies.canvas import Canvas, moved
 from striate.inside.watching.arguments import place, whole
+from striate.inside.watching.inputs import as_input
 from striate.inside.watching.plain import plain
-from striate.inside.watching.watch import Seen, as_input, undisturbed, watch
+from striate.inside.watching.watch import Seen, undisturbed, watch
 
 if TYPE_CHECKING:
     from striate.layers.values import Pair

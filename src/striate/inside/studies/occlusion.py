@@ -25,8 +25,9 @@ from striate.inside.watching.answers import (
     require_finite,
 )
 from striate.inside.watching.arguments import place, whole
+from striate.inside.watching.inputs import as_input, opened
 from striate.inside.watching.plain import plain
-from striate.inside.watching.watch import Seen, as_input, opened, undisturbed, watch
+from striate.inside.watching.watch import Seen, undisturbed, watch
 
 if TYPE_CHECKING:
     from striate.layers.values import Pair

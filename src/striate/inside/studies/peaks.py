@@ -14,7 +14,8 @@ from striate.errors import ModelError
 from striate.inside.atlases.streams import Block, Stream
 from striate.inside.watching.answers import require_finite
 from striate.inside.watching.arguments import whole
-from striate.inside.watching.watch import as_input, undisturbed, watch
+from striate.inside.watching.inputs import as_input
+from striate.inside.watching.watch import undisturbed, watch
 from striate.layers.values import Pair
 
 

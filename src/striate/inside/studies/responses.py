@@ -22,7 +22,8 @@ from striate.inside.projections.rules import Rule
 from striate.inside.receptive.fields import Box, ReceptiveField, receptive_fields
 from striate.inside.watching.answers import one_image, require_finite
 from striate.inside.watching.calls import Reading, Trace, run, trace
-from striate.inside.watching.watch import as_input, layer_shapes, opened, undisturbed
+from striate.inside.watching.inputs import as_input, opened
+from striate.inside.watching.watch import layer_shapes, undisturbed
 from striate.layers.values import Pair
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from striate.errors import DataError, Failure, ModelError
 from striate.inside.watching.arguments import whole
-from striate.inside.watching.watch import tensor_of
+from striate.inside.watching.inputs import tensor_of
 from striate.manners import manner, sum_to_one
 
 if TYPE_CHECKING:
