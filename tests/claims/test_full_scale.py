@@ -11,7 +11,8 @@ from striate.claims import catalogue
 from striate.claims.claim import Claim, Setting
 from striate.claims.comparing import tuning
 from striate.claims.comparing.trial import Trial
-from striate.report.claims import SYMBOLS, claims_page
+from striate.claims.ruling import MARKS
+from striate.report.claims import claims_page
 
 from .stripes import stripes
 
@@ -68,7 +69,7 @@ def _as_published(claim: Claim) -> DataSet:
 def test_it_comes_to_its_verdict(claim: Claim, tmp_path: Path) -> None:
     text, variants, sizes = PUBLISHED[claim.name]
     found = catalogue.run(claim.name, _as_published(claim), "full", tmp_path)
-    assert found["verdict"] in SYMBOLS
+    assert found["verdict"] in MARKS
     assert found["because"]
     assert found["rows"]
     assert {len(row) for row in found["rows"]} == {len(found["headings"])}

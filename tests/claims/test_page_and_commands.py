@@ -13,11 +13,12 @@ import pytest
 
 from striate.claims import catalogue
 from striate.claims.comparing.views import View
+from striate.claims.ruling import MARKS
 from striate.cli import main
 from striate.cli.source import Source
 from striate.data import load
 from striate.errors import UserError
-from striate.report.claims import SYMBOLS, claims_page
+from striate.report.claims import claims_page
 from striate.train import Recipe
 
 from .stripes import stripes
@@ -64,8 +65,8 @@ def test_a_page_of_every_kind_of_verdict(tmp_path: Path) -> None:
     page = claims_page(tmp_path, catalogue.kept(tmp_path)).read_text()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
-    assert f"{SYMBOLS['supported']} supported" in page
-    assert f"{SYMBOLS['not applicable']} not applicable" in page
+    assert f"{MARKS['supported']} supported" in page
+    assert f"{MARKS['not applicable']} not applicable" in page
     command = "striate claims run shared-weights --scale quick --data &#39;my photos; rm&#39; --size 16x16 --net lenet5"
     assert command in page
     assert page.count('class="card"') == 5

@@ -12,7 +12,7 @@ from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
 from striate.claims.comparing.contrasts import Contrast, contrasts
 from striate.claims.comparing.figures import Figure, learning_curves
 from striate.claims.comparing.metrics import Record, reached, steps_metric
-from striate.claims.learning import Word
+from striate.claims.ruling import Ruling
 
 if TYPE_CHECKING:
     from striate.claims.comparing.comparison import Comparison, Measured
@@ -61,7 +61,7 @@ def _contrasts(found: Comparison) -> dict[str, Contrast]:
     return contrasts({"gradient of the first layer against the last at the start, with batch norm": flows}, FLOW)
 
 
-def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
+def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Ruling, tuple[str, ...]]:
     """The rule."""
     (gradient,) = judged.values()
     steps = found.pair(PLAIN, NORMALIZED)

@@ -14,7 +14,8 @@ from striate.claims.comparing.figures import Figure, contrast_figures, differenc
 from striate.claims.comparing.metrics import Metric
 from striate.claims.comparing.variants import Variant, fitted
 from striate.claims.comparing.views import View
-from striate.claims.learning import Word, taught
+from striate.claims.learning import taught
+from striate.claims.ruling import Ruling
 from striate.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Outcome:
         seeds: of the trainings or draws; empty for counted claims, which need none.
     """
 
-    verdict: Word
+    verdict: Ruling
     because: tuple[str, ...]
     headings: tuple[str, ...] = ()
     rows: Sequence[Sequence[str]] = ()
@@ -178,7 +179,7 @@ def not_applicable(why: str) -> Outcome:
     return Outcome("not applicable", (why,))
 
 
-def ruled(*, supported: bool, contradicted: bool) -> Word:
+def ruled(*, supported: bool, contradicted: bool) -> Ruling:
     """The verdict of a declared rule; neither of the two is inconclusive."""
     if supported:
         return "supported"
@@ -187,7 +188,7 @@ def ruled(*, supported: bool, contradicted: bool) -> Word:
 
 def outcome(
     found: Comparison,
-    decided: tuple[Word, tuple[str, ...]],
+    decided: tuple[Ruling, tuple[str, ...]],
     figures: tuple[Figure, ...],
     judged: Mapping[str, Contrast] | None = None,
 ) -> Outcome:

@@ -11,7 +11,7 @@ from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
 from striate.claims.comparing import words
 from striate.claims.comparing.figures import learning_curves, value_bars
 from striate.claims.comparing.metrics import ACCURACY, images
-from striate.claims.learning import Word
+from striate.claims.ruling import Ruling
 from striate.data.augment import Augmentation
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def vote(named: Int64[np.ndarray, "networks n"], labels: Int64[np.ndarray, " n"]
     return float((votes.argmax(1) == labels).mean())
 
 
-def decide(found: Comparison) -> tuple[Word, tuple[str, ...]]:
+def decide(found: Comparison) -> tuple[Ruling, tuple[str, ...]]:
     """The rule."""
     pairs = [found.pair(DENSE, ONE), found.pair(ONE, TWO)]
     said = tuple(pair.sentence for pair in pairs)

@@ -13,7 +13,8 @@ from striate.claims.comparing.contrasts import Contrast, contrast_json, contrast
 from striate.claims.comparing.figures import Figure, contrast_figures
 from striate.claims.comparing.metrics import ACCURACY, steps_metric
 from striate.claims.comparing.statistics import t_interval
-from striate.claims.learning import Word, taught
+from striate.claims.learning import taught
+from striate.claims.ruling import Ruling
 
 if TYPE_CHECKING:
     from striate.claims.comparing.comparison import Measured
@@ -89,7 +90,7 @@ def _later(one: Measured) -> list[float]:
     return found
 
 
-def decide(judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
+def decide(judged: dict[str, Contrast]) -> tuple[Ruling, tuple[str, ...]]:
     """The rule."""
     said = tuple(one.sentence for one in judged.values())
     asked = judged[INVARIANT], judged[CONVERGED]

@@ -13,7 +13,8 @@ from striate.claims.comparing.contrasts import Contrast, contrast_json, contrast
 from striate.claims.comparing.figures import Figure, contrast_figures, rate
 from striate.claims.comparing.metrics import ACCURACY, GAP
 from striate.claims.comparing.statistics import t_interval
-from striate.claims.learning import Word, taught
+from striate.claims.learning import taught
+from striate.claims.ruling import Ruling
 
 if TYPE_CHECKING:
     from striate.claims.comparing.comparison import Comparison, Measured
@@ -91,7 +92,7 @@ def _differences(found: Comparison, metric: Any) -> list[float]:
     return [metric.of(y) - metric.of(x) for x, y in zip(a.records, b.records, strict=True)]
 
 
-def decide(judged: dict[str, Contrast], size: int) -> tuple[Word, tuple[str, ...]]:
+def decide(judged: dict[str, Contrast], size: int) -> tuple[Ruling, tuple[str, ...]]:
     """The rule, at the largest training set."""
     gap = judged[gap_at(size)]
     right = judged[right_at(size)]

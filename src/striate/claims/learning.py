@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from striate.claims.comparing.comparison import Measured
+    from striate.claims.ruling import Ruling
     from striate.data import DataSet
-
-Word = Literal["supported", "contradicted", "inconclusive", "not applicable"]
-"""A claim's verdict."""
 
 ERRORS = 4
 """Standard errors above chance from which an accuracy is learning."""
@@ -55,7 +53,7 @@ def too_few(data: DataSet) -> str | None:
     )
 
 
-def taught(measured: Sequence[Measured], decided: tuple[Word, tuple[str, ...]]) -> tuple[Word, tuple[str, ...]]:
+def taught(measured: Sequence[Measured], decided: tuple[Ruling, tuple[str, ...]]) -> tuple[Ruling, tuple[str, ...]]:
     """A verdict with its sentences, and rates at an edge; where no variant learned anything, that none can be given."""
     why = untaught(measured)
     return ("not applicable", (why,)) if why else (decided[0], (*decided[1], *edges(measured)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from striate.claims.claim import FULL_EPOCHS, FULL_RATES, Claim, Outcome, Setting, outcome, recipe, ruled
 from striate.claims.comparing.figures import learning_curves, value_bars
 from striate.claims.comparing.metrics import ACCURACY
-from striate.claims.learning import Word
+from striate.claims.ruling import Ruling
 
 if TYPE_CHECKING:
     from striate.claims.comparing.comparison import Comparison
@@ -52,7 +52,7 @@ def unequal(found: Comparison) -> tuple[str, ...]:
     )
 
 
-def decide(found: Comparison) -> tuple[Word, tuple[str, ...]]:
+def decide(found: Comparison) -> tuple[Ruling, tuple[str, ...]]:
     """The rule; overlap is reported and decides nothing, as the sources disagree on it."""
     pairs = [found.pair(AVERAGE, MAX), found.pair(STRIDE, MAX)]
     said = (*(pair.sentence for pair in pairs), found.pair(OVERLAP, MAX).sentence)

@@ -12,8 +12,8 @@ from striate.claims.comparing.contrasts import Contrast, contrasts
 from striate.claims.comparing.figures import Figure
 from striate.claims.comparing.metrics import ACCURACY, POINT, Record
 from striate.claims.comparing.statistics import t_interval
-from striate.claims.learning import Word
 from striate.claims.pooling_kinds import FULL, MAX, QUICK, STRIDE, network, unequal
+from striate.claims.ruling import Ruling
 
 if TYPE_CHECKING:
     from striate.claims.comparing.comparison import Comparison, Measured
@@ -48,7 +48,7 @@ def study(setting: Setting) -> Outcome:
     return outcome(found, (verdict, (*because, *unequal(found))), figures, judged)
 
 
-def decide(judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
+def decide(judged: dict[str, Contrast]) -> tuple[Ruling, tuple[str, ...]]:
     """The rule."""
     said = tuple(one.sentence for one in judged.values())
     better = all(one.better for one in judged.values())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
 from striate.claims.comparing.figures import learning_curves, value_bars
 from striate.claims.comparing.metrics import reached, steps_metric
-from striate.claims.learning import Word
+from striate.claims.ruling import Ruling
 
 if TYPE_CHECKING:
     from striate.claims.comparing.comparison import Comparison
@@ -48,7 +48,7 @@ def study(setting: Setting) -> Outcome:
     return outcome(found, decide(found), (learning_curves(found), value_bars(found, "Steps to 25% training error")))
 
 
-def decide(found: Comparison) -> tuple[Word, tuple[str, ...]]:
+def decide(found: Comparison) -> tuple[Ruling, tuple[str, ...]]:
     """The rule."""
     relu = found.of("relu")
     if not all(map(reached, relu.records)):

@@ -8,7 +8,7 @@ from striate.claims.claim import FULL_EPOCHS, FULL_RATES, Claim, Outcome, Settin
 from striate.claims.comparing.contrasts import Contrast, contrasts
 from striate.claims.comparing.figures import learning_curves, value_bars
 from striate.claims.comparing.metrics import ERROR
-from striate.claims.learning import Word
+from striate.claims.ruling import Ruling
 
 if TYPE_CHECKING:
     from striate.claims.comparing.comparison import Comparison
@@ -61,7 +61,7 @@ def _sets(found: Comparison) -> dict[str, list[float]]:
     }
 
 
-def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
+def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Ruling, tuple[str, ...]]:
     """The rule. For errors `worse` means that something is added."""
     singles = [found.pair(WHOLE, NO_CONV), found.pair(WHOLE, NO_DENSE)]
     said = (*(pair.sentence for pair in singles), *(one.sentence for one in judged.values()))

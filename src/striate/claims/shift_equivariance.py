@@ -9,7 +9,7 @@ import numpy as np
 
 from striate.claims.claim import Claim, Outcome, Setting, not_applicable
 from striate.claims.comparing.figures import Figure
-from striate.claims.learning import Word
+from striate.claims.ruling import Ruling
 from striate.layers.conv import Conv
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def study(setting: Setting) -> Outcome:
     )
 
 
-def decide(shift: float, turned: float, scaled: float) -> Word:
+def decide(shift: float, turned: float, scaled: float) -> Ruling:
     """The rule, on the largest error of shifts and the smallest of the others."""
     if shift < EXACT and min(turned, scaled) > FAR:
         return "supported"

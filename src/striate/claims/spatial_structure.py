@@ -9,7 +9,7 @@ from striate.claims.claim import Claim, Outcome, Setting, outcome, recipe, ruled
 from striate.claims.comparing.contrasts import Contrast, contrasts
 from striate.claims.comparing.figures import learning_curves, value_bars
 from striate.claims.comparing.metrics import ACCURACY, POINT
-from striate.claims.learning import Word
+from striate.claims.ruling import Ruling
 
 if TYPE_CHECKING:
     from striate.claims.comparing.comparison import Comparison
@@ -67,7 +67,7 @@ def _sets(found: Comparison) -> dict[str, list[float]]:
     return {CNN_LOSES: lost, ANN_KEEPS: kept, MORE: [a - b for a, b in zip(lost, kept, strict=True)]}
 
 
-def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Word, tuple[str, ...]]:
+def decide(found: Comparison, judged: dict[str, Contrast]) -> tuple[Ruling, tuple[str, ...]]:
     """The rule."""
     said = (found.pair(CNN, ANN).sentence, *(one.sentence for one in judged.values()))
     ann, loses, keeps, more = found.pair(CNN, ANN).verdict, judged[CNN_LOSES], judged[ANN_KEEPS], judged[MORE]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from striate.claims.ruling import MARKS
 from striate.cli import console
 from striate.cli.helped import helped
 from striate.cli.options import DataRoot, FitOption, JsonOption, PrecisionOption, SizeOption, size
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 QUICK_SIDE = 32  # pixels: photographs are brought to it at the quick scale, where nothing else is asked for
 
 BFLOAT16 = 0.65  # of the time in float32: 0.45 to 0.77 by claim, but no less for 9 and 10 (benchmarks/claims.py)
-
-SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not applicable": "–"}
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -207,6 +206,6 @@ def _print(result: dict[str, Any]) -> None:
     console.show(f"{claim['number']}. {claim['sentence']}")
     took = f"{seconds(result['seconds'])}, {result['trainings']} trainings"
     seeds = f"; n = {result['n']}, seeds from {result['seeds'][0]}" if result["n"] else ""
-    console.show(f"   {SYMBOLS[word]} {word}  ({took}{seeds})")
+    console.show(f"   {MARKS[word]} {word}  ({took}{seeds})")
     for sentence in result["because"]:
         console.show(f"   {sentence}")

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from striate import files
+from striate.claims.ruling import MARKS
 from striate.report.claim_plots import drawn
 from striate.report.page import render
 
-SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not applicable": "–"}
 """A verdict is a word and a symbol; colour only repeats it."""
 
 
@@ -29,13 +29,13 @@ def claims_page(folder: Path | str, results: Sequence[Mapping[str, Any]]) -> Pat
     """
     place = Path(folder)
     cards = [_card(result, place) for result in results]
-    counts = {word: sum(r["verdict"] == word for r in results) for word in SYMBOLS}
+    counts = {word: sum(r["verdict"] == word for r in results) for word in MARKS}
     text = render(
         "claims.html",
         cards=cards,
         sets=list({result["data"]["fingerprint"]: result["data"] for result in results}.values()),
         scales=sorted({result["scale"] for result in results}),
-        counts=[(SYMBOLS[word], word, n) for word, n in counts.items() if n],
+        counts=[(MARKS[word], word, n) for word, n in counts.items() if n],
         total=len(results),
     )
     files.write_text(place / "claims.html", text)
@@ -50,7 +50,7 @@ def _card(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {
         "claim": claim,
         "verdict": result["verdict"],
-        "symbol": SYMBOLS[result["verdict"]],
+        "symbol": MARKS[result["verdict"]],
         "kind": result["verdict"].replace(" ", "-"),
         "because": result["because"],
         "headings": result["headings"],
