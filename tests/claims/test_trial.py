@@ -21,6 +21,7 @@ from striate.claims.comparing.trials import Trials
 from striate.claims.comparing.views import View
 from striate.errors import Failure
 from striate.network import Network
+from striate.ranks import Ended
 from striate.train import Recipe
 
 from .stripes import stripes
@@ -144,19 +145,24 @@ def test_finished_trials_are_never_repeated(tmp_path: Path, monkeypatch: pytest.
         assert trials.records(asked) == first
 
 
-def test_an_interrupted_set_keeps_what_is_finished_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("end", "said"), [(KeyboardInterrupt(), "stopped by Ctrl-C"), (Ended("stopped by SIGTERM"), "stopped by SIGTERM")]
+)
+def test_an_interrupted_set_keeps_what_is_finished_and_goes_on(
+    end: BaseException, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = [_trial(recipe=RECIPE.changed(seed=seed, epochs=1)) for seed in range(3)]
     done: list[str] = []
 
     def stopping(trial: Trial, data: Any) -> dict[str, Any]:
         if len(done) == 2:
-            raise KeyboardInterrupt
+            raise end
         done.append(trial.key)
         return conduct(trial, data)
 
     with monkeypatch.context() as patched:
         patched.setattr(trials_of_one, "conduct", stopping)
-        with pytest.raises(Failure, match="2 of 3 trainings are kept"), Trials(stripes(), tmp_path) as trials:
+        with pytest.raises(Failure, match=f"{said}; 2 of 3 trainings are kept"), Trials(stripes(), tmp_path) as trials:
             trials.records(asked)
     with Trials(stripes(), tmp_path) as trials:
         trials.records(asked)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from striate import files
 from striate.cores import share_of_cores
 from striate.errors import Failure
-from striate.ranks import Ranks
+from striate.ranks import Ended, Ranks
 from striate.train.interrupts import deferred
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Trials:
         """The record of each trial, in order.
 
         Raises:
-            Failure: stopped by Ctrl-C, or a worker died; what was finished is kept.
+            Failure: stopped by Ctrl-C or SIGTERM, or a worker died; what was finished is kept.
         """
         wanted = {trial.key: trial for trial in trials}
         missing = self.ranks.agreed([key for key in wanted if _kept(self._place(key)) is None])
@@ -88,8 +88,9 @@ class Trials:
                     files.write_json(self._place(key), finite(record))
                 finished(1)
             self.ranks.wait(finished)
-        except KeyboardInterrupt:
-            raise self._stopped("stopped by Ctrl-C", wanted) from None
+        except (KeyboardInterrupt, Ended) as told:
+            why = str(told) if isinstance(told, Ended) else "stopped by Ctrl-C"
+            raise self._stopped(why, wanted) from None
         except BrokenProcessPool:
             raise self._stopped("a worker process died (out of memory?)", wanted) from None
         self.conducted += len(missing)
