@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from striate.claims import compare, variant, vary
-from striate.claims.comparing.comparison import Comparison, Measured, bands, judged
+from striate.claims.comparing.bands import of_records
+from striate.claims.comparing.comparison import Comparison, Measured, judged
 from striate.claims.comparing.figures import cautions, differences, learning_curves, pair_table, table, value_bars
 from striate.claims.comparing.metrics import Metric, metric, steps_metric
 from striate.claims.comparing.trials import Trials
@@ -136,7 +137,7 @@ def test_rates_are_chosen_by_an_error_that_validation_images_come_down_to() -> N
 
 def test_bands_of_shares_stay_within_them() -> None:
     records = [{"epochs": [{"epoch": 1, "accuracy": a}]} for a in (0.02, 0.01, 0.99)]
-    (low,), (high,) = (bands("a", records, "epochs", "epoch", "accuracy")[end] for end in ("low", "high"))
+    (low,), (high,) = (of_records("a", records, "epochs", "epoch", "accuracy")[end] for end in ("low", "high"))
     assert (low, high) == (0, 1)
 
 

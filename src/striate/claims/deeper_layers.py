@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.claims.claim import FULL_EPOCHS, FULL_RATES, Claim, Outcome, Setting, recipe, ruled
+from striate.claims.comparing.bands import band
 from striate.claims.comparing.contrasts import Contrast, contrast_json, contrasts
 from striate.claims.comparing.figures import Figure, contrast_figures
 from striate.claims.comparing.metrics import ACCURACY, steps_metric
@@ -123,10 +124,8 @@ def _distances(one: Measured) -> Figure:
     moved = [record["probes"]["path"]["moved"] for record in one.records]
     lines: list[dict[str, Any]] = []
     for kind in moved[0]:
-        values = np.array([list(seed[kind].values()) for seed in moved])
-        spans = [t_interval(column) for column in values.T]
-        line = {"name": kind, "x": list(range(1, values.shape[1] + 1)), "y": values.mean(0).tolist()}
-        lines.append(line | {"low": [low for low, _ in spans], "high": [high for _, high in spans]})
+        values = np.array([list(seed[kind].values()) for seed in moved], float)
+        lines.append(band(kind, range(1, values.shape[1] + 1), values))
     note = f"Validation images moved by up to 3 pixels, 30°, a factor of 1.3; mean of {SEEDS} seeds, 95% interval."
     return Figure(
         "curves", "How far features move with the image", "activation layer", "relative distance", lines, note=note

@@ -9,6 +9,7 @@ import numpy as np
 
 from striate.claims.claim import Claim, Outcome, Setting, recipe, ruled
 from striate.claims.comparing import words
+from striate.claims.comparing.bands import band
 from striate.claims.comparing.contrasts import Contrast, contrast_json, contrasts
 from striate.claims.comparing.figures import Figure, contrast_figures, rate
 from striate.claims.comparing.metrics import ACCURACY, GAP
@@ -138,9 +139,7 @@ def _figure(found: dict[int, Comparison], title: str, y: str, of: Any) -> Figure
     lines: list[dict[str, Any]] = []
     for name in (DROPOUT, PLAIN):
         values = [[of(record) for record in one.of(name).records] for one in found.values()]
-        spans = [t_interval(one) for one in values]
-        line = {"name": name, "x": list(found), "y": [float(np.mean(one)) for one in values]}
-        lines.append(line | {"low": [low for low, _ in spans], "high": [high for _, high in spans]})
+        lines.append(band(name, list(found), np.array(values, float).T))
     seeds = len(next(iter(found.values())).seeds)
     note = f"Mean of {seeds} seeds and its 95% interval."
     return Figure("curves", title, "training images", y, lines, percent=True, log="x", note=note)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.claims.claim import FULL_EPOCHS, FULL_RATES, Claim, Outcome, Setting, outcome, recipe, ruled
+from striate.claims.comparing.bands import band
 from striate.claims.comparing.contrasts import Contrast, contrasts
 from striate.claims.comparing.figures import Figure
 from striate.claims.comparing.metrics import ACCURACY, POINT, Record
-from striate.claims.comparing.statistics import t_interval
 from striate.claims.pooling_kinds import FULL, MAX, QUICK, STRIDE, network, unequal
 from striate.claims.ruling import Ruling
 
@@ -69,14 +69,8 @@ def _figure(found: Comparison, kind: str) -> Figure:
 
 def _line(one: Measured, kind: str) -> dict[str, Any]:
     seen = [record["probes"]["robustness"] for record in one.records]
-    spans = [t_interval(column) for column in np.array([s[kind] for s in seen]).T]
-    return {
-        "name": one.variant.name,
-        "x": seen[0]["noises" if kind == "noisy" else "shifts"],
-        "y": np.mean([s[kind] for s in seen], 0).tolist(),
-        "low": [low for low, _ in spans],
-        "high": [high for _, high in spans],
-    }
+    values = np.array([found[kind] for found in seen], float)
+    return band(one.variant.name, seen[0]["noises" if kind == "noisy" else "shifts"], values)
 
 
 CLAIM = Claim(

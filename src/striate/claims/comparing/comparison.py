@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from striate.claims.comparing import words
+from striate.claims.comparing.bands import of_records
 from striate.claims.comparing.metrics import ACCURACY, Metric, Record
 from striate.claims.comparing.metrics import metric as named_metric
-from striate.claims.comparing.statistics import Paired, Verdict, compared, t_interval, verdict
+from striate.claims.comparing.statistics import Paired, Verdict, compared, verdict
 from striate.claims.comparing.trial import Trial
 from striate.claims.comparing.trials import Trials, Watch
 from striate.claims.comparing.tuning import TUNING_SEEDS, Tuned, at_rate, tuned
@@ -90,10 +91,12 @@ class Comparison:
         return next(pair for pair in self.pairs if (pair.a, pair.b) == (a, b))
 
     def curves(self) -> list[dict[str, Any]]:
-        """Learning curves: per variant the mean over seeds and its 95% t interval, as `bands` has them."""
+        """Learning curves: per variant the mean over seeds and its 95% t interval, as `bands.of_records` has them."""
         if self.metric.curve:
-            return [bands(one.variant.name, one.records, "curve", "step", "training_error") for one in self.measured]
-        return [bands(one.variant.name, one.records, "epochs", "epoch", "accuracy") for one in self.measured]
+            return [
+                of_records(one.variant.name, one.records, "curve", "step", "training_error") for one in self.measured
+            ]
+        return [of_records(one.variant.name, one.records, "epochs", "epoch", "accuracy") for one in self.measured]
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the records, which lie in `trials/`.
@@ -222,24 +225,6 @@ def _hidden(a: Measured, b: Measured, difference: float, said: Verdict, metric: 
     both = sum(x and y for x, y in bounds)
     either, smaller = sum(x or y for x, y in bounds), sum(x if difference > 0 else y for x, y in bounds)
     return both or (either if said.none else smaller)
-
-
-def bands(name: str, records: Sequence[Record], part: str, x: str, y: str) -> dict[str, Any]:
-    """Mean over records of a list of points, shares all, with the 95% t interval of the mean as far as it is a share.
-
-    Returns: name, x, y, low, high, n.
-    """
-    length = min(len(record[part]) for record in records)
-    values = np.array([[point[y] for point in record[part][:length]] for record in records], float)
-    spans = [t_interval(column) if len(records) > 1 else (column[0], column[0]) for column in values.T]
-    return {
-        "name": name,
-        "x": [point[x] for point in records[0][part][:length]],
-        "y": values.mean(0).tolist(),
-        "low": [max(low, 0.0) for low, _ in spans],
-        "high": [min(high, 1.0) for _, high in spans],
-        "n": len(records),
-    }
 
 
 def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, data: DataSet) -> None:
