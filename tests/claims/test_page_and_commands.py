@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from striate.claims import catalogue
 from striate.claims.comparing.views import View
@@ -19,7 +20,7 @@ from striate.cli.source import Source
 from striate.data import load
 from striate.errors import UserError
 from striate.report.claims import claims_page
-from striate.train import Recipe
+from striate.train import Recipe, engine
 
 from .stripes import stripes
 
@@ -229,7 +230,11 @@ def test_what_is_counted_of_another_network_has_a_folder_of_its_own(
     assert found == [f"claims-stripes.npz-quick-conv-{n}-3x3--dense-3" for n in (4, 8)]
 
 
-def test_the_full_scale_says_how_long_it_takes(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_full_scale_says_how_long_it_takes(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(engine, "_cpu_flags", lambda: frozenset({"avx512_bf16"}))
     notes: list[str] = []
     for scale in ("quick", "full"):
         assert _striate(["claims", "run", "13", "--scale", scale, "--data", f"{saved}/missing"]) == 2

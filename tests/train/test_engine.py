@@ -20,7 +20,8 @@ def test_one_line_says_every_choice_with_its_reason() -> None:
     assert len(chosen.why) == 5
 
 
-def test_everything_can_be_forced() -> None:
+def test_everything_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_cpu_flags", lambda: frozenset({"avx512_bf16"}))
     forced = Engine.choose(device="cpu", precision="bfloat16", channels_last=False, threads=3, keep_memory=False)
     assert forced == Engine("cpu", "bfloat16", False, 3, False, ("asked for",) * 5)
     assert Engine.of_json(forced.as_json()).as_json() == forced.as_json()
@@ -42,6 +43,17 @@ def test_what_is_not_there_is_refused() -> None:
 def test_bfloat16_where_the_cpu_computes_it(flags: set[str], precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_cpu_flags", lambda: frozenset(flags))
     assert Engine.choose(device="cpu").precision == precision
+
+
+@pytest.mark.parametrize(("flags", "emulated"), [({"avx2"}, True), ({"avx512_bf16"}, False)])
+def test_bfloat16_that_the_cpu_lacks_is_computed_and_said(
+    flags: set[str], emulated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_cpu_flags", lambda: frozenset(flags))
+    forced = Engine.choose(device="cpu", precision="bfloat16")
+    assert (forced.precision, forced.emulates) == ("bfloat16", emulated)
+    assert ("the CPU has no instructions for it" in str(forced)) == emulated
+    assert not Engine.choose(device="cpu", precision="float32").emulates
 
 
 def test_threads_and_switches_are_put_back_also_after_a_fault() -> None:

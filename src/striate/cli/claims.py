@@ -10,6 +10,7 @@ import typer
 
 from striate.claims.ruling import MARKS
 from striate.cli import console
+from striate.cli.arithmetic import note_emulation, note_full_scale
 from striate.cli.helped import helped
 from striate.cli.options import DataRoot, FitOption, JsonOption, PrecisionOption, SizeOption, size
 from striate.cli.source import Bar, Source
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
 
     from striate.claims.claim import Claim, Setting
     from striate.data import DataSet
-    from striate.train.engine import Precision
 
 QUICK_SIDE = 32  # pixels: photographs are brought to it at the quick scale, where nothing else is asked for
-
-BFLOAT16 = 0.65  # of the time in float32: 0.45 to 0.77 by claim, but no less for 9 and 10 (benchmarks/claims.py)
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -107,8 +105,10 @@ def run(
     _heeded(chosen, net)
     asked: list[tuple[list[Claim], Setting, dict[str, Any]]] = []
     with together() as ranks:
-        if scale == "full" and ranks.first:
-            _warn_of(sum(one.hours for one in chosen), workers or cores(), arithmetic)
+        if scale == "full":
+            note_full_scale(sum(one.hours for one in chosen), workers or cores(), arithmetic)
+        elif any(one.learns for one in chosen):
+            note_emulation([arithmetic])
         for source, group in _by_data(chosen, named, scale).items():
             sized, loaded = _sized(Source(source, size(image_size), None, fit, data_root), scale)
             counted = net if net != Setting.net and not any(one.learns for one in group) else None
@@ -146,25 +146,6 @@ def _heeded(chosen: Sequence[Claim], net: str) -> None:
         return
     counted = ", ".join(str(one.number) for one in catalogue.CLAIMS if not one.learns)
     raise UserError(f"--net is what the claims {counted} look at; claim {chosen[0].number} trains networks of its own")
-
-
-def _warn_of(hours: float, workers: int, precision: Precision) -> None:
-    """Says what the full scale will take, where that is long."""
-    if hours < 1:
-        return
-    from striate.train.engine import Engine
-
-    if precision == "bfloat16":
-        hours *= BFLOAT16
-    elif Engine.choose().precision == "bfloat16":
-        console.note(
-            f"this machine computes bfloat16 fast: --precision bfloat16 takes about {BFLOAT16:g} of the time, where "
-            "networks are not tiny"
-        )
-    console.note(
-        f"the full scale takes about {hours:.2g} core hours on a CPU with AVX-512, so {hours / workers:.1f} "
-        f"hours of {workers} at once; trainings are kept: after Ctrl-C the same command goes on"
-    )
 
 
 def _by_data(chosen: Sequence[Claim], named: str | None, scale: str) -> dict[str, list[Claim]]:

@@ -13,6 +13,7 @@ import typer
 
 from striate.cli import console
 from striate.cli.again import command
+from striate.cli.arithmetic import note_emulation
 from striate.cli.options import DataRoot, FitOption, JsonOption, PrecisionOption, SizeOption, size
 from striate.cli.source import Bar, Source
 from striate.cli.together import together
@@ -106,6 +107,7 @@ def compare(
         loaded = Source(named, size(image_size), None, fit, data_root).load()
         settings = {"epochs": epochs, "precision": precision}
         chosen = _variants(variants, vary or [], loaded, _recipe(recipe, loaded), net, settings)
+        note_emulation(one.recipe.precision for one in chosen)
         found = claims.compare(
             chosen,
             loaded,

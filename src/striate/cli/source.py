@@ -1,15 +1,23 @@
-"""Loading data as the commands do: with their options, and with progress on the terminal."""
+"""Loading data as the commands do: with their options, and with progress on the terminal or in lines."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
+
+from striate.cli import console
+from striate.report.numbers import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from striate.data import DataSet
+
+LINE_SECONDS = 60.0
+"""Between two lines of progress where there is no terminal."""
 
 
 @final
@@ -90,22 +98,26 @@ class Source:
 
 @final
 class Bar:
-    """A consumer of progress: a bar on standard error once there is something to wait for and someone looks."""
+    """A consumer of progress: a bar on standard error once there is something to wait for and someone looks.
 
-    def __init__(self) -> None:
+    Where standard error is a file or a pipe, a line every `LINE_SECONDS` instead.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        from striate.cli.console import console
 
         self._drawn = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=console(error=True),
+            console=console.console(error=True),
             transient=True,
         )
         self._tasks: dict[str, Any] = {}
+        self._clock = clock
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._told = clock()
 
     def __enter__(self) -> Bar:
         if self._drawn.console.is_terminal:
@@ -119,7 +131,21 @@ class Bar:
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Shows that `done` of `total` are done of `what`; None where nobody knows of how many."""
         if not self._drawn.console.is_terminal:
+            self._tell(what, done, total)
             return
         if what not in self._tasks:
             self._tasks[what] = self._drawn.add_task(what, total=total)
         self._drawn.update(self._tasks[what], completed=done, total=total)
+
+    def _tell(self, what: str, done: int, total: int | None) -> None:
+        now = self._clock()
+        began, from_here = self._begun.get(what, (now, done))
+        if done <= from_here:  # also where the same work begins again, as with the next of several comparisons
+            began, from_here = self._begun[what] = now, done
+        if now - self._told < LINE_SECONDS or done == total:
+            return
+        self._told = now
+        left = ""
+        if total is not None and done > from_here:
+            left = f", about {seconds((now - began) / (done - from_here) * (total - done))} left"
+        console.note(f"{what}: {done}{'' if total is None else f' of {total}'}{left}")
