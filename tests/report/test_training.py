@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from PIL import Image
 from scipy import stats
 
 from striate import data, train
+from striate.data.findings import Findings
 from striate.network import Network
 from striate.report import evaluation_pictures, training_report
 from striate.report.architecture import first_filters, sentences
@@ -119,6 +121,12 @@ def test_small_pictures_are_shown_at_whole_multiples(elements: Elements) -> None
             assert width % shown.width == height % shown.height == 0
             assert width // shown.width == height // shown.height
             assert (image.get("class") == "hard") == (width > shown.width)
+
+
+def test_what_was_odd_about_the_images_is_told_as_the_training_found_it(trained: Trained, tmp_path: Path) -> None:
+    anew = replace(trained.data, findings=Findings(images=150, hidden=(".DS_Store",)))  # at the size that is known now
+    page = training_report(trained.run, trained.evaluation, anew, tmp_path)
+    assert "<b>bold</b> was decided" in Elements(page.read_text(encoding="utf-8")).text
 
 
 def test_filters_are_drawn_in_the_inputs_colours(trained: Trained) -> None:

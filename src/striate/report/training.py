@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import files, pictures
-from striate.data.findings import escaped
+from striate.data.findings import Findings, escaped
 from striate.report import architecture, mistakes, plots
 from striate.report.intervals import wilson
 from striate.report.page import render
@@ -66,7 +66,7 @@ def _what(run: Run, data: DataSet) -> dict[str, Any]:
         "filters": architecture.first_filters(module),
         "recipe": run.recipe,
         "result": run.result,
-        "findings": data.findings.lines(),
+        "findings": Findings.of_json(run.data["findings"]).lines(),
     }
 
 
