@@ -21,7 +21,7 @@ from striate import data, train
 from striate.data.findings import Findings
 from striate.network import Network
 from striate.report import evaluation_pictures, training_report
-from striate.report.architecture import first_filters, sentences
+from striate.report.architecture import fields, first_filters, sentences
 from striate.report.numbers import count, percent
 from striate.report.training import repeat_command
 
@@ -121,6 +121,23 @@ def test_small_pictures_are_shown_at_whole_multiples(elements: Elements) -> None
             assert width % shown.width == height % shown.height == 0
             assert width // shown.width == height // shown.height
             assert (image.get("class") == "hard") == (width > shown.width)
+
+
+def test_around_an_image_with_a_receptive_field_the_page_is_seen_light_or_dark() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (3, 8, 8)).astype(np.uint8)
+    network = Network.parse("input 3x8x8, conv 2 7x7 pad=3, conv 2 3x3 pad=1")
+    (seen,) = fields(network.describe(), image, most=1)
+    assert (seen.layer, seen.line) == ("conv1", "7×7, every pixel")
+    *_, seen = fields(network.describe(), image, most=2)  # 9 x 9 pixels from row and column 0: one too many
+    pixels = np.array(Image.open(io.BytesIO(base64.b64decode(seen.shown.uri.partition(",")[2]))))
+    whole, line = 8 * 18, tuple(pixels[0, 0])
+    opaque, on_image = pixels[..., 3] == 255, np.zeros(pixels.shape[:2], bool)
+    on_image[2 : 2 + whole, 2 : 2 + whole] = True
+    assert pixels.shape == (2 + whole + 18 + 2, 2 + whole + 18 + 2, 4)
+    assert opaque[on_image].all()
+    assert {tuple(pixel) for pixel in pixels[~on_image & opaque]} == {line}
+    assert (pixels[~on_image & ~opaque, 3] == 0).all()
+    assert (~opaque).sum() > 18 * whole, "between the lines of the hatching"
 
 
 def test_what_was_odd_about_the_images_is_told_as_the_training_found_it(trained: Trained, tmp_path: Path) -> None:

@@ -153,7 +153,9 @@ def contact_sheet(
     return centred(sheet, sheet.shape[0] + 4 * gutter, sheet.shape[1] + 4 * gutter, background)
 
 
-def receptive_field(image: Picture, box: Box, factor: int = 1, color: Color | None = None) -> Picture:
+def receptive_field(
+    image: Picture, box: Box, factor: int = 1, color: Color | None = None, background: Color = PAPER
+) -> Picture:
     """The image with a receptive field marked on it: a line of 2 pixels around it, its part outside the image hatched.
 
     Arguments:
@@ -161,9 +163,10 @@ def receptive_field(image: Picture, box: Box, factor: int = 1, color: Color | No
         box: the field in pixels of the image, not clipped.
         factor: every image pixel becomes factor x factor; the line is drawn around the field and hides none of it.
         color: of the line; where left out the accent, that of the dark theme on an image that is dark on average.
+        background: of what lies outside the image.
 
-    Returns: a picture that holds the image, the field and the line; it is larger than the image, with paper around,
-        only where field or line reach outside.
+    Returns: a picture that holds the image, the field and the line; it is larger than the image, with background
+        around, only where field or line reach outside.
     """
     rows, columns = image.shape[:2]
     top, left, bottom, right = box
@@ -173,7 +176,7 @@ def receptive_field(image: Picture, box: Box, factor: int = 1, color: Color | No
     above, before = max(0, BORDER - top * factor), max(0, BORDER - left * factor)
     height = above + max(rows * factor, bottom * factor + BORDER)
     width = before + max(columns * factor, right * factor + BORDER)
-    sheet = blank(height, width)
+    sheet = blank(height, width, background)
     field = (above + top * factor, before + left * factor, above + bottom * factor, before + right * factor)
     _hatch(sheet, field, color)
     sheet[above : above + rows * factor, before : before + columns * factor] = enlarge(image, factor)

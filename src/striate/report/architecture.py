@@ -116,10 +116,12 @@ def _seen(row: Row, image: UInt8[np.ndarray, "channels rows columns"]) -> SeenBy
     box = (top, left, top + row.field.size[0], left + row.field.size[1])
     rows, columns = image.shape[1:]
     factor = pictures.whole_factor((rows, columns), (ROOM_FOR_FIELD, ROOM_FOR_FIELD))
-    drawn = pictures.receptive_field(pictures.photograph(image), box, factor)
+    photo = pictures.photograph(image)
+    drawn, other = (pictures.receptive_field(photo, box, factor, background=c) for c in (pictures.PAPER, pictures.LINE))
+    outside = (drawn != other).any(axis=2)  # the page is light or dark
     size = "×".join(map(str, row.field.size))
     alt = f"A unit of {row.name} sees {size} pixels of the image"
-    return SeenBy(row.name, shown(drawn, alt, room=1), f"{size}, every {_step(row)}")
+    return SeenBy(row.name, shown(drawn, alt, room=1, clear=outside), f"{size}, every {_step(row)}")
 
 
 def _step(row: Row) -> str:

@@ -10,6 +10,7 @@ from typing import Any, final
 
 import jinja2
 import numpy as np
+from jaxtyping import Bool
 from markupsafe import Markup
 
 from striate import pictures
@@ -64,8 +65,13 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(template).render(style=_style(), theme=_theme(), **values)
 
 
-def shown(picture: pictures.Picture, alt: str, room: int = 96) -> Shown:
+def shown(
+    picture: pictures.Picture, alt: str, room: int = 96, clear: Bool[np.ndarray, "rows columns"] | None = None
+) -> Shown:
     """A picture for a page, enlarged on the page by the whole factor that fits into `room` x `room` CSS pixels.
+
+    Arguments:
+        clear: pixels through which the page is seen; none where left out.
 
     Example:
         >>> digit = shown(pictures.blank(28, 28), alt="a digit", room=96)
@@ -74,7 +80,7 @@ def shown(picture: pictures.Picture, alt: str, room: int = 96) -> Shown:
     """
     rows, columns = picture.shape[:2]
     factor = pictures.whole_factor((rows, columns), (room, room))
-    return Shown(pictures.data_uri(picture), columns * factor, rows * factor, alt, hard=factor > 1)
+    return Shown(pictures.data_uri(picture, clear), columns * factor, rows * factor, alt, hard=factor > 1)
 
 
 def signed_bar(palette: pictures.Palette, limit: float, scale: str) -> Bar:
