@@ -74,6 +74,9 @@ def test_a_hub_that_is_not_installed_is_said(striate: Command, monkeypatch: pyte
     [
         (("--module", "no_such_package.models:make"), ["no_such_package"]),
         (("--module", "own_models"), ["PACKAGE.MODULE:FACTORY"]),
+        (("--module", "own_models.py:make"), ["not a file: say --module own_models:make"]),
+        (("--module", "nets/own_models.py:make"), ["say --module nets.own_models:make"]),
+        (("--module", "../own_models.py:make"), ["say --module own_models:make in the folder .."]),
         (("--module", "own_models:gone", "--input", "3x8x8"), ["no gone in the module own_models"]),
         (("--module", "own_models:broken", "--input", "3x8x8"), ["KeyError", "weights"]),
         (("--module", "own_models:quits", "--input", "3x8x8"), ["SystemExit"]),

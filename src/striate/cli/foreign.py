@@ -142,12 +142,27 @@ def imported(named: str) -> nn.Module:
     package, colon, attribute = named.partition(":")
     if not (package and colon and attribute):
         raise UserError(f"--module must be PACKAGE.MODULE:FACTORY, such as models.mine:make, found {named!r}")
+    if package.endswith(".py") or "/" in package:
+        raise UserError(f"--module names a module as Python imports it, not a file: {_say(package, attribute)}")
     with _importable(Path.cwd()), contextlib.redirect_stdout(sys.stderr):
         factory = _attribute(_imported(package), package, attribute)
         made = factory if isinstance(factory, nn.Module) else _called(factory, named)
     if not isinstance(made, nn.Module):
         raise UserError(f"--module {named} must give a torch.nn.Module, and gave {type(made).__name__}")
     return made
+
+
+def _say(file: str, attribute: str) -> str:
+    """What to say in place of a file; what does not lie below the current folder is imported in its own.
+
+    Example:
+        >>> _say("models/mine.py", "make"), _say("../mine.py", "make")
+        ('say --module models.mine:make', 'say --module mine:make in the folder ..')
+    """
+    path = Path(file).with_suffix("")
+    if all(part.isidentifier() for part in path.parts):
+        return f"say --module {'.'.join(path.parts)}:{attribute}"
+    return f"say --module {path.name}:{attribute} in the folder {path.parent}"
 
 
 def _imported(package: str) -> Any:
