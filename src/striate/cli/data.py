@@ -32,6 +32,9 @@ def data(
 ) -> None:
     """Show a data set: images per class and split, what was skipped and why, a contact sheet.
 
+    Of an animation the first frame is used. Images are turned upright as their EXIF says, what is transparent is put on
+    white, and 16 bits become 8.
+
     Examples: striate data digits | striate data ~/photos --sheet photos.png
     """
     png(sheet, "--sheet")
