@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -58,6 +59,16 @@ def test_one_bar_with_loss_accuracy_speed_and_time_left() -> None:
     assert "loss 0.500" in text
     assert "9,000 images/s" in text
     assert "epoch 1/2" in text
+
+
+def test_the_bar_of_a_finished_run_is_full_though_its_last_steps_came_too_soon_to_be_drawn() -> None:
+    begun, *rest = told()
+    text, progress = shown([replace(begun, epochs=1), *rest], terminal=True)
+    assert progress.drawn == 1
+    last = text.splitlines()[-2]
+    assert "100% validation accuracy 98.7%" in last
+    begun, *rest = told()
+    assert " 50% validation accuracy 98.7%" in shown([begun, *rest], terminal=True)[0].splitlines()[-2], "stopped early"
 
 
 def test_drawing_costs_under_one_percent_of_the_time_it_shows() -> None:

@@ -115,6 +115,9 @@ class Progress:
         best = ", best so far" if event.best else ""
         said = f"epoch {event.epoch}{total}: training loss {event.training_loss:.4g}, validation {score}{best}"
         self._say(f"{said}; {event.seconds:.1f} s, {self._speed:,.0f} images/s")
+        if self._bar is not None and self._started is not None:  # its last steps may have come too soon to be drawn
+            bar, task = self._bar
+            bar.update(task, completed=event.epoch * self._started.steps)
 
     def _end(self, event: Finished) -> None:
         self._close()
@@ -132,8 +135,7 @@ class Progress:
     def _close(self) -> None:
         if self._bar is not None:
             bar, task = self._bar
-            if self._started is not None and not bar.finished:
-                bar.update(task, said=self._validation.strip())
+            bar.update(task, said=self._validation.strip())
             bar.stop()
             self._bar = None
 
