@@ -95,6 +95,9 @@ def test_a_hub_that_is_not_installed_is_said(striate: Command, monkeypatch: pyte
         (("--net", "convolution"), ["convolution"]),
         ((), ["one model"]),
         (("nowhere",), ["nowhere"]),
+        (("own_models.py", "--module", "own_models:make"), ["name one model: own_models.py, or --module"]),
+        (("own_models.py", "--net", "vanilla"), ["name one model: own_models.py, or --net"]),
+        (("own_models.py", "--mean", "0.5"), ["--mean goes with --module, with --net"]),
     ],
 )
 def test_what_is_no_model_is_refused_in_one_sentence(

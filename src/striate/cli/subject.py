@@ -75,6 +75,8 @@ class Subject:
         if own is not None:
             known = foreign.over(own.foreign)
             return cls(path, known.model(), None, (own.said, *known.assumed))
+        if foreign.module is not None or foreign.net is not None:
+            raise UserError(f"name one model: {target}, or {foreign.said[0]}")
         if foreign.said:
             raise UserError(
                 f"{target} stands for a model as it is; {foreign.said[0]} goes with --module, with --net, "
