@@ -139,6 +139,23 @@ def test_regression_scores() -> None:
     assert evaluate_regression(Model.foreign(double, (1,)), constant).r2 is None
 
 
+def test_regression_of_several_outputs_against_a_loop() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(7, 3)).astype(np.float32), rng.normal([0, 50], [1, 9], (7, 2)).astype(np.float32)
+    split = Split(x, y, ("",) * 7)
+    module = nn.Linear(3, 2)
+    squares, spread = [], []
+    for row, wanted in zip(x, y, strict=True):
+        given = module(torch.from_numpy(row)).tolist()
+        squares += [(float(a) - float(b)) ** 2 for a, b in zip(given, wanted, strict=True)]
+        spread += [(float(b) - float(mean)) ** 2 for b, mean in zip(wanted, y.mean(0), strict=True)]
+    found = evaluate_regression(Model.foreign(module, (3,)), split)
+    assert found.rmse == pytest.approx(math.sqrt(sum(squares) / 14))
+    assert found.r2 == pytest.approx(1 - sum(squares) / sum(spread))
+    scored = score(module, Preprocessing((3,), (0.0,) * 3, (1.0,) * 3), split, ENGINE, regression=True, batch=4)
+    assert scored == (pytest.approx(sum(squares) / 14), None)
+
+
 def test_what_cannot_be_evaluated_is_refused() -> None:
     nothing = Split(DATA.test.images[:0], DATA.test.labels[:0], ())
     with pytest.raises(DataError, match="this split is empty"):

@@ -144,7 +144,14 @@ class Evaluation:
 @final
 @dataclass(frozen=True)
 class RegressionEvaluation:
-    """How a regression does on a split: root of the mean squared error, and R² (None for constant targets)."""
+    """How a regression does on a split of n rows.
+
+    Attributes:
+        count: n.
+        rmse: root of the mean, over rows and outputs, of the squared error.
+        r2: R², 1 - Σ(output - target)² / Σ(target - mean)², summed over all outputs, the mean each output's own; None
+            for constant targets.
+    """
 
     count: int
     rmse: float
