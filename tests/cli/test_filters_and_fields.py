@@ -23,6 +23,16 @@ def test_filters_are_drawn_and_measured(striate: Command, digits_run: Path) -> N
     assert np.ptp(pixels(told["picture"])) > 100
 
 
+def test_the_first_filters_are_found_where_weights_are_made_of_others(striate: Command, here: Path) -> None:
+    (here / "own_models.py").write_text(
+        "from torch import nn\nfrom torch.nn.utils.parametrizations import weight_norm\n"
+        "def make():\n    first, second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3)\n"
+        "    return nn.Sequential(weight_norm(first), nn.ReLU(), second, nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+    )
+    told = parsed(striate("filters", *OWN_MODEL, "--json"))
+    assert (told["layer"], told["shape"]) == ("0", [4, 3, 3, 3])
+
+
 def test_fields_of_networks_without_weights(striate: Command) -> None:
     told = parsed(striate("fields", "conv 4 3x3 pad=1, maxpool 2x2, conv 4 3x3", "--input", "1x12x12", "--json"))
     assert [(row["layer"], row["size"], row["stride"], row["start"]) for row in told["layers"]] == [

@@ -74,18 +74,13 @@ def filters(
 
 
 def _first(model: Model) -> str:
-    """The first layer that has filters: weights of more than one dimension."""
-    named = (
-        name.rpartition(".")[0] for name, weight in model.module.named_parameters() if _filters(name, weight.dim())
-    )
-    first = next(named, None)
-    if not first:
+    """The first layer that has filters. Raises ModelError where there is none."""
+    from striate.inside.studies.filters import filtering
+
+    named = filtering(model)
+    if not named:
         raise ModelError(f"{model.name} has no layer with filters")
-    return first
-
-
-def _filters(name: str, dimensions: int) -> bool:
-    return name.endswith(".weight") and dimensions in (2, 4)
+    return named[0]
 
 
 def _as_json(found: Filters, scale: str) -> dict[str, object]:

@@ -108,6 +108,17 @@ class Filters:
         return pictures.grid(rows, 1, gutter=self.pitch(cell)[0] - len(rows[0]))
 
 
+def filtering(model: Model | nn.Module) -> tuple[str, ...]:
+    """The layers that have filters, in the order of their definition.
+
+    Example:
+        >>> filtering(nn.Sequential(nn.Conv2d(3, 8, 5), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)))
+        ('0', '3')
+    """
+    with undisturbed(model if isinstance(model, nn.Module) else model.module) as still:
+        return tuple(_filtering(still))
+
+
 def filters(model: Model | nn.Module, layer: str, input_shape: Shape | None = None) -> Filters:
     """The filters of a convolution, or of a dense layer whose features are those of a map, in whatever order.
 
