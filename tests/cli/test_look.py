@@ -97,6 +97,17 @@ def test_files_can_be_looked_at_with_a_model_of_ones_own(striate: Command, here:
     assert numbers["layers"][0]["activation"] == "after relu"
 
 
+def test_no_sheet_takes_the_place_of_another(striate: Command, here: Path) -> None:
+    words = ["flat/1.png", "flat/deeper/5.png"]
+    for name, source in (("one/a.png", words[0]), ("two/a.png", words[1]), ("a-2.png", words[0])):
+        (here / name).parent.mkdir(exist_ok=True)
+        (here / name).write_bytes((here / source).read_bytes())
+    told = parsed(striate("look", *OWN_MODEL, "one/a.png", "two/a.png", "a-2.png", "--layers", "first", "--json"))
+    assert len({one["sheet"] for one in told}) == 3
+    for one in told:
+        assert json.loads(Path(one["numbers"]).read_text())["image"] == one["image"]
+
+
 def test_what_has_no_rule_is_left_out_and_said(striate: Command, here: Path) -> None:
     words = ("look", "--module", "own_models:gelu", "--input", "3x16x16", "flat/1.png", "--json")
     left = json.loads(Path(parsed(striate(*words))[0]["numbers"]).read_text())["left_out"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +35,8 @@ from striate.errors import UserError
 from striate.report.numbers import percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from striate.inside.studies.looking import Looked
 
 
@@ -84,13 +87,13 @@ def look(
         console.note(line)
     images = shown(subject, wanted, named, data_root)
     folder, done = out or subject.place("look"), list[dict[str, object]]()
-    for number, one in enumerate(images):
+    for one, stem in zip(images, _stems([one.source for one in images]), strict=True):
         with Bar() as bar:
             looked = looked_at(
                 subject.model, one.pixels, source=one.source, true_class=one.label, layers=listed(layers), units=units,
                 square=square, rule=rule, others=others, progress=bar,
             )  # fmt: skip
-        picture, numbers = write_look(looked, folder, _stem(one.source, [other.source for other in images[:number]]))
+        picture, numbers = write_look(looked, folder, stem)
         done.append({"image": one.source, "sheet": str(picture), "numbers": str(numbers)} | _answer(looked))
         if not json:
             console.show(f"{one.source}: {_said(looked)}\n  {picture}")
@@ -98,11 +101,19 @@ def look(
         console.show_json(done)
 
 
-def _stem(source: str, earlier: list[str]) -> str:
-    """A file name for the sheet of an image; a number tells images of one name apart."""
-    stem = _plain(source)
-    same = sum(_plain(other) == stem for other in earlier)
-    return f"{stem}-{same + 1}" if same else stem
+def _stems(sources: Sequence[str]) -> list[str]:
+    """A file name for the sheet of each image; a number tells images of one name apart.
+
+    Example:
+        >>> _stems(["a-2.jpg", "rose/a.jpg", "lily/a.jpg"])
+        ['a-2', 'a', 'a-3']
+    """
+    found: list[str] = []
+    for source in sources:
+        stem = _plain(source)
+        names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+        found.append(next(name for name in names if name not in found))
+    return found
 
 
 def _plain(source: str) -> str:
