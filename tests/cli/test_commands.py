@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import striate as package
 from striate import data
 from striate.cli import main
-from striate.model import Model
+from striate.model import Model, Preprocessing
+from striate.network import Network
+from striate.train import evaluate
 
 from .conftest import NETWORK, Command, Said
 
@@ -117,6 +120,23 @@ def test_train_evaluate_predict_agree(striate: Command, digits_run: Path, tmp_pa
     for answer, row in zip(answers, expected, strict=True):
         assert answer["classes"][0]["class"] == digits.classes[int(row.argmax())]
         assert sum(each["probability"] for each in answer["classes"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_of_equally_probable_classes_the_first_is_predicted_as_it_is_scored(striate: Command, tmp_path: Path) -> None:
+    network = Network.parse("input 1x4x4, dense 3")
+    module = network.build()
+    for parameter in module.parameters():
+        torch.nn.init.zeros_(parameter)
+    model = Model(module, Preprocessing((1, 4, 4), (0.5,), (1.0,)), ("a", "b", "c"), network)
+    model.save(tmp_path / "even.safetensors")
+    pixels = np.zeros((1, 1, 4, 4), np.uint8)
+    Image.fromarray(pixels[0, 0]).save(tmp_path / "black.png")
+    (answer,) = json.loads(striate("predict", tmp_path / "even.safetensors", tmp_path / "black.png", "--json").out)
+    scored = evaluate(model, data.Split(pixels, np.array([0]), ("black.png",)))
+    assert answer["classes"][0]["class"] == model.classes[int(scored.predicted[0])]
+    top = ("--json", "--top", "3")
+    (answer,) = json.loads(striate("predict", tmp_path / "even.safetensors", tmp_path / "black.png", *top).out)
+    assert [each["class"] for each in answer["classes"]] == ["a", "b", "c"]
 
 
 def test_evaluate_prints_for_people(striate: Command, digits_run: Path, tmp_path: Path) -> None:

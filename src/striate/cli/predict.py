@@ -47,13 +47,12 @@ def predict(
 
     Examples: striate predict runs/photos-default-1 new.jpg | striate predict RUN photos/ --top 3 --json
     """
-    model = Subject.open(run).model
-    if len(model.preprocessing.shape) != 3:
-        raise UserError(f"{run} takes {model.preprocessing.shape[0]} features, not images")
+    subject = Subject.open(run)
+    subject.require_images()
     paths = [found for path in images for found in _files(path)]
     if not paths:
         raise UserError(f"no image files in {', '.join(map(str, images))}")
-    answers, unreadable = _answers(model, paths, top)
+    answers, unreadable = _answers(subject, paths, top)
     for path, reason in unreadable:
         console.note(f"{path}: {reason}")
     if json:
@@ -78,7 +77,7 @@ def _files(path: Path) -> list[Path]:
     return [Path(image.path) for image in listing.images]
 
 
-def _answers(model: Model, paths: list[Path], top: int) -> tuple[list[Answer], list[tuple[Path, str]]]:
+def _answers(subject: Subject, paths: list[Path], top: int) -> tuple[list[Answer], list[tuple[Path, str]]]:
     import numpy as np
 
     answers: list[Answer] = []
@@ -87,23 +86,19 @@ def _answers(model: Model, paths: list[Path], top: int) -> tuple[list[Answer], l
         read: list[tuple[Path, np.ndarray]] = []
         for path in paths[start : start + BATCH]:
             try:
-                read.append((path, _image(model, path)))
+                read.append((path, subject.read([path])[0]))
             except DataError as fault:
                 unreadable.append((path, str(fault).removeprefix(f"{path}: ")))
         if read:
-            probabilities = model.predict(np.stack([image for _, image in read]))
-            answers += [_answer(model, path, row, top) for (path, _), row in zip(read, probabilities, strict=True)]
+            probabilities = subject.model.predict(np.stack([image for _, image in read]))
+            answers += [
+                _answer(subject.model, path, row, top) for (path, _), row in zip(read, probabilities, strict=True)
+            ]
     return answers, unreadable
 
 
-def _image(model: Model, path: Path) -> np.ndarray:
-    from striate import data
-
-    channels, rows, columns = model.preprocessing.shape
-    return data.read_images([path], (channels, rows, columns), model.preprocessing.fit)[0]
-
-
 def _answer(model: Model, path: Path, row: np.ndarray, top: int) -> Answer:
-    best = row.argsort(kind="stable")[::-1][:top]
+    """The most probable classes, of equals the first, as evaluation counts."""
+    best = (-row).argsort(kind="stable")[:top]
     names = model.classes or tuple(f"output {at}" for at in range(len(row)))
     return Answer(path, tuple((names[at], float(row[at])) for at in best))

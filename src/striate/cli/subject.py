@@ -126,10 +126,14 @@ class Subject:
         """Image files as the model takes them. Raises DataError, naming every file that cannot be read."""
         from striate import data
 
+        return data.read_images(paths, self.require_images(), self.model.preprocessing.fit)
+
+    def require_images(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the images that the model takes. Raises DataError where it takes features."""
         shape = self.model.preprocessing.shape
         if len(shape) != 3:
             raise DataError(f"{self.path} takes {shape[0]} features, not images")
-        return data.read_images(paths, (shape[0], shape[1], shape[2]), self.model.preprocessing.fit)
+        return shape[0], shape[1], shape[2]
 
     def data(self, named: str | None = None, root: Path | None = None) -> DataSet:
         """The images the run was trained on, or those named, at the size and channels the model takes.
@@ -168,9 +172,7 @@ class Subject:
         return shared(images.images, own.train.images) if unchanged else None
 
     def _source(self, named: str | None, root: Path | None) -> Source:
-        shape = self.model.preprocessing.shape
-        if len(shape) != 3:
-            raise DataError(f"{self.path} takes {shape[0]} features, not images")
+        channels, *sides = self.require_images()
         kept = self.run.data_source if self.run else None
         if kept is not None and self.is_own(named):
             source = Source.of_json(kept)  # with the seed that divided it: another test split has been trained on
@@ -178,7 +180,7 @@ class Subject:
             source = Source(named, fit=self.model.preprocessing.fit)
         else:
             raise DataError(f"{self.path} does not say which images it was trained on; name them with --data")
-        return replace(source, size=(shape[1], shape[2]), channels=shape[0], root=root or source.root)
+        return replace(source, size=(sides[0], sides[1]), channels=channels, root=root or source.root)
 
 
 def split(loaded: DataSet, name: SplitName) -> Split:
