@@ -46,6 +46,14 @@ def test_changed_added_and_removed_files_are_noticed(top: Path, load: Any) -> No
     assert len(set(marks)) == 4
 
 
+def test_small_images_of_one_size_keep_it_rows_before_columns(tmp_path: Path, load: Any) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "wide" / name).mkdir(parents=True)
+        for at in range(5):
+            Image.new("RGB", (24, 16), (at, 0, 9)).save(tmp_path / "wide" / name / f"{at}.png")
+    assert load(tmp_path / "wide").shape == (3, 16, 24)
+
+
 def test_size_channels_fit_and_seed_are_honoured(top: Path, load: Any) -> None:
     assert load(top, size=(9, 12), channels=1).shape == (1, 9, 12)
     assert load(top, seed=0).fingerprint != load(top, seed=1).fingerprint
