@@ -183,6 +183,8 @@ optimiser (did you mean optimizer?)
         Example:
             >>> Recipe.suited(55_000).epochs, Recipe.suited(3_500).epochs
             (3, 30)
+            >>> [Recipe.suited(3_500, side).augmentation.shift for side in (8, 28, 64)]
+            [1, 1, 4]
         """
         small = images < FEW_IMAGES
         return cls(
