@@ -19,6 +19,7 @@ from striate.pictures.colors import (
     photograph,
 )
 from striate.pictures.png import data_uri, to_png, write_png
+from striate.pictures.projections import PERCENTILE, projection, projection_limit
 from striate.pictures.scales import Scale, limits, sentence
 from striate.pictures.sheets import (
     Box,
@@ -40,6 +41,7 @@ __all__ = [
     "ACCENT",
     "LINE",
     "PAPER",
+    "PERCENTILE",
     "Box",
     "Palette",
     "Picture",
@@ -60,6 +62,8 @@ __all__ = [
     "overlay",
     "photograph",
     "plate",
+    "projection",
+    "projection_limit",
     "receptive_field",
     "reduced",
     "sentence",

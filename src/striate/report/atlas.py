@@ -22,9 +22,10 @@ from markupsafe import Markup
 from striate import files
 from striate.inside.atlases.draft import drafted
 from striate.inside.atlases.folder import Atlas
+from striate.pictures import PERCENTILE
 from striate.report.bundle import bundled
 from striate.report.page import render
-from striate.report.sprites import PERCENTILE, Sprites, draw
+from striate.report.sprites import Sprites, draw
 
 PROGRAM = Path(__file__).parent / "static" / "atlas"
 

@@ -15,8 +15,6 @@ from striate.claims.ruling import MARKS
 from striate.report.claim_plots import drawn
 from striate.report.page import render
 
-"""A verdict is a word and a symbol; colour only repeats it."""
-
 
 def claims_page(folder: Path | str, results: Sequence[Mapping[str, Any]]) -> Path:
     """Writes FOLDER/claims.html, and the plots beside it.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from striate.inside.studies.moments import PERCENTILE, Evolution, Moment
+from striate.inside.studies.moments import Evolution, Moment
+from striate.pictures import PERCENTILE
 from striate.pictures.colors import MUTED
 from striate.report.canvas import Canvas
 from striate.report.numbers import count, number

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 
 from striate import files, pictures
 from striate.inside.receptive.fields import Box
@@ -16,11 +16,10 @@ from striate.inside.studies.grad_cam import GradCam
 from striate.inside.studies.looking import Excited, Looked
 from striate.inside.studies.occlusion import Occlusion
 from striate.inside.studies.responses import Response
-from striate.pictures import Picture
+from striate.pictures import PERCENTILE, Picture
 from striate.pictures.colors import ACCENT, INK, LINE, MUTED, Color
 from striate.report.canvas import DENSITY, Canvas, Scale
 from striate.report.numbers import count, number, percent
-from striate.report.sprites import PERCENTILE
 
 MARGIN, GAP, PLATE = 32, 24, 224  # CSS pixels; five plates and four gaps fill the width between the margins
 WIDTH = 2 * MARGIN + 5 * PLATE + 4 * GAP
@@ -160,22 +159,11 @@ def _projected(looked: Looked, seen: Occlusion) -> Plate:
     if watched is None or watched.projection is None:
         said = "This network has activations without a deconvnet rule."
         return Plate(pictures.blank(PLATE, PLATE, LINE), "Projection", said, None)
-    limit = _limit(watched.projection)
+    limit = pictures.projection_limit(watched.projection)
     ramp = pictures.gray(np.rint(np.linspace(0, 255, 224)).astype(np.uint8)[None])
     said = f"Of the maximum of unit {seen.unit} of {seen.layer}: what excited it. Ends: {PERCENTILE}th percentile."
-    return Plate(_projection(watched.projection, limit), "Projection", said, Scale(ramp, number(-limit), number(limit)))
-
-
-def _limit(projection: Float[np.ndarray, "channel row column"]) -> float:
-    """What is drawn as black and white; a few pixels are far stronger than all others."""
-    sizes = np.abs(projection)
-    return float(np.percentile(sizes, PERCENTILE)) or float(sizes.max())
-
-
-def _projection(values: Float[np.ndarray, "channel row column"], limit: float) -> Picture:
-    """0 is mid-gray, in the image's own colours, as in the paper."""
-    channels = values if len(values) in (1, 3) else values.mean(0, keepdims=True)
-    return pictures.color_weights(np.repeat(channels, 3 // len(channels), axis=0), limit)
+    drawn, scale = pictures.projection(watched.projection, limit), Scale(ramp, number(-limit), number(limit))
+    return Plate(drawn, "Projection", said, scale)
 
 
 def _labels(canvas: Canvas, looked: Looked, seen: Occlusion, place: tuple[float, float]) -> float:
@@ -306,7 +294,8 @@ def _pair(  # noqa: PLR0917 - what is drawn, and where
     wide, height = canvas.picture(x, y, _cut(pictures.photograph(looked.image), box), cell)
     if found.projection is not None:
         seen = found.projection[:, max(0, box.top) : box.bottom, max(0, box.left) : box.right]
-        canvas.picture(x + wide + 4, y, _cut(_projection(found.projection, _limit(seen)), box), cell)
+        drawn = pictures.projection(found.projection, pictures.projection_limit(seen))
+        canvas.picture(x + wide + 4, y, _cut(drawn, box), cell)
     at = ", ".join(map(str, response.position(found.unit)))
     value = number(float(response.maxima[found.unit]))
     canvas.text(x, y + height + 2, f"{found.unit}: {value} at ({at})", mono=True, color=MUTED, room=2 * cell + 4)

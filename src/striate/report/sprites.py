@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from striate.inside.atlases.folder import Atlas
 from striate.inside.atlases.sheets import patch_pictures
-from striate.pictures import Picture, blank, grid
+from striate.pictures import PERCENTILE, Picture, blank, grid
 
 LARGEST_CELL = 64
 """Rows and columns of a cell on a sheet, in pixels, at most; larger pictures are reduced by a whole number."""
@@ -31,10 +31,6 @@ UNITS = 32
 
 WIDEST = 8192
 """Pixels a side of a sheet, at most; WebP allows 16,383."""
-
-PERCENTILE = 99.5
-"""Of a projection's absolute values: what is drawn as black and white. A projection into many layers' depth is a few
-strong pixels among weak ones, and scaled to its largest value it would be gray."""
 
 THREADS = 2
 """Encoding is outside of Python's lock; beyond two threads reading the arrays is what takes the time."""

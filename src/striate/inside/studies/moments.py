@@ -15,9 +15,6 @@ from striate.layers.values import Pair
 from striate.pictures import Picture
 from striate.pictures.colors import LINE
 
-PERCENTILE = 99.5
-"""Of a projection's absolute values: what is drawn as black and white, as in the atlas."""
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -59,10 +56,7 @@ class Moment:
         """
         if self.dead:
             return self._framed(None), self._framed(None)
-        sizes = np.abs(self.projection)
-        limit = float(np.percentile(sizes, PERCENTILE)) or float(sizes.max())
-        shown = self.projection if len(self.projection) in (1, 3) else self.projection.mean(0, keepdims=True)
-        drawn = pictures.color_weights(np.repeat(shown, 3 // len(shown), axis=0), limit)
+        drawn = pictures.projection(self.projection)
         return self._framed(pictures.photograph(self.patch)), self._framed(drawn)
 
     def _framed(self, seen: Picture | None) -> Picture:
