@@ -24,6 +24,20 @@ def test_a_sum_is_the_exact_one_rounded_once_in_any_order(terms: list[float], or
     assert float(found.value) == float(sum(map(Fraction, terms)))
 
 
+def test_statistics_of_signed_units_are_those_of_all_their_numbers() -> None:
+    maps = torch.tensor(
+        [[-1.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0], [-3.0, -3.0, -3.0, -3.0], [-1.0, -2.0, 0.0, -1.0]]
+    )
+    found = Statistics(4, 0, rectified=False)
+    for image in maps.T.reshape(2, 2, 4).transpose(1, 2):
+        found.add(image[None, :, None, :], None)
+    numbers = maps.tolist()
+    assert found.mean.tolist() == [sum(row) / 4 for row in numbers]
+    assert found.zeros.tolist() == [row.count(0.0) / 4 for row in numbers]
+    assert found.dead.tolist() == [len(set(row)) == 1 for row in numbers], "the same everywhere, above 0 or not"
+    assert found.largest.tolist() == [max(row) for row in numbers]
+
+
 def _maps(count: int) -> Tensor:
     """Few different values, so that ties are everywhere, and sums that float64 has to round."""
     maps = torch.randint(0, 4, (count, 5, 3, 3), generator=torch.Generator().manual_seed(1)).float()
