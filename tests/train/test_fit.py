@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 import pytest
 import torch
-from squares import DATA, ENGINE, NETWORK, recipe, stop_with_ctrl_c, tensors_equal, trained
+from squares import DATA, ENGINE, NETWORK, recipe, squares, stop_with_ctrl_c, tensors_equal, trained
 
 from striate.cli.together import together
 from striate.data import DataSet, Findings, Split, table
+from striate.data.augment import Augmentation
 from striate.errors import DataError, Failure, ModelError, NetworkError, RecipeError, UserError
 from striate.model import Model
 from striate.network import Network
@@ -41,6 +42,20 @@ def test_events_come_in_order_and_count_every_step(tmp_path: Path) -> None:
     assert steps == [(epoch, step) for epoch in (1, 2, 3) for step in range(1, 7)]
     assert [e.epoch for e in events if isinstance(e, Evaluated)] == [1, 2, 3]
     assert [e.kind for e in events if isinstance(e, Saved)][-2:] == ["last", "model"]
+
+
+def test_the_training_loss_of_an_epoch_is_the_mean_over_its_images(tmp_path: Path) -> None:
+    data, network = squares(40), Network.parse("input 1x8x8, dense 3")  # batches of 16, 16 and 8
+    still = recipe(
+        epochs=1, ema=0.0, learning_rate=1e-12, weight_decay=0.0, label_smoothing=0.0, augmentation=Augmentation()
+    )
+    done = run(network, data, still, out=tmp_path / "run", engine=ENGINE)
+    images = done.preprocessing.normalize(torch.from_numpy(data.train.images))
+    with torch.no_grad():
+        shares = network.build(still.seed)(images).softmax(1).numpy()
+    losses = [-np.log(row[label]) for row, label in zip(shares, data.train.labels, strict=True)]
+    (epoch,) = [line for line in done.metrics() if line["kind"] == "epoch"]
+    assert epoch["training_loss"] == pytest.approx(sum(losses) / 40, rel=1e-5)
 
 
 def test_the_folder_holds_everything_in_open_formats(whole: Run) -> None:
