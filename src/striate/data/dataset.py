@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 
 from striate.errors import DataError
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 """The names of the three splits, in order: train learns, validation decides, test reports once."""
+
+BLOCK = 4096
+"""Images that are read together where all are gone through."""
 
 
 @final
@@ -126,12 +129,12 @@ def statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(map(float, mean)), tuple(map(float, std))
 
 
-def _histograms(images: UInt8[np.ndarray, "n c h w"], block: int = 4096) -> Float32[np.ndarray, "c 256"]:
+def _histograms(images: UInt8[np.ndarray, "n c h w"]) -> Float64[np.ndarray, "c 256"]:
     """The share of every value in each channel; read in blocks, so that a memory map is never in memory at once."""
     channels = images.shape[1]
     counts = np.zeros((channels, 256))
-    for start in range(0, len(images), block):
-        taken = images[start : start + block]
+    for start in range(0, len(images), BLOCK):
+        taken = images[start : start + BLOCK]
         for c in range(channels):
             counts[c] += np.bincount(taken[:, c].reshape(-1), minlength=256)
     return counts / counts.sum(1, keepdims=True)

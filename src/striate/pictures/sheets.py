@@ -63,20 +63,18 @@ def whole_factor(size: tuple[int, int], room: tuple[int, int]) -> int:
     return max(1, min(space // side for side, space in zip(size, room, strict=True)))
 
 
-def centred(image: Picture, rows: int, columns: int, background: Color = PAPER) -> Picture:
+def centred(image: Picture, rows: int, columns: int) -> Picture:
     """The picture in the middle of a cell of at least its own size; an odd pixel is left below and to the right."""
     if image.shape[0] > rows or image.shape[1] > columns:
         raise ValueError(f"a picture of {image.shape[0]}x{image.shape[1]} does not fit into a cell of {rows}x{columns}")
-    cell = blank(rows, columns, background)
+    cell = blank(rows, columns)
     top, left = (rows - image.shape[0]) // 2, (columns - image.shape[1]) // 2
     cell[top : top + image.shape[0], left : left + image.shape[1]] = image
     return cell
 
 
-def grid(
-    images: Sequence[Picture], columns: int, *, gutter: int = 2, background: Color = PAPER, rows: int | None = None
-) -> Picture:
-    """Pictures of one size side by side, row after row, `gutter` pixels apart; cells without one are background.
+def grid(images: Sequence[Picture], columns: int, *, gutter: int = 2, rows: int | None = None) -> Picture:
+    """Pictures of one size side by side, row after row, `gutter` pixels apart; cells without one are paper.
 
     Arguments:
         images: at least one; all of one size.
@@ -93,18 +91,18 @@ def grid(
         raise ValueError(f"pictures of a grid must be of one size, found {sorted({i.shape[:2] for i in images})}")
     height, width = images[0].shape[:2]
     rows = rows or -(-len(images) // columns)
-    sheet = blank(rows * (height + gutter) - gutter, columns * (width + gutter) - gutter, background)
+    sheet = blank(rows * (height + gutter) - gutter, columns * (width + gutter) - gutter)
     for place, image in enumerate(images):
         top, left = (place // columns) * (height + gutter), (place % columns) * (width + gutter)
         sheet[top : top + height, left : left + width] = image
     return sheet
 
 
-def plate(images: Sequence[Picture], background: Color = PAPER) -> Picture:
+def plate(images: Sequence[Picture]) -> Picture:
     """The nine-patch plate of a unit: 3 x 3 cells with gutters of 2 pixels; fewer pictures leave cells empty."""
     if len(images) > 9:
         raise ValueError(f"a plate holds nine pictures, found {len(images)}")
-    return grid(images, columns=3, gutter=2, background=background, rows=3)
+    return grid(images, columns=3, gutter=2, rows=3)
 
 
 def dead_plate(rows: int, columns: int) -> Picture:
@@ -127,7 +125,6 @@ def contact_sheet(
     cell: tuple[int, int] = (112, 112),
     columns: int = 8,
     gutter: int = 8,
-    background: Color = PAPER,
 ) -> Picture:
     """Cells of one size with a caption in one line under each, shortened in the middle where it is too long.
 
@@ -146,11 +143,11 @@ def contact_sheet(
     height = max([cell[0], *(image.shape[0] for image in images)])
     width = max([cell[1], *(image.shape[1] for image in images)])
     cells = [
-        np.concatenate((_fitted(image, height, width, background), _caption(caption, width, background)))
+        np.concatenate((_fitted(image, height, width), _caption(caption, width)))
         for image, caption in zip(images, captions, strict=True)
     ]
-    sheet = grid(cells, min(columns, len(cells)), gutter=gutter, background=background)
-    return centred(sheet, sheet.shape[0] + 4 * gutter, sheet.shape[1] + 4 * gutter, background)
+    sheet = grid(cells, min(columns, len(cells)), gutter=gutter)
+    return centred(sheet, sheet.shape[0] + 4 * gutter, sheet.shape[1] + 4 * gutter)
 
 
 def receptive_field(
@@ -191,16 +188,16 @@ def color_bar(colors: Picture, height: int = 8) -> Picture:
     return colors.repeat(height, axis=0)
 
 
-def _fitted(image: Picture, rows: int, columns: int, background: Color) -> Picture:
+def _fitted(image: Picture, rows: int, columns: int) -> Picture:
     larger = enlarge(image, whole_factor((image.shape[0], image.shape[1]), (rows, columns)))
-    cell = blank(rows, columns, background)
+    cell = blank(rows, columns)
     cell[rows - larger.shape[0] :, : larger.shape[1]] = larger
     return cell
 
 
-def _caption(text: str, width: int, background: Color) -> Picture:
-    line = blank(LINE_HEIGHT, width, background)
-    word = written(shortened(text, width), INK, background)[:, :width]
+def _caption(text: str, width: int) -> Picture:
+    line = blank(LINE_HEIGHT, width)
+    word = written(shortened(text, width), INK)[:, :width]
     line[: word.shape[0], : word.shape[1]] = word
     return line
 

@@ -23,9 +23,9 @@ LINE_HEIGHT = 18
 """Pixels from one line to the next: 12 x 1.45, rounded up."""
 
 
-def written(text: str, color: Color, background: Color = PAPER) -> Picture:
-    """One line of text as a picture, LINE_HEIGHT rows high and as wide as the text."""
-    line = Image.new("RGB", (max(1, width(text)), LINE_HEIGHT), background)
+def written(text: str, color: Color) -> Picture:
+    """One line of text on paper, LINE_HEIGHT rows high and as wide as the text."""
+    line = Image.new("RGB", (max(1, width(text)), LINE_HEIGHT), PAPER)
     ImageDraw.Draw(line).text((0, LINE_HEIGHT - 5), text, fill=color, font=font(), anchor="ls")
     return np.array(line)
 

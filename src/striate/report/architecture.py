@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 ROOM_FOR_FIELD = 144
 """CSS pixels for an image with a receptive field on it."""
 
+MOST_FIELDS = 4
+"""Layers whose receptive fields are drawn."""
+
 ROOM_FOR_FILTER = 60
 """CSS pixels for one unit's filter: 5x5 weights become 60 x 60."""
 
@@ -63,11 +66,11 @@ def sentences(description: Description) -> list[str]:
     return said
 
 
-def fields(description: Description, image: UInt8[np.ndarray, "channels rows columns"], most: int = 4) -> list[SeenBy]:
-    """The receptive fields of up to `most` layers, evenly chosen, each for the unit in the middle, on one image."""
+def fields(description: Description, image: UInt8[np.ndarray, "channels rows columns"]) -> list[SeenBy]:
+    """The receptive fields of at most `MOST_FIELDS` layers, evenly chosen, of the unit in the middle, on one image."""
     local = [row for row in description.layers if row.field is not None and len(row.output) == 3]
     grown = [row for before, row in zip([None, *local], local, strict=False) if _grows(before, row)]
-    chosen = sorted({round(place) for place in np.linspace(0, len(grown) - 1, most)}) if grown else []
+    chosen = sorted({round(place) for place in np.linspace(0, len(grown) - 1, MOST_FIELDS)}) if grown else []
     return [_seen(grown[place], image) for place in chosen]
 
 

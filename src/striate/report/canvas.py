@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from striate import pictures
 from striate.pictures.colors import INK, LINE, MUTED, PAPER, Color
-from striate.pictures.words import font, shortened, wrapped
+from striate.pictures.words import SIZE, font, shortened, wrapped
 
 DENSITY = 2
 """Pixels of the file per CSS pixel."""
@@ -51,7 +51,7 @@ class Canvas:
         y: float,
         words: str,
         *,
-        size: int = 12,
+        size: int = SIZE,
         color: Color = INK,
         mono: bool = False,
         room: float | None = None,
@@ -78,14 +78,13 @@ class Canvas:
         words: str,
         room: float,
         *,
-        size: int = 12,
         color: Color = MUTED,
         mono: bool = False,
     ) -> float:
         """Writes words on as many lines as they need, all of them; returns where the next line starts."""
-        face = font(size * DENSITY, mono=mono)
+        face = font(SIZE * DENSITY, mono=mono)
         for line in wrapped(words, int(room * DENSITY), partial(_width, face)):
-            y = self.text(x, y, line, size=size, color=color, mono=mono)
+            y = self.text(x, y, line, color=color, mono=mono)
         return y
 
     def picture(self, x: float, y: float, picture: pictures.Picture, room: float) -> tuple[float, float]:

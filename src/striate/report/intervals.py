@@ -8,17 +8,16 @@ Z_95 = 1.959963984540054
 """The normal distribution holds 95% between -z and z."""
 
 
-def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
-    """The Wilson score interval of a share (Wilson 1927, JASA 22:209; without continuity correction).
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """The 95% Wilson score interval of a share (Wilson 1927, JASA 22:209; without continuity correction).
 
-        (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n),  p = successes / n
+        (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n),  p = successes / n, z = 1.96 for 95%
 
     It never leaves 0 ... 1 and holds its level for shares near them, where accuracies are.
 
     Arguments:
         successes: how many, 0 to n.
         n: of how many, at least 1.
-        z: quantile of the normal distribution; 1.96 for 95%.
 
     Example:
         >>> low, high = wilson(99, 100)
@@ -27,7 +26,7 @@ def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
     """
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"an interval needs n >= 1 and 0 <= successes <= n, found {successes} of {n}")
-    p = successes / n
+    p, z = successes / n, Z_95
     centre, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
     return (0.0 if successes == 0 else low), (1.0 if successes == n else high)

@@ -25,6 +25,9 @@ PAIRS, IMAGES_OF_A_PAIR, HARDEST = 8, 7, 24
 LARGEST = CELL = 128
 """Pixels: images with a longer side are shown reduced by a whole number, smaller ones enlarged by one."""
 
+CELL_OF_A_PAIR = 72
+"""CSS pixels on the page for an image of a confused pair."""
+
 
 @final
 @dataclass(frozen=True)
@@ -38,14 +41,14 @@ class Pair:
     images: tuple[Shown, ...]
 
 
-def confused_pairs(evaluation: Evaluation, split: Split, room: int = 72) -> list[Pair]:
+def confused_pairs(evaluation: Evaluation, split: Split) -> list[Pair]:
     """The most frequent mistakes with their images, the most certain first, for a page."""
-    return [_pair(evaluation, pair, split, room) for pair in evaluation.confused[:PAIRS]]
+    return [_pair(evaluation, pair, split) for pair in evaluation.confused[:PAIRS]]
 
 
-def hardest(evaluation: Evaluation, split: Split, room: int = CELL) -> list[Cell]:
+def hardest(evaluation: Evaluation, split: Split) -> list[Cell]:
     """The misclassified or barely classified images with the highest loss, for a page."""
-    return [_cell(evaluation, hard, split, room) for hard in evaluation.hardest[:HARDEST]]
+    return [_cell(evaluation, hard, split) for hard in evaluation.hardest[:HARDEST]]
 
 
 def calibration_bins(evaluation: Evaluation) -> list[tuple[float, int, int]]:
@@ -83,25 +86,25 @@ def picture(split: Split, index: int) -> pictures.Picture:
     return pictures.reduced(whole, -(-max(whole.shape[:2]) // LARGEST))
 
 
-def _pair(evaluation: Evaluation, pair: ConfusedPair, split: Split, room: int) -> Pair:
+def _pair(evaluation: Evaluation, pair: ConfusedPair, split: Split) -> Pair:
     true, predicted = evaluation.classes[pair.true], evaluation.classes[pair.predicted]
     images = tuple(
-        shown(picture(split, index), f"{escaped(split.sources[index])}: {true}, taken for {predicted}", room)
+        shown(picture(split, index), f"{escaped(split.sources[index])}: {true}, taken for {predicted}", CELL_OF_A_PAIR)
         for index in pair.indices[:IMAGES_OF_A_PAIR]
     )
     return Pair(true, predicted, pair.count, int(evaluation.confusion[pair.true].sum()), images)
 
 
-def _cell(evaluation: Evaluation, hard: Hard, split: Split, room: int) -> Cell:
+def _cell(evaluation: Evaluation, hard: Hard, split: Split) -> Cell:
     true, predicted = evaluation.classes[hard.true], evaluation.classes[hard.predicted]
     source, loss = escaped(split.sources[hard.index]), numbers.number(hard.loss)
-    drawn = shown(picture(split, hard.index), f"{source}: {true}, called {predicted}", room)
+    drawn = shown(picture(split, hard.index), f"{source}: {true}, called {predicted}", CELL)
     line = f"{numbers.percent(hard.probability)}, loss {loss}"
     return Cell(drawn, taken_for(true, predicted), line, f"{source}: {true}, called {predicted}")
 
 
-def taken_for(true: str, predicted: str, room: int = CELL) -> str:
-    """`true → predicted` in at most `room` pixels: where it is longer, the longer names are shortened.
+def taken_for(true: str, predicted: str) -> str:
+    """`true → predicted` in at most `CELL` pixels: where it is longer, the longer names are shortened.
 
     Example:
         >>> taken_for("4", "9")
@@ -110,7 +113,7 @@ def taken_for(true: str, predicted: str, room: int = CELL) -> str:
         'lesser…ecker → rose'
     """
     arrow = " → "
-    names = room - width(arrow)
+    names = CELL - width(arrow)
     left = max(names // 2, names - width(predicted))  # a name shorter than its half leaves the rest to the other
     right = max(names // 2, names - width(true))
     return f"{pictures.shortened(true, left)}{arrow}{pictures.shortened(predicted, right)}"

@@ -49,6 +49,9 @@ WIDTH = 4.2
 MOST_CELLS_WITH_NUMBERS = 24
 """Classes up to which a confusion matrix has room for its counts."""
 
+LONGEST_NAME = 14
+"""Characters of a class's name beside a confusion matrix."""
+
 
 @final
 @dataclass(frozen=True)
@@ -377,10 +380,10 @@ def _json_numbers(values: Sequence[float]) -> list[float | None]:
     return [_json_number(value) for value in values]
 
 
-def _short(text: str, most: int = 14) -> str:
+def _short(text: str) -> str:
     from striate.pictures import shortened
 
-    return shortened(text, most, measure=len)
+    return shortened(text, LONGEST_NAME, measure=len)
 
 
 def _escaped(text: str) -> str:
