@@ -15,6 +15,7 @@ from torch import nn
 
 from striate import inside
 from striate.model import Model
+from striate.report.numbers import percent
 
 
 def test_the_atlas_of_a_run_lies_in_it_and_names_the_strongest_images(striate: Command, digits_run: Path) -> None:
@@ -39,7 +40,14 @@ def test_an_atlas_says_what_it_made(striate: Command, digits_run: Path, tmp_path
     said = striate("atlas", digits_run, "--split", "validation", "--layers", "conv1", "--out", tmp_path / "mine")
     assert said.code == 0
     assert "500 images" in said.out
-    assert "conv1" in said.out
+    from striate import data
+
+    model, images = Model.load(digits_run / "model.safetensors"), data.load("digits").validation.images
+    with torch.no_grad():
+        maps = model.module[:2](model.preprocessing.normalize(torch.from_numpy(images)))  # pyright: ignore[reportIndexIssue]
+    zeros = percent(float((maps == 0).double().mean()), 100)
+    (row,) = [line.split() for line in said.out.splitlines() if line.startswith("conv1")]
+    assert row[:6] == ["conv1", "24x24", "5x5", "6", "0", zeros]
     assert (tmp_path / "mine" / "index.html").resolve().as_uri() in said.out
 
 

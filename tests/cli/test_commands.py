@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import stats
 
 import striate as package
 from striate import data
 from striate.cli import main
 from striate.model import Model, Preprocessing
 from striate.network import Network
+from striate.report.numbers import percent
 from striate.train import evaluate
 
 from .conftest import NETWORK, Command, Said
@@ -142,7 +144,10 @@ def test_of_equally_probable_classes_the_first_is_predicted_as_it_is_scored(stri
 def test_evaluate_prints_for_people(striate: Command, digits_run: Path, tmp_path: Path) -> None:
     said = striate("evaluate", digits_run, "--split", "validation", "--out", tmp_path)
     assert said.code == 0
-    assert "500 validation images" in said.out
+    scores = evaluate(package.train.Run(digits_run).model(), data.load("digits").validation)
+    theirs = stats.binomtest(round(500 * scores.accuracy), 500).proportion_ci(0.95, method="wilson")
+    interval = f"95% interval {percent(theirs.low, 500)} to {percent(theirs.high, 500)}"
+    assert f"accuracy {percent(scores.accuracy, 500)} on 500 validation images ({interval})" in said.out
     assert "confusion matrix" in said.out
     assert f"{tmp_path / 'confusion.png'}: what is taken for what" in said.out
     assert "report" not in said.out, "it is of the test images"
@@ -213,6 +218,21 @@ def test_images_that_were_trained_on_are_counted_whatever_the_folder_is_called(
     assert 0 < expected < len(scored)
     assert json.loads(said.out)["trained_on"] == expected
     assert f"{expected} of these {len(scored)} images were trained on" in said.err
+
+
+def test_an_image_that_was_trained_on_counts_as_often_as_it_is_scored(
+    striate: Command, noise_run: Path, tmp_path: Path
+) -> None:
+    draw, known = np.random.default_rng(1), data.load(noise_run.parent / "noise", seed=5).train.sources[0]
+    for split in ("train", "validation", "test"):
+        for name in ("a", "b"):
+            (tmp_path / "others" / split / name).mkdir(parents=True)
+            pixels = draw.integers(0, 256, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "others" / split / name / "new.png")
+    for again in ("1.png", "2.png"):
+        shutil.copy(known, tmp_path / "others" / "test" / "a" / again)
+    said = striate("evaluate", noise_run, "--data", tmp_path / "others", "--json", "--out", tmp_path / "out")
+    assert json.loads(said.out)["trained_on"] == 2
 
 
 @pytest.mark.parametrize("what", ["noise", "noise/a/0.png"])
