@@ -14,7 +14,7 @@ from striate.cli.options import JsonOption
 from striate.cli.source import Source
 from striate.cli.subject import Subject
 from striate.cli.together import alone
-from striate.cli.train import Wishes, train_new
+from striate.cli.train import Wishes, first_free, train_new
 from striate.report.numbers import count, percent, seconds
 
 
@@ -36,7 +36,7 @@ def demo(
     ranks, began = alone("demo"), time.perf_counter()
     settings = {"seed": seed} | ({} if epochs is None else {"epochs": epochs})
     source = Source("digits")
-    run = train_new(source, "vanilla", Wishes(None, settings), out or _free_folder(), Engine.choose(), ranks=ranks)
+    run = train_new(source, "vanilla", Wishes(None, settings), out or first_free("demo"), Engine.choose(), ranks=ranks)
     loaded = source.load()
     scores = evaluate(run.model(), loaded.test)
     page = training_report(run, scores, loaded)
@@ -59,7 +59,3 @@ def demo(
     console.show(f"report: {page.resolve().as_uri()}")
     console.show(f"atlas:  {atlas.resolve().as_uri()}")
     console.show(f"run:    {run.path}")
-
-
-def _free_folder() -> Path:
-    return next(path for n in range(1, 100_000) if not (path := Path("runs") / f"demo-{n}").exists())

@@ -9,7 +9,7 @@ import typer
 
 from striate import files
 from striate.cli import console, hubs
-from striate.cli.foreign import Foreign, shape
+from striate.cli.foreign import Foreign, network_of
 from striate.cli.options import (
     DataOption,
     DataRoot,
@@ -23,12 +23,11 @@ from striate.cli.options import (
     png,
 )
 from striate.cli.subject import Subject
-from striate.errors import NetworkError, UserError
+from striate.errors import UserError
 from striate.report.numbers import MINUS
 
 if TYPE_CHECKING:
     from striate.inside.receptive.fields import ReceptiveField
-    from striate.network import Network
 
 
 def fields(
@@ -73,7 +72,7 @@ def fields(
         beside = [option for option in foreign.said if option != "--input"]
         if beside:
             raise UserError(f"{model} is a network without weights: leave out {', '.join(beside)}")
-        network = _network(model, input)
+        network = network_of(model, input)
         found, sides = receptive_fields(network), network.input or ()
     else:
         sides = subject.model.preprocessing.shape
@@ -105,16 +104,6 @@ def _subject(target: str | None, foreign: Foreign) -> Subject | None:
     if not (path.is_dir() or path.suffix == ".safetensors"):
         return None
     return Subject.named(target, foreign)
-
-
-def _network(text: str, input: str | None) -> Network:
-    from striate.network import Network
-
-    found = Network.load(text)
-    found = found if input is None else Network(found.layers, shape(input))
-    if found.input is None:
-        raise NetworkError("the network's text has no input line: say --input CxHxW, such as --input 3x224x224")
-    return found
 
 
 def _draw(

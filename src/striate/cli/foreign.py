@@ -96,20 +96,10 @@ class Foreign:
             return checked(model if self.classes else replace(model, classes=found.classes))
         if self.module is not None:
             return checked(self._around(imported(self.module), self.module, self._shape(None)))
-        network = self._network()
+        assert self.net is not None
+        network = network_of(self.net, self.input)
         named = Path(self.net or "").stem if len((self.net or "").split()) == 1 else "network"
         return replace(checked(self._around(network.build(seed=0), named, self._shape(network))), network=network)
-
-    def _network(self) -> Network:
-        from striate.network import Network
-
-        assert self.net is not None
-        found = Network.load(self.net)
-        if self.input is not None:
-            found = Network(found.layers, shape(self.input))
-        if found.input is None:
-            raise NetworkError("the network's text has no input line: say --input CxHxW, such as --input 3x224x224")
-        return found
 
     def _shape(self, network: Network | None) -> tuple[int, ...]:
         if network is not None and network.input is not None:
@@ -130,6 +120,22 @@ class Foreign:
                 module, self.weights, input_shape, mean=mean, std=std, classes=classes, name=self.weights.stem
             )
         return Model.foreign(module, input_shape, mean=mean, std=std, classes=classes, name=name)
+
+
+def network_of(text: str, input: str | None) -> Network:
+    """The network of a preset, a file or a text, for images of the shape `input` (`CxHxW`) where one is said.
+
+    Raises:
+        UserError: neither says what goes in; or as `Network.load`.
+    """
+    from striate.network import Network
+
+    found = Network.load(text)
+    if input is not None:
+        found = Network(found.layers, shape(input))
+    if found.input is None:
+        raise NetworkError("the network's text has no input line: say --input CxHxW, such as --input 3x224x224")
+    return found
 
 
 def imported(named: str) -> nn.Module:

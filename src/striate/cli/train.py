@@ -222,7 +222,11 @@ def merged(recipe: Recipe, settings: Mapping[str, object]) -> dict[str, object]:
 
 def _free_folder(data: str, net: str) -> Path:
     """The first of runs/DATA-NETWORK-1, -2, ... that is not there."""
-    stem = "-".join(_word(part) for part in (data, net))
+    return first_free("-".join(_word(part) for part in (data, net)))
+
+
+def first_free(stem: str) -> Path:
+    """The first of runs/STEM-1, -2, ... that is not there."""
     return next(path for n in range(1, 100_000) if not (path := Path("runs") / f"{stem}-{n}").exists())
 
 

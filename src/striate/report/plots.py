@@ -22,6 +22,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from striate import files
+from striate.pictures import colors
 from striate.report import numbers
 from striate.report.intervals import wilson
 
@@ -30,18 +31,20 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("striate.mplstyle")
 
+INK, MUTED, LINE, ACCENT, PAPER = (
+    f"#{bytes(color).hex()}" for color in (colors.INK, colors.MUTED, colors.LINE, colors.ACCENT, colors.PAPER)
+)
+
 TOKENS = {
-    "#fbfaf7": "--paper",
-    "#1c1f23": "--ink",
-    "#666a70": "--muted",
-    "#dedbd3": "--line",
-    "#0f6b8f": "--accent",
+    PAPER: "--paper",
+    INK: "--ink",
+    MUTED: "--muted",
+    LINE: "--line",
+    ACCENT: "--accent",
     "#b3402a": "--bad",
     "#2e7d4f": "--good",
 }
 """The colours of the style file and the names they have in style.css, so that a plot in a page follows its theme."""
-
-INK, MUTED, LINE, ACCENT, PAPER = "#1c1f23", "#666a70", "#dedbd3", "#0f6b8f", "#fbfaf7"
 
 WIDTH = 4.2
 """Inches of 96 CSS pixels: 403 pixels, so that a phone shows a plot at nearly its own size."""
@@ -222,7 +225,7 @@ def confusion(name: str, matrix: Int[np.ndarray, "true predicted"], classes: Seq
         axes.set_yticks(range(n), [_short(c) for c in classes])
     else:
         tones = np.zeros((n, n, 4))
-        tones[..., :3] = np.array([0x0F, 0x6B, 0x8F]) / 255
+        tones[..., :3] = np.array(colors.ACCENT) / 255
         tones[..., 3] = np.sqrt(shares)
         axes.imshow(tones, interpolation="none")
     axes.set_xlim(-0.5, n - 0.5)
