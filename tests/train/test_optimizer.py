@@ -11,7 +11,7 @@ from squares import recipe, squares
 from torch import nn
 
 from striate.data import DataSet, Findings, Split
-from striate.train.optimizer import balance, optimizer, training_loss
+from striate.train.optimizer import average_into, balance, optimizer, training_loss
 from striate.train.randomness import Randomness, step_seeds
 
 CPU = torch.device("cpu")
@@ -56,6 +56,17 @@ def test_biases_and_scales_do_not_decay() -> None:
         }
     assert optimizer(recipe(optimizer="sgd", nesterov=True), module).param_groups[0]["nesterov"] is True
     assert optimizer(recipe(momentum=0.8), module).param_groups[0]["betas"] == (0.8, 0.999)
+
+
+def test_the_average_of_the_weights_forgets_the_first_ones_soon() -> None:
+    averaged, module = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.constant_(averaged.weight, 8.0)
+    expected, decays = 8.0, (1 / 10, 2 / 11, 3 / 12, 0.3, 0.3)  # (1 + step) / (10 + step), up to the recipe's 0.3
+    for step, decay in enumerate(decays):
+        nn.init.constant_(module.weight, float(step))
+        expected = decay * expected + (1 - decay) * step
+        average_into(averaged, module, 0.3, step)
+        assert averaged.weight.item() == pytest.approx(expected)
 
 
 @given(st.tuples(*[st.integers(0, 1000)] * 3), st.tuples(*[st.integers(0, 1000)] * 3))
