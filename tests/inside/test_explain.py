@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from explained import TEXTS, drawn, noise, walked
+from explained import TEXTS, Calls, drawn, noise, walked
 from torch import Tensor, nn
 
 from striate.errors import DataError, ModelError
@@ -264,6 +264,27 @@ def test_vectors_have_no_positions_and_one_image_is_wanted() -> None:
         explain(module, noise(5), "dense1", 0, depth=-2)
 
 
+@pytest.mark.parametrize(
+    ("forward", "unit", "words"),
+    [
+        (torch.sigmoid, 4, "no unit 4 in the module: it has 2 units"),
+        (torch.abs, 0, "^the module cannot be explained: it is made by the function abs"),
+        (torch.clone, 0, "^the module cannot be explained: it hands on the image as it is"),
+    ],
+    ids=["unit", "function", "image"],
+)
+def test_a_module_without_a_name_is_called_the_module(
+    forward: Callable[[Tensor], Tensor], unit: int, words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        explain(Calls(forward), noise(2, 3, 3), "", unit, (0, 0))
+
+
+def test_more_terms_than_there_are_may_be_followed() -> None:
+    found = explain(nn.Sequential(nn.Linear(3, 1)), noise(3), "0", 0, depth=1, follow=2**63)
+    assert len(found.below) == 3
+
+
 def test_all_forms_of_terms_are_met() -> None:
     network, module = Network.parse(TEXTS["pools"]), drawn(TEXTS["pools"])
     found = [explain(module, noise(2, 9, 9), name, 0).terms for name in network.names]
@@ -288,7 +309,7 @@ def test_all_forms_of_terms_are_met() -> None:
         ({"unit": 0.5}, "unit must be a whole number, found 0.5"),
         ({"unit": True}, "unit must be a whole number, found True"),
         ({"unit": None}, "unit must be a whole number, found None"),
-        ({"unit": 2**70}, "unit must be a whole number, found 1180591620717411303424"),
+        ({"unit": 2**70}, "no unit 1180591620717411303424 in 0: it has 2 units, 0 to 1"),
         ({"layer": 0}, "layer must be a name, found 0"),
         ({"seed": "x"}, "seed must be a whole number of 64 bits, found 'x'"),
         ({"seed": 2**70, "unit": "a"}, "unit must be a whole number, found 'a'; seed must be a whole number of 64"),

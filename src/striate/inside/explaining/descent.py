@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -94,7 +95,7 @@ class Descent:
         """Follows the largest terms of a number; those of them that are to be explained in turn."""
         if not number.depth:
             return []
-        followed = list(islice(_adding(number.terms), self.follow))
+        followed = list(islice(_adding(number.terms), min(self.follow, sys.maxsize)))
         # What is left is shared out, and the largest term is always followed, so that the pixels are reached.
         share = max(number.budget - 1, 0) // max(len(followed), 1)
         for source in followed if share else followed[:1]:

@@ -88,7 +88,7 @@ def explain(
     origin = passed.of(layer).with_channels_first.one_image
     step, at = origin.step, origin.place(_place(origin, wanted))
     if step is None or at is None:
-        raise ModelError(f"this number of {layer} is a 0 that was put around maps: no layer makes it")
+        raise ModelError(f"this number of {wanted.called} is a 0 that was put around maps: no layer makes it")
     raw = shown[0].cpu().numpy() if shown.dtype == torch.uint8 else None
     descent = Descent(raw, getattr(subject, "preprocessing", None), wanted.follow)
     name = layer if origin.index is None else step.name
@@ -126,9 +126,9 @@ def _opened(subject: object, images: Tensor) -> tuple[nn.Module, Tensor]:
 
 def _place(origin: Origin, wanted: Wanted) -> Spot:
     """Where the number stands in the layer's output. Raises ModelError where it stands nowhere."""
-    output, layer, unit = origin.moved, wanted.layer, wanted.unit
+    output, layer, unit = origin.moved, wanted.called, wanted.unit
     if output.ndim not in (1, 2, 3):
-        raise ModelError(f"layer {layer} gives {output.ndim}-D outputs, not maps, a matrix, or a vector of units")
+        raise ModelError(f"{layer} gives {output.ndim}-D outputs, not maps, a matrix, or a vector of units")
     if output.ndim == 2:
         if unit != 0:
             size = f"{output.shape[0]} rows, {output.shape[1]} columns"
@@ -150,7 +150,7 @@ def _position(map: Array, wanted: Wanted) -> Spot:
     (rows, columns), (row, column) = map.shape, wanted.position
     if not (0 <= row < rows and 0 <= column < columns):
         raise ModelError(
-            f"no position {row},{column} in {wanted.layer}: its maps have"
+            f"no position {row},{column} in {wanted.called}: its maps have"
             f" rows 0 to {rows - 1} and columns 0 to {columns - 1}"
         )
     return row, column

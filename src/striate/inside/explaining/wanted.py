@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class Wanted:
     follow: int
     seed: int
 
+    @property
+    def called(self) -> str:
+        """The layer in words: the module itself has no name."""
+        return self.layer or "the module"
+
     @classmethod
     def checked(
         cls, layer: object, unit: object, position: object, *, depth: object, follow: object, seed: object
@@ -54,7 +60,7 @@ class Wanted:
         """
         faults = list[str]()
 
-        def whole(name: str, value: object, allowed: str, least: int = -(2**63), most: int = 2**64 - 1) -> int:
+        def whole(name: str, value: object, allowed: str, least: float = -math.inf, most: float = math.inf) -> int:
             number = _whole(value)
             if number is None or not least <= number <= most:
                 faults.append(f"{name} must be {allowed}, found {value!r}")
@@ -72,7 +78,7 @@ class Wanted:
             place,
             down,
             whole("follow", follow, "1 term or more", 1),
-            whole("seed", seed, "a whole number of 64 bits"),
+            whole("seed", seed, "a whole number of 64 bits", -(2**63), 2**64 - 1),
         )
         if faults:
             raise ModelError("; ".join(faults))

@@ -43,11 +43,11 @@ class Passage:
             ModelError: the layer was not called, was called several times and `layer` does not say which call is
                 meant, or its output is made by something that is not explained.
         """
-        found = one_call(layer, self._calls(layer))
+        found, named = one_call(layer, self._calls(layer)), f"layer {layer}" if layer else "the module"
         if found.reason:
-            raise ModelError(f"layer {layer} cannot be explained: {found.reason}")
+            raise ModelError(f"{named} cannot be explained: {found.reason}")
         if found.step is None:
-            raise ModelError(f"layer {layer} cannot be explained: it hands on the image as it is")
+            raise ModelError(f"{named} cannot be explained: it hands on the image as it is")
         return found
 
     def _calls(self, layer: str) -> dict[str, list[Origin]]:
