@@ -176,3 +176,49 @@ def test_in_float32_the_formula_of_a_pixel_holds_for_every_level(mean: float, st
     values = Preprocessing((256,), (mean,) * 256, (std,) * 256).normalize(levels[None])[0].tolist()
     for level, value in enumerate(values):
         assert "rounded" not in preprocessed(Pixel(0, (0, 0), value, level, mean, std))
+
+
+def pieced(text: str) -> dict[str, np.ndarray]:
+    """The tables of one channel by the first word of their titles, their pieces put beside one another again."""
+    found: dict[str, list[list[list[float]]]] = {}
+    rows: list[list[float]] = []
+    tables = re.split(r"\n(?:sum|value) |\n  Σ =", text)[0]
+    for line in tables.replace("−", "-").splitlines():
+        if title := re.fullmatch(r"  (channel|filter|products|x)( \d)?(,.*)?", line):
+            rows = []
+            found.setdefault(title[1], []).append(rows)
+        elif re.fullmatch(r"( +-?\d+\.\d+)+", line):
+            rows.append([float(number) for number in line.split()])
+    return {title: np.hstack(pieces) for title, pieces in found.items()}
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80])
+def test_a_window_wider_than_the_text_stands_in_pieces(width: int) -> None:
+    module, image = nn.Sequential(nn.Conv2d(1, 1, 11)), noise(1, 15, 15)
+    shown = explain(module, image, "0", 0, (2, 3)).text(width)
+    assert max(map(len, shown.splitlines())) <= width
+    x, W = image[0, 2:13, 3:14].numpy(), module.state_dict()["0.weight"][0, 0].numpy()
+    tables = pieced(shown)
+    assert tables["channel"] == pytest.approx(x, abs=6e-4)
+    assert tables["filter"] == pytest.approx(W, abs=6e-5)
+    assert tables["products"] == pytest.approx(x * W, abs=6e-4)
+    total = re.search(r"Σ = (\S+)\s+of\s+121\s+products", shown)
+    assert total is not None
+    assert float(total[1].replace("−", "-")) == pytest.approx(float((x * W).sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+@pytest.mark.parametrize("pool", [nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1)])
+def test_a_pooled_map_wider_than_the_text_stands_in_pieces(pool: nn.Module, width: int) -> None:
+    image = noise(2, 28, 28)
+    shown = explain(nn.Sequential(pool), image, "0", 1, (0, 0)).text(width)
+    assert max(map(len, shown.splitlines())) <= width
+    assert pieced(shown)["x"] == pytest.approx(image[1].numpy(), abs=6e-4)
+
+
+@pytest.mark.parametrize("part", [nn.GroupNorm(1, 2), nn.Softmax(1), nn.LocalResponseNorm(2)])
+@pytest.mark.parametrize("width", [40, 60])
+def test_numbers_of_a_sum_say_where_they_stand_in_any_width(part: nn.Module, width: int) -> None:
+    found = explain(nn.Sequential(part), noise(2, 15, 15) / 1e4, "0", 1, (12, 13), depth=1)
+    narrow, wide = (" ".join(found.text(columns).split()) for columns in (width, 1000))
+    assert re.findall(r"unit \d+", narrow) == re.findall(r"unit \d+", wide)

@@ -11,6 +11,9 @@ import numpy as np
 GAP = 4
 """Columns between two channels that stand side by side."""
 
+FIGURES = 4, 3
+"""With how many figures numbers of tables are written: with as many as fit. With fewer they cannot be followed."""
+
 APART = ",  "
 """What stands between an equation and those of the letters in it."""
 
@@ -94,6 +97,43 @@ def grid(title: str, cells: np.ndarray, muted: np.ndarray | None = None) -> Bloc
     return padded([(Span(f"  {title}", "muted"),), *rows])
 
 
+class Table(NamedTuple):
+    """What `grid` draws."""
+
+    title: str
+    cells: np.ndarray
+    muted: np.ndarray | None = None
+
+
+def in_pieces(tables: Sequence[Table], width: int) -> Block:
+    """Tables of the same columns that are wider than the width: a few columns of each, below them the next few.
+
+    Example:
+        >>> cells = np.array([["0.125", "1.500", "2.000", "0.375", "1.625"]], dtype=object)
+        >>> ["".join(span.text for span in line).rstrip() for line in in_pieces([Table("x", cells)], 28)]
+        ['  x, first 4 columns of 5', '  0.125 1.500 2.000 0.375', '', '  x, last column', '  1.625']
+    """
+    columns = tables[0].cells.shape[1]
+    few = max((width - 1) // (1 + max(len(str(table.cells[0, 0])) for table in tables)), 1)
+    block: Block = []
+    for start in range(0, columns, few):
+        piece = slice(start, start + few)
+        block += [()] * (start > 0)
+        names = [f", {_which(start, min(few, columns - start), columns)}", *[""] * (len(tables) - 1)]
+        for (title, cells, muted), name in zip(tables, names, strict=True):
+            block += wrapped(f"  {title}{name}", width, "muted", indent=4)
+            block += grid("", cells[:, piece], None if muted is None else muted[:, piece])[1:]
+    return padded(block)
+
+
+def _which(start: int, count: int, columns: int) -> str:
+    """Which of its columns a piece of a table is, in words."""
+    some = "column" if count == 1 else f"{count} columns"
+    if start == 0:
+        return f"first {some} of {columns}"
+    return f"{'last' if start + count == columns else 'next'} {some}"
+
+
 def sum_below(block: Block, total: str) -> Block:
     """A grid, and under it, at its right, its sum."""
     words = f"Σ = {total}"
@@ -123,6 +163,15 @@ def _joined(blocks: Sequence[Block]) -> Block:
     height = max(map(len, blocks))
     filled = [[*block, *[(Span(" " * across(block)),)] * (height - len(block))] for block in blocks]
     return [tuple(span for line in row for span in line) for row in zip(*filled, strict=True)]
+
+
+def with_place(line: Line, where: str, width: int) -> Iterator[Line]:
+    """A number and where it stands, or what it is made of, which goes below it where both are too wide."""
+    if length(line) + 3 + len(where) <= width:
+        yield (*line, Span(f"   {where}", "muted"))
+    else:
+        yield line
+        yield from wrapped(f"    {where}", width, "muted", indent=4)
 
 
 def padded(block: Block) -> Block:

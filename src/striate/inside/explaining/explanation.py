@@ -97,7 +97,8 @@ class Explanation:
         """As text to follow by hand.
 
         Arguments:
-            width: columns; grids stand side by side where they fit, else one below the other.
+            width: columns; grids stand side by side where they fit, else one below the other, and what is wider still a
+                few columns at a time.
             most: how many input channels, or terms of a dense layer, are written out, beside those that are followed
                 down; the rest are summed and counted.
         """

@@ -7,16 +7,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from striate.inside.explaining.blocks import (
+    FIGURES,
     GAP,
     Block,
     Line,
     Span,
+    Table,
     across,
     beside,
     grid,
-    length,
+    in_pieces,
     padded,
     sum_below,
+    with_place,
     with_signs,
     wrapped,
 )
@@ -62,26 +65,42 @@ def _where(terms: Products, input: Shape, width: int) -> Iterator[Line]:
 
 
 def _blocks(terms: Products, shown: Sequence[int], channels: Sequence[int], width: int) -> list[Block]:
-    """For each channel shown: patch · filter = products and their sum; one below the other where that is too wide."""
-    products = terms.products
-    for figures in (4, 3, 2):
-        x, W = aligned(terms.x[shown], figures), aligned(terms.W[shown], figures)
-        xW = aligned(products[shown], figures)
+    """For each channel shown: patch · filter = products and their sum; one below the other where that is too wide, and
+    where each is, a few columns at a time."""
+    for figures in FIGURES:
+        tables = _tables(terms, shown, channels, figures)
+        sums = [figure(float(terms.sums[c])) for c in shown]
         grids = [
-            (
-                grid(f"channel {channels[c]}", x[k], ~terms.inside[c]),
-                grid(terms.called, W[k]),
-                sum_below(grid("products", xW[k], ~terms.inside[c]), figure(float(terms.sums[c]))),
-            )
-            for k, c in enumerate(shown)
+            (grid(*x), grid(*W), sum_below(grid(*xW), total)) for (x, W, xW), total in zip(tables, sums, strict=True)
         ]
         rows = [with_signs(patch, weights, result) for patch, weights, result in grids]
         if max(map(across, rows)) <= width:
             return rows
         stacked = [[*patch, *weights, *result] for patch, weights, result in grids]
-        if max(map(across, stacked)) <= width or figures == 2:
+        if max(map(across, stacked)) <= width:
             return [padded(block) for block in stacked]
-    raise AssertionError("two figures are always taken")
+    whole = _tables(terms, shown, channels, FIGURES[0])
+    return [_with_sum(in_pieces(three, width), terms, c, width) for three, c in zip(whole, shown, strict=True)]
+
+
+def _tables(terms: Products, shown: Sequence[int], channels: Sequence[int], figures: int) -> list[list[Table]]:
+    """Of each channel shown: its patch, its filter and their products."""
+    x, W, xW = (aligned(part[shown], figures) for part in (terms.x, terms.W, terms.products))
+    outside = ~terms.inside
+    return [
+        [
+            Table(f"channel {channels[c]}", x[k], outside[c]),
+            Table(terms.called, W[k]),
+            Table("products", xW[k], outside[c]),
+        ]
+        for k, c in enumerate(shown)
+    ]
+
+
+def _with_sum(block: Block, terms: Products, channel: int, width: int) -> Block:
+    """Pieces of a channel's tables, and under them the sum of all its products."""
+    total = f"Σ = {figure(float(terms.sums[channel]))} of {terms.x[channel].size} products"
+    return padded([*block, *wrapped(f"  {total}", width, "strong", indent=4)])
 
 
 def _total(terms: Products, shown: Sequence[int], width: int) -> Iterator[Line]:
@@ -115,18 +134,9 @@ def _vector(terms: Products, input: Shape, width: int, shown: Sequence[int]) -> 
     columns = [aligned(part[np.array(shown)], 4) for part in flat]
     for k, (weight, x, product) in zip(shown, zip(*columns, strict=True), strict=True):
         where = source_of(terms, k)
-        yield from _with_place((Span(f"  {weight} · {x} = "), Span(product, "strong")), where, width)
+        yield from with_place((Span(f"  {weight} · {x} = "), Span(product, "strong")), where, width)
     yield ()
     yield from _total(terms, shown, width)
-
-
-def _with_place(line: Line, where: str, width: int) -> Iterator[Line]:
-    """A product and where its factors stand, which goes below it where both are too wide."""
-    if length(line) + 3 + len(where) <= width:
-        yield (*line, Span(f"   {where}", "muted"))
-    else:
-        yield line
-        yield from wrapped(f"    {where}", width, "muted", indent=4)
 
 
 def dot(terms: Dot, width: int, shown: Sequence[int]) -> Iterator[Line]:
@@ -135,7 +145,7 @@ def dot(terms: Dot, width: int, shown: Sequence[int]) -> Iterator[Line]:
     yield from wrapped(f"{factors(terms, len(order))}:", width)
     columns = [aligned(part[order], 4) for part in (terms.a, terms.b, terms.products)]
     for k, (a, b, product) in zip(order.tolist(), zip(*columns, strict=True), strict=True):
-        yield from _with_place((Span(f"  {a} · {b} = "), Span(product, "strong")), pair_of(terms, k), width)
+        yield from with_place((Span(f"  {a} · {b} = "), Span(product, "strong")), pair_of(terms, k), width)
     yield ()
     others, left = rest(terms.products, shown)
     if others:

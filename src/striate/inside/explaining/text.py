@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from striate.inside.explaining.blocks import (
+    FIGURES,
     Block,
     Line,
     Role,
     Span,
+    Table,
     across,
     equation,
     grid,
-    length,
+    in_pieces,
+    with_place,
     wrapped,
 )
 from striate.inside.explaining.ends import Pixel, Stop
@@ -38,6 +41,9 @@ from striate.layers.terms import Dot, Formula, Pooled, Products
 
 if TYPE_CHECKING:
     from striate.inside.explaining.explanation import Below, Explanation
+
+MANY = 1024
+"""Numbers of a pooling window that are written out though not all of its columns fit: 32x32 are some 200 lines."""
 
 
 def lines(explanation: Explanation, width: int, most: int) -> list[Line]:
@@ -113,11 +119,14 @@ def _pooled(terms: Pooled, width: int) -> Iterator[Line]:
 
 
 def _fitting(x: Array, width: int, terms: Pooled) -> Block:
-    """A grid with as many figures as fit; of a map too wide for any, its size alone."""
-    for figures in (4, 3, 2):
-        block = grid("x", aligned(x, figures), None if terms.mean else ~terms.taken)
+    """A grid with as many figures as fit, else a few columns at a time; of a map of very many, its size alone."""
+    left_out = None if terms.mean else ~terms.taken
+    for figures in FIGURES:
+        block = grid("x", aligned(x, figures), left_out)
         if across(block) <= width:
             return block
+    if x.size <= MANY:
+        return in_pieces([Table("x", aligned(x, FIGURES[0]), left_out)], width)
     return [(Span(f"  {shape_text(x.shape)} numbers, too many for the width"),)]
 
 
@@ -130,8 +139,7 @@ def _formula(terms: Formula, width: int, shown: list[int]) -> Iterator[Line]:
         yield from wrapped(f"Σ adds {summed.formula} of {len(summed.x)} numbers; largest {len(shown)}:", width)
         columns = aligned(summed.x[shown], 4), aligned(summed.added[shown], 4), whereabouts(summed, shown)
         for x, adds, where in zip(*columns, strict=True):
-            line = (Span(f"  x_d = {x}  adds {adds}"), Span(f"   {where}", "muted"))
-            yield line if length(line) <= width else line[:1]
+            yield from with_place((Span(f"  x_d = {x}  adds {adds}"),), where, width)
         others, left = rest(summed.added, shown)
         if others:
             yield from wrapped(f"  the other {others} together add {figure(left)}", width)
