@@ -16,6 +16,8 @@ from striate.errors import ModelError
 from striate.inside.explaining.ends import Pixel, Stop
 from striate.inside.explaining.explain import explain
 from striate.inside.explaining.explanation import Explanation
+from striate.layers.terms import Products
+from striate.network import Network
 
 Call = Callable[[Tensor], Tensor]
 
@@ -121,6 +123,17 @@ def test_padding_of_its_own_belongs_to_the_convolution() -> None:
     image = noise(2, 6, 7)
     found = explain(Padded(), image, "", 1, (0, 3), depth=1)
     assert found.kind == "conv 3 3x3 stride=2x2 pad=1x1"
+    assert walked(found)
+
+
+@pytest.mark.parametrize("kernel", ["2x2", "4x3", "3x3 stride=2", "5x4 stride=2x1 dilation=2"])
+def test_padding_that_is_larger_on_one_side_belongs_to_the_convolution(kernel: str) -> None:
+    network = Network.parse(f"input 2x8x7, conv 2 1x1, conv 3 {kernel} pad=same")
+    found = explain(network.build(0), noise(2, 8, 7), "conv2", 1, (3, 0), depth="input")
+    assert isinstance(found.terms, Products)
+    assert (found.kind, found.input) == (str(network.layers[1]), network.shapes[0])
+    for spot, inside in zip(found.terms.places.reshape(-1, 3), found.terms.inside.ravel(), strict=True):
+        assert inside == all(0 <= place < side for place, side in zip(spot, network.shapes[0], strict=True))
     assert walked(found)
 
 

@@ -88,7 +88,8 @@ class Recorder(EachCall):
                 with self._unseen():
                     origin = self._left(name, part, inputs[0] if inputs else None, given, output)
                     origin = origin if origin.gives(output) else unknown(OVERWRITTEN)
-                if not self.ledger.constant(output):
+                # What is known of it already stays as it is, with the zeros that were put around it.
+                if not self.ledger.constant(output) and origin is not self.ledger.origin(output):
                     self.ledger.put(output, origin)
             else:
                 origin = unknown(f"it is a {type(part).__name__}, which gives more than one tensor")
