@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,9 +195,39 @@ def test_verdicts_in_words() -> None:
 def test_equal_differences_are_judged_by_their_signs() -> None:
     assert statistics.p_value([0.0, 0.0, 0.0]) == 1
     assert statistics.p_value([0.01] * 5) == pytest.approx(2 / 32)
-    assert verdict(compared([[0.0] * 3])[0], smallest=0.01, higher=True).word == "no difference larger than"
+    assert verdict(compared([[0.0] * 6])[0], smallest=0.01, higher=True).word == "no difference larger than"
     assert verdict(compared([[0.02] * 3])[0], smallest=0.01, higher=True).word == "inconclusive"
     assert statistics.p_value([0.3]) == 1
+
+
+def test_few_equal_differences_show_no_absence_of_one() -> None:
+    for m in (1, 3):
+        enough = next(n for n in range(2, 20) if stats.binomtest(0, n).pvalue < 0.05 / m)
+        for n in (2, enough - 1):
+            found = compared([[0.0] * n, *[[0.01, 0.02]] * (m - 1)])[0]
+            said = verdict(found, smallest=0.005, higher=True)
+            assert (said.word, said.more_seeds) == ("inconclusive", enough - n)
+            assert found.as_json()["simultaneous"] == [None, None]
+        found = compared([[0.0] * enough, *[[0.01, 0.02]] * (m - 1)])[0]
+        assert verdict(found, smallest=0.005, higher=True).none
+        assert "(the same with every seed, n = " in words.sentence("a", "b", found, said, ACCURACY)
+
+
+@pytest.mark.parametrize("images", [100, 1000])
+@pytest.mark.parametrize("n", [2, 5])
+def test_a_difference_that_matters_is_seldom_said_to_be_absent(images: int, n: int) -> None:
+    rng = np.random.default_rng(images + n)
+    runs = 600
+    shares = np.array([[[0.95]], [[0.9551]]]) + rng.normal(0, 0.002, (2, runs, n))
+    counted = (shares * images).round() / images
+    wrong = [_none(row) for row in counted[1] - counted[0]]
+    assert np.mean(wrong) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def _none(differences: np.ndarray) -> bool:
+    found = replace(_one(differences), simultaneous=statistics.deciding_interval(differences, 1))
+    within = max(map(abs, found.simultaneous)) <= 0.005  # else the seeds are counted that it needs, which takes long
+    return within and verdict(found, smallest=0.005, higher=True).none
 
 
 def test_a_sentence_says_what_is_taken_from_what_and_that_p_is_corrected() -> None:

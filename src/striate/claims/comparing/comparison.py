@@ -207,24 +207,25 @@ def judged(measured: Sequence[Measured], metric: Metric) -> tuple[Pair, ...]:
         names = a.variant.name, b.variant.name
         bounded = any(map(metric.bound, (*a.records, *b.records)))  # the difference may be larger than it looks
         sentence = words.sentence(*names, one, said, metric) + ("" if bounded else words.small(one, said, metric))
-        hidden = _hidden(a, b, one.mean, said, metric)
+        hidden = _hidden(a, b, one, said, metric)
         if hidden:
             said, sentence = Verdict("inconclusive"), words.hidden(*names, hidden, one.n, metric)
         found.append(Pair(*names, one, said, sentence))
     return tuple(found)
 
 
-def _hidden(a: Measured, b: Measured, difference: float, said: Verdict, metric: Metric) -> int:
+def _hidden(a: Measured, b: Measured, found: Paired, said: Verdict, metric: Metric) -> int:
     """With how many seeds lower bounds hide what is said: 0 where they hide nothing.
 
     Bounds on both sides hide the difference itself. A bound on the larger side alone makes the difference too small,
-    so that it stands, and its absence does not. A bound on the smaller side, as of a training that ended early, hides
-    whether it is the smaller one at all.
+    so that it stands, and its absence does not, nor do equal differences that lack seeds alone. A bound on the smaller
+    side, as of a training that ended early, hides whether it is the smaller one at all.
     """
     bounds = [(metric.bound(x), metric.bound(y)) for x, y in zip(a.records, b.records, strict=True)]
     both = sum(x and y for x, y in bounds)
-    either, smaller = sum(x or y for x, y in bounds), sum(x if difference > 0 else y for x, y in bounds)
-    return both or (either if said.none else smaller)
+    either, smaller = sum(x or y for x, y in bounds), sum(x if found.mean > 0 else y for x, y in bounds)
+    absent = said.none or (found.equal and said.word == "inconclusive")
+    return both or (either if absent else smaller)
 
 
 def _check(variants: Sequence[Variant], seeds: tuple[int, ...], metric: Metric, data: DataSet) -> None:

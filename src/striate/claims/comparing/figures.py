@@ -238,8 +238,7 @@ def pair_table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]
             f"{pair.b} against {pair.a}",
             _sense(comparison, pair) + words.change(pair.found.mean, metric, pair.found.t),
             "  ".join(words.one_change(value, metric, counted, pair.found.t) for value in pair.found.differences),
-            words.span(pair.found.t, metric),
-            words.span(pair.found.bootstrap, metric, pair.found.t),
+            *_spans(pair.found, metric),
             "–" if pair.found.effect is None else words.signed(pair.found.effect, 2),
             words.p_value(pair.found.p),
             words.p_value(pair.found.p_corrected),
@@ -248,6 +247,11 @@ def pair_table(comparison: Comparison) -> tuple[tuple[str, ...], list[list[str]]
         for pair in comparison.pairs
     ]
     return headings, rows
+
+
+def _spans(found: Paired, metric: Metric) -> list[str]:
+    """Both intervals; equal differences have none."""
+    return ["–", "–"] if found.equal else [words.span(one, metric, found.t) for one in (found.t, found.bootstrap)]
 
 
 def _without_first(line: Mapping[str, Any]) -> dict[str, Any]:

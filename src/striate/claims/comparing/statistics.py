@@ -50,13 +50,14 @@ class Paired:
     Attributes:
         differences: one per seed.
         mean, deviation: of the differences (n - 1 in the denominator).
-        t: the 95% interval of the mean by Student's t.
+        t: the 95% interval of the mean by Student's t; without width, and no interval, where all differences are equal.
         bootstrap: the same by resampling (BCa); equal to `t`'s centre where all differences are equal.
         effect: Hedges' g of the paired differences: the mean in standard deviations, corrected for small n; None
             where they do not vary.
         p: two-sided p value of the paired t test.
         p_corrected: after Holm's correction for all comparisons made together.
-        simultaneous: the t interval at the level 1 - 0.05/m (Bonferroni), on which equivalence is decided.
+        simultaneous: the interval at the level 1 - 0.05/m (Bonferroni), on which equivalence is decided, as
+            `deciding_interval` gives it.
         comparisons: m, how many were made together.
     """
 
@@ -75,6 +76,11 @@ class Paired:
     def n(self) -> int:
         """How many pairs."""
         return len(self.differences)
+
+    @property
+    def equal(self) -> bool:
+        """Whether the difference is the same with every seed, so that t has no spread to work with."""
+        return self.deviation == 0
 
     def as_json(self) -> dict[str, Any]:
         """The attributes under their names, and `n`; an infinite end as null."""
@@ -146,9 +152,29 @@ def _paired(differences: Sequence[float], p: float, corrected: float, m: int) ->
         effect=hedges(d),
         p=p,
         p_corrected=corrected,
-        simultaneous=t_interval(d, 1 - (1 - LEVEL) / m),
+        simultaneous=deciding_interval(d, m),
         comparisons=m,
     )
+
+
+def deciding_interval(differences: Sequence[float] | np.ndarray, m: int) -> Interval:
+    """The interval at the level 1 - 0.05/m: that of t, or of the sign test where all differences are equal, which has
+    no ends while they are too few.
+
+    Scores are counted in whole images, and few of them are easily equal by luck: such an interval without width would
+    show "no difference" from two seeds.
+
+    Arguments:
+        m: comparisons made together.
+
+    Example:
+        >>> deciding_interval([0.0] * 5, 1), deciding_interval([0.0] * 6, 1)
+        (Interval(low=-inf, high=inf), Interval(low=0.0, high=0.0))
+    """
+    d = np.asarray(differences, float)
+    if not _equal(d):
+        return t_interval(d, 1 - (1 - LEVEL) / m)
+    return Interval(float(d.mean()), float(d.mean())) if _sure_of_equal(len(d), m) else Interval(-math.inf, math.inf)
 
 
 def verdict(found: Paired, *, smallest: float, higher: bool) -> Verdict:
@@ -292,9 +318,15 @@ def seeds_needed(deviation: float, smallest: float, *, comparisons: int = 1, mea
     return candidates[at] if at < len(candidates) else None
 
 
+def _sure_of_equal(n: int, comparisons: int) -> bool:
+    """Whether n equal differences are enough for the sign test: they are all on one side of a mean that is elsewhere
+    with a probability of at most 2 / 2^n."""
+    return 2.0 ** (1 - n) < (1 - LEVEL) / comparisons
+
+
 def _enough(n: int, deviation: float, smallest: float, settled: float, comparisons: int) -> bool:
     if deviation == 0:
-        return 2.0 ** (1 - n) < (1 - LEVEL) / comparisons  # the sign test's p of equal differences
+        return _sure_of_equal(n, comparisons)
     half = _critical(n, comparisons) * deviation / math.sqrt(n)
     return half <= settled and power(n, deviation, smallest, comparisons) >= POWER
 

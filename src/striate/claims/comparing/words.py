@@ -44,7 +44,8 @@ def _more(found: Paired, metric: Metric) -> str:
 def evidence(found: Paired, metric: Metric) -> str:
     """How sure a difference is. The interval is that of this difference alone; p is corrected, and decides."""
     corrected = f" corrected for {found.comparisons} comparisons" if found.comparisons > 1 else ""
-    return f"95% interval {span(found.t, metric)}, n = {found.n}, {probability(found.p_corrected)}{corrected}"
+    spread = "the same with every seed" if found.equal else f"95% interval {span(found.t, metric)}"
+    return f"{spread}, n = {found.n}, {probability(found.p_corrected)}{corrected}"
 
 
 def hidden(a: str, b: str, seeds: int, of: int, metric: Metric) -> str:
