@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from striate import decimals
-from striate.claims.comparing.statistics import t_interval
+from striate.claims.comparing.statistics import ROUNDING, t_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +125,7 @@ def _factor(exponent: float, within: Interval) -> str:
     if within.high - within.low >= math.log2(10):
         return _rounded(value, decimals.of_figures(value, 2))
     three = decimals.of_figures(2 ** (within.low + _half(within)), 3)
-    if half <= 0:
+    if half <= ROUNDING * value:  # all values are equal
         return _rounded(value, three)
     most = min(max(three, decimals.of_figures(half, 1)), three + 1)
     return _rounded(value, min(decimals.of_figures(half, 2), most))
