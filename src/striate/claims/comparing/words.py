@@ -181,7 +181,8 @@ def mean(values: Sequence[float], metric: Metric, images: int) -> str:
     """The mean of values with several seeds, with the decimals of its interval; `images` as `value` takes them."""
     within, middle = t_interval(values), sum(values) / len(values)
     if metric.unit == "steps":
-        return _factor(middle, within)
+        same = _half(within) <= ROUNDING * abs(middle)
+        return value(middle, metric, images) if same else _factor(middle, within)
     if metric.unit == "share":
         return _percent(middle, _places(values, images))
     return f"{middle:.{decimals.of_mean(_half(within), most=3)}f}".replace("-", "\N{MINUS SIGN}")
