@@ -95,6 +95,14 @@ def test_where_turning_and_growing_are_as_exact_as_shifting_they_are_not_said_to
     assert found["verdict"] == "contradicted"
 
 
+def test_a_convolution_that_no_shift_was_measured_of_is_named_and_has_no_number(tmp_path: Path) -> None:
+    net = "conv 4 3x3, relu, conv 4 3x3 stride=3, relu, dense 3"  # a shift by 4 is no whole step of the second
+    found = catalogue.run("shift-equivariance", stripes(), out=tmp_path, network=net)
+    assert [row[:2] for row in found["rows"]] == [["conv1", "0"], ["conv2", "–"]]
+    assert not any("nan" in cell for row in found["rows"] for cell in row)
+    assert any(sentence.startswith("conv2 left out: ") for sentence in found["because"])
+
+
 def test_the_rule_of_equivariance() -> None:
     assert decide(1e-6, 0.9, 0.5) == "supported"
     assert decide(0.2, 0.9, 0.5) == "contradicted"

@@ -9,6 +9,7 @@ import numpy as np
 
 from striate.claims.claim import Claim, Outcome, Setting, not_applicable
 from striate.claims.comparing.figures import Figure
+from striate.claims.comparing.words import listed
 from striate.claims.ruling import Ruling
 from striate.layers.conv import Conv
 
@@ -56,12 +57,27 @@ def study(setting: Setting) -> Outcome:
             "largest relative error of a convolution after a shift by 4 pixels, a multiple of its stride, "
             f"{shift:.1g}; smallest after a turn by 90° {turned:.2f}, after growth by 1.5 {scaled:.2f} "
             f"({', '.join(seen)}; {DRAWS} draws)",
+            *_left_out([name for name in layers if name not in seen]),
         ),
         headings=("layer", *(name for name, _, _ in MOTIONS)),
-        rows=[[name, *(f"{errors[motion][name]:.2g}" for motion, _, _ in MOTIONS)] for name in layers],
+        rows=[[name, *(_said(errors[motion][name]) for motion, _, _ in MOTIONS)] for name in layers],
         figures=(_figure(errors, seen),),
         numbers={"errors": errors, "images": IMAGES},
         seeds=setting.seeds(DRAWS),
+    )
+
+
+def _said(error: float) -> str:
+    return "–" if math.isnan(error) else f"{error:.2g}"
+
+
+def _left_out(layers: list[str]) -> tuple[str, ...]:
+    """A sentence on the convolutions that no shift was measured of; they decide nothing."""
+    if not layers:
+        return ()
+    return (
+        f"{listed(layers)} left out: 4 pixels are no multiple of the stride there, or no position sees only real "
+        "pixels before and after",
     )
 
 
