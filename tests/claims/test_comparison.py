@@ -197,6 +197,12 @@ def test_text_is_replaced_as_whole_words() -> None:
     assert replaced("relu", "tanh", "x") is None
 
 
+@pytest.mark.parametrize("change", ["relu=relu", "epochs=2", "maxpool 2x2=maxpool 2"])
+def test_a_variation_that_changes_nothing_is_refused(change: str) -> None:
+    with pytest.raises(UserError, match="changes nothing"):
+        vary(_base(), change)
+
+
 def test_variations_of_networks_and_recipes() -> None:
     assert vary(_base(), "maxpool 2x2=").network.names == ("conv1", "relu1", "dense1")
     assert vary(_base(), "optimizer=sgd").recipe.optimizer == "sgd"

@@ -97,7 +97,7 @@ def vary(base: Variant, change: str) -> Variant:
     `stride=2=stride=1`: OLD ends at the first "=" before which stands something that is there.
 
     Raises:
-        UserError: there is no "=", or OLD stands nowhere, or what comes out is no network or recipe.
+        UserError: there is no "=", or OLD stands nowhere, or what comes out is no network or recipe, or the same one.
 
     Example:
         >>> base = Variant("net", Network.parse("input 1x8x8, conv 4 3x3, relu, dense 10"), Recipe())
@@ -111,16 +111,23 @@ def vary(base: Variant, change: str) -> Variant:
         raise UserError(f"a variation is written OLD=NEW, such as relu=tanh or label_smoothing=0; found {change!r}")
     old, new = splits[0]
     if old in Recipe.model_fields:
-        return Variant(f"{old} {new}", base.network, _changed(base.recipe, old, new), base.view)
+        return _other(Variant(f"{old} {new}", base.network, _changed(base.recipe, old, new), base.view), base, change)
     for old, new in splits:
         text = replaced(str(base.network), old, new)
         if text is not None:
             name = f"{new} for {old}" if new else f"without {old}"
-            return Variant(name, Network.parse(text, allow_large=True), base.recipe, base.view)
+            return _other(Variant(name, Network.parse(text, allow_large=True), base.recipe, base.view), base, change)
     old, written = splits[0][0], ", ".join(str(base.network).splitlines())
     option = re.search(rf"\b{re.escape(old)}=[^\s,]+", written)
     hint = f"; an option is varied with its value, as {option[0]}={old}=..." if option else ""
     raise NetworkError(f"{old!r} is no setting of a recipe and stands nowhere in the network{hint}: {written}")
+
+
+def _other(one: Variant, base: Variant, change: str) -> Variant:
+    """The variant, which differs from its base: against itself there is nothing to find."""
+    if (one.network, one.recipe) == (base.network, base.recipe):
+        raise UserError(f"{change} changes nothing: {base.name} is so already")
+    return one
 
 
 def replaced(text: str, old: str, new: str) -> str | None:
