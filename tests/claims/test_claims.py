@@ -103,6 +103,11 @@ def test_a_convolution_that_no_shift_was_measured_of_is_named_and_has_no_number(
     assert any(sentence.startswith("conv2 left out: ") for sentence in found["because"])
 
 
+def test_a_card_says_what_learning_rates_are_chosen_by() -> None:
+    several = [one for one in LEARNING if one.name != "deeper-layers"]  # which has one network
+    assert all("rate" in one.held and "apart" in one.held and "validation" in one.held for one in several)
+
+
 def test_the_rule_of_equivariance() -> None:
     assert decide(1e-6, 0.9, 0.5) == "supported"
     assert decide(0.2, 0.9, 0.5) == "contradicted"

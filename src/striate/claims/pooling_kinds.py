@@ -67,7 +67,8 @@ CLAIM = Claim(
     source="Scherer, Müller, Behnke 2010; on overlapping windows Krizhevsky et al. 2012, section 3.4, says they help, "
     "Scherer that they do not",
     varied="how maps become smaller by two: max 2x2, average 2x2, stride 2 of the convolution itself, max 3x3 stride 2",
-    held="convolutions, shapes and number of parameters, first weights, order of images",
+    held="convolutions, shapes and number of parameters, first weights, order of images; the recipe but for the "
+    "learning rate, chosen for each apart on validation images",
     metric="test accuracy",
     supported="max is better than average and than striding, each at p < 0.05 after Holm's correction",
     contradicted="max is worse than one of them, or differs from one by no more than 0.5 points",

@@ -82,8 +82,8 @@ CLAIM = Claim(
     sentence="Pixels shuffled by one fixed permutation take the advantage away from the CNN but not from the ANN.",
     source="the lecture: a CNN uses the spatial structure of its input; LeCun & Bengio 1995",
     varied="the order of the pixels, the same permutation in every image of every split; CNN or ANN",
-    held="images, networks, first weights, order of images; the learning rate of the ANN, which a permutation of its "
-    "inputs leaves the same learner",
+    held="images, networks, first weights, order of images; the recipe but for the learning rate, chosen for each "
+    "apart on validation images, once for the ANN, which a permutation of its inputs leaves the same learner",
     metric="test accuracy",
     supported="on images the CNN is better than the ANN; shuffling costs the CNN accuracy, more than it costs the ANN, "
     "each at p < 0.05 after Holm's correction; and it does not cost the ANN any beyond chance",
