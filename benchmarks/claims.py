@@ -75,7 +75,7 @@ def planned(claim: Claim, data: DataSet) -> list[Trial]:
     conducting.conduct = noted
     try:
         with tempfile.TemporaryDirectory() as folder, Trials(scored, Path(folder)) as trials:
-            claim.study(Setting(scored, "full", trials))
+            claim.study(Setting(scored, "full", trials).of(claim))
     finally:
         conducting.conduct = conduct
     return asked

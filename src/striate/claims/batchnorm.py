@@ -39,7 +39,6 @@ def study(setting: Setting) -> Outcome:
     }
     found = setting.compare(
         [setting.variant(name, text, plain) for name, text in texts.items()],
-        6,
         steps_metric(),
         (0.03, 0.1, 0.3, 1.0),
         probes=("gradients",),
@@ -105,5 +104,6 @@ CLAIM = Claim(
     contradicted="one of the two is the other way round, or does not differ (by a factor of 2, and of 1.19)",
     published="mnist",
     study=study,
+    seeds=6,
     hours=0.3,
 )

@@ -84,6 +84,7 @@ def run(
     network: str = "vanilla",
     workers: int = 1,
     seed: int = 0,
+    seeds: int | None = None,
     precision: Precision = "float32",
     view: View | None = None,
     watch: Watch | None = None,
@@ -99,13 +100,16 @@ def run(
         network: what the counted claims (1, 2, 7) and claim 3 look at.
         workers: processes, as `compare` takes it.
         seed: the first of the seeds of all trainings or draws; the others follow it.
+        seeds: how many, where not as many as the claim declares; the result is then OUT/NAME-seeds-N.json, beside the
+            claim's own. The number is to be chosen before looking: seeds added until a verdict comes find what is not
+            there.
         precision: of all trainings; bfloat16 is faster where the processor has it.
         view: how the data is seen; a control such as shuffled labels.
         watch: told of progress.
 
     Returns, ready for JSON:
-        claim: the declaration; data: name, fingerprint, images per split, shape, classes; scale; network: the one
-        counted; view: null for the data as they are; seen: the view in words;
+        claim: the declaration; stem: the name of its file; data: name, fingerprint, images per split, shape, classes;
+        scale; network: the one counted; view: null for the data as they are; seen: the view in words;
         precision: null where nothing is trained;
         verdict, because, headings, rows, figures, numbers, seeds, n: what was found;
         seconds, trainings: what it took now (trainings kept from before cost nothing).
@@ -119,7 +123,7 @@ def run(
     counted = None if found.learns or network == Setting.net else network
     folder = results.home(data, scale, seed, counted, precision) if out is None else Path(out)
     with Trials(data, folder, workers, watch) as trials:
-        return conducted(found, Setting(data, scale, trials, network, view or View(), seed, precision))
+        return conducted(found, Setting(data, scale, trials, network, view or View(), seed, seeds, precision))
 
 
 def conducted(found: Claim, setting: Setting, *, source: Mapping[str, object] | None = None) -> dict[str, Any]:
@@ -133,6 +137,7 @@ def conducted(found: Claim, setting: Setting, *, source: Mapping[str, object] | 
     if not data.classes or len(data.shape) != 3:
         raise UserError(f"the claims need labelled images; {data.name} has none")
     keep_others((found,), setting)
+    setting = setting.of(found)
     outcome = _studied(found, setting)
     result = {
         **_asked(found, setting),
@@ -148,8 +153,9 @@ def conducted(found: Claim, setting: Setting, *, source: Mapping[str, object] | 
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:
-    """The results that lie in a folder, in the lecture's order; what is no result is left out."""
-    return [found for one in CLAIMS if (found := results.read(folder / f"{one.name}.json")) is not None]
+    """The results that lie in a folder, in the lecture's order, of a claim by number of seeds; what is no result is
+    left out."""
+    return [found for one in CLAIMS for place in results.places(folder, one) if (found := results.read(place))]
 
 
 def _source(found: Claim, source: Mapping[str, object]) -> dict[str, object]:
@@ -168,13 +174,14 @@ def keep_others(chosen: Sequence[Claim], setting: Setting) -> None:
 
 
 def _place(one: Claim, setting: Setting) -> Path:
-    return setting.trials.folder / f"{one.name}.json"
+    return setting.trials.folder / f"{results.stem(one, setting.count)}.json"
 
 
 def _asked(found: Claim, setting: Setting) -> dict[str, Any]:
     """What a result says of the question: the claim, the data, the scale, the network counted, view and precision."""
     return {
         "claim": found.as_json(),
+        "stem": results.stem(found, setting.count),
         "data": results.described(setting.seen) | {"fingerprint": setting.data.fingerprint},
         "scale": setting.scale,
         "network": None if found.learns else _text(setting),

@@ -6,7 +6,7 @@ The declaration says what would support the sentence and what would refute it; t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from striate.claims.comparing.contrasts import Contrast, contrast_json
@@ -78,6 +78,7 @@ class Setting:
         net: the network that counted claims count, as a preset, a file or text.
         view: how all trainings see the data.
         first: the first seed. Repeated from another one, a claim meets draws that nobody has seen.
+        count: trainings of every variant, or draws; None: as many as the claim declares.
         precision: of the convolutions and matrix products of all trainings.
     """
 
@@ -87,6 +88,7 @@ class Setting:
     net: str = "vanilla"
     view: View = field(default_factory=View)
     first: int = 0
+    count: int | None = None
     precision: Precision = "float32"
 
     @property
@@ -99,9 +101,15 @@ class Setting:
         """The data as all trainings see them."""
         return self.view.of(self.data)
 
-    def seeds(self, count: int) -> tuple[int, ...]:
-        """The seeds of `count` trainings, or draws."""
-        return tuple(range(self.first, self.first + count))
+    def of(self, claim: Claim) -> Setting:
+        """The setting in which this claim is studied: with its own number of seeds, unless another is asked for."""
+        return replace(self, count=self.count or claim.seeds)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of all trainings of a variant, or of all draws."""
+        assert self.count is not None, "a claim is studied in a setting of its own"
+        return tuple(range(self.first, self.first + self.count))
 
     def variant(self, name: str, text: str, recipe: Recipe, view: View | None = None) -> Variant:
         """A variant whose network is a preset or text; `{classes}` in the text stands for the number of classes."""
@@ -112,17 +120,15 @@ class Setting:
     def compare(
         self,
         variants: Sequence[Variant],
-        seeds: int,
         metric: Metric,
         rates: Sequence[float],
         *,
         probes: tuple[str, ...] = (),
     ) -> Comparison:
-        """`comparison.paired` on the setting's trials, with so many of its seeds."""
+        """`comparison.paired` on the setting's trials, with its seeds."""
         from striate.claims.comparing.comparison import paired
 
-        own = self.seeds(seeds)
-        return paired(variants, self.trials, seeds=own, metric=metric, rates=rates, probes=probes)
+        return paired(variants, self.trials, seeds=self.seeds, metric=metric, rates=rates, probes=probes)
 
 
 @final
@@ -137,7 +143,8 @@ class Claim:
         supported, contradicted: the rule. Neither: inconclusive; no test possible on this data or network: not
             applicable.
         published: name of the data set that the full scale is made for.
-        study: applies the rule.
+        study: applies the rule, in a setting `of` this claim.
+        seeds: trainings of every variant, or draws; 0 where there is nothing to draw.
         learns: whether anything is trained, so that labels matter.
         hours: of one core that the full scale takes on a processor with AVX-512, measured or added up from the time
             of a step; 0: minutes.
@@ -154,6 +161,7 @@ class Claim:
     contradicted: str
     published: str
     study: Callable[[Setting], Outcome]
+    seeds: int = 0
     learns: bool = True
     hours: float = 0.0
 

@@ -41,7 +41,6 @@ def study(setting: Setting) -> Outcome:
     variants = [setting.variant(f, text.format(f=f), plain) for f in ACTIVATIONS]
     found = setting.compare(
         variants,
-        5,
         steps_metric(tuned_at=TUNED_AT[setting.scale]),
         (0.01, 0.03, 0.1, 0.3, 1.0) if quick else (0.001, 0.003, 0.01, 0.03, 0.1),
     )
@@ -77,5 +76,6 @@ CLAIM = Claim(
     contradicted="one of them takes fewer, or differs from ReLU by less than a factor of 1.19",
     published="cifar10",
     study=study,
+    seeds=5,
     hours=3.3,
 )

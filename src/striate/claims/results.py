@@ -1,4 +1,5 @@
-"""Where results lie: one file for each claim, in a folder for one data set, scale and first seed; read and kept."""
+"""Where results lie: one file for each claim and number of seeds, in a folder for one data set, scale and first seed;
+read and kept."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from striate.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from striate.claims.claim import Claim
     from striate.data import DataSet
     from striate.train.engine import Precision
 
@@ -44,6 +46,30 @@ def home(
 
 def _word(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:40]
+
+
+def stem(claim: Claim, seeds: int | None) -> str:
+    """The name of a claim's result in its folder: its own, and `-seeds-N` where another number was asked for.
+
+    Example:
+        >>> from striate.claims import find
+        >>> stem(find("5"), None), stem(find("5"), 6), stem(find("5"), 12)
+        ('pooling-kinds', 'pooling-kinds', 'pooling-kinds-seeds-12')
+    """
+    own = seeds in (None, claim.seeds) or not claim.seeds
+    return claim.name if own else f"{claim.name}-seeds-{seeds}"
+
+
+def places(folder: Path, claim: Claim) -> list[Path]:
+    """Where results of a claim lie in a folder: its own, then those of other numbers of seeds, the fewest first."""
+    others = {int(count): path for path in folder.glob(f"{claim.name}-seeds-*.json") if (count := _count(path))}
+    return [folder / f"{claim.name}.json", *(others[count] for count in sorted(others))]
+
+
+def _count(path: Path) -> str:
+    """The number at the end of `NAME-seeds-N.json`; empty where it is none."""
+    count = path.stem.rpartition("-")[2]
+    return count if count.isdecimal() else ""
 
 
 def described(data: DataSet) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def _compared(setting: Setting) -> Comparison:
     shuffled = replace(setting.view, shuffled_pixels=True)
     tuned = [setting.variant(CNN, texts[CNN], plain), setting.variant(ANN, texts[ANN], plain)]
     tuned.append(setting.variant(CNN_SHUFFLED, texts[CNN], plain, shuffled))
-    found = setting.compare(tuned, 5, ACCURACY, (0.003, 0.01, 0.03))
+    found = setting.compare(tuned, ACCURACY, (0.003, 0.01, 0.03))
     rate = found.of(ANN).tuned.chosen
     ann = setting.variant(ANN_SHUFFLED, texts[ANN], plain, shuffled)
     last = measure([ann], setting.trials, seeds=found.seeds, metric=ACCURACY, rates=(rate,))
@@ -91,5 +91,6 @@ CLAIM = Claim(
     "ANN, or costs the ANN accuracy too",
     published="mnist",
     study=study,
+    seeds=5,
     hours=1.6,
 )

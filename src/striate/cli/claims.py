@@ -80,6 +80,16 @@ def run(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="The first seed; another one repeats a claim with draws not yet seen.")
     ] = 0,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds",
+            min=2,
+            max=1000,
+            help="How many, where not as many as the claim declares. Choose before you look: seeds added until a "
+            "verdict comes find what is not there.",
+        ),
+    ] = None,
     precision: PrecisionOption = None,
     image_size: SizeOption = None,
     fit: FitOption = None,
@@ -91,7 +101,7 @@ def run(
     Trainings are kept: an interrupted run goes on with the same command, and none is ever repeated. Several hosts that
     see one folder share them: torchrun ... -m striate claims run ...; results are the same.
 
-    Examples: striate claims run shared-weights | striate claims run 4 --seed 100
+    Examples: striate claims run shared-weights | striate claims run 4 --seed 100 | striate claims run 5 --seeds 12
     """
     from striate.claims import catalogue, results
     from striate.claims.claim import Setting
@@ -102,11 +112,12 @@ def run(
     chosen = catalogue.CLAIMS if name == "all" else (catalogue.find(name),)
     told: list[dict[str, Any]] = []
     arithmetic = precision or Setting.precision
-    _heeded(chosen, net)
+    _heeded(chosen, net, seeds)
     asked: list[tuple[list[Claim], Setting, dict[str, Any]]] = []
     with together() as ranks:
         if scale == "full":
-            note_full_scale(sum(one.hours for one in chosen), workers or cores(), arithmetic)
+            hours = sum(one.hours * (seeds or one.seeds) / max(one.seeds, 1) for one in chosen)
+            note_full_scale(hours, workers or cores(), arithmetic)
         elif any(one.learns for one in chosen):
             note_emulation([arithmetic])
         for source, group in _by_data(chosen, named, scale).items():
@@ -114,7 +125,7 @@ def run(
             counted = net if net != Setting.net and not any(one.learns for one in group) else None
             folder = out or results.home(loaded, scale, seed, counted, arithmetic)
             trials = Trials(loaded, folder, workers or cores(), ranks=ranks)
-            setting = Setting(loaded, scale, trials, net, first=seed, precision=arithmetic)
+            setting = Setting(loaded, scale, trials, net, first=seed, count=seeds, precision=arithmetic)
             catalogue.keep_others(group, setting)
             held = sized.as_json() | {"net": net if net != Setting.net else None, "out": str(out) if out else None}
             asked.append((group, setting, held))
@@ -137,11 +148,13 @@ app.callback(help=helped(claims))(claims)
 app.command(help=helped(run))(run)
 
 
-def _heeded(chosen: Sequence[Claim], net: str) -> None:
-    """Refuses a network that no claim would look at."""
+def _heeded(chosen: Sequence[Claim], net: str, seeds: int | None) -> None:
+    """Refuses a network that no claim would look at, and seeds where nothing is drawn."""
     from striate.claims import catalogue
     from striate.claims.claim import Setting
 
+    if seeds is not None and not any(one.seeds for one in chosen):
+        raise UserError(f"--seeds is how often a claim trains or draws; claim {chosen[0].number} counts")
     if net == Setting.net or not all(one.learns for one in chosen):
         return
     counted = ", ".join(str(one.number) for one in catalogue.CLAIMS if not one.learns)

@@ -42,11 +42,13 @@ def claims_page(folder: Path | str, results: Sequence[Mapping[str, Any]]) -> Pat
 
 def _card(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     claim = result["claim"]
-    plots = [drawn(f"{claim['name']}-{at}", figure) for at, figure in enumerate(result["figures"], 1)]
+    plots = [drawn(f"{_stem(result)}-{at}", figure) for at, figure in enumerate(result["figures"], 1)]
     for plot in plots:
         plot.save_svg(folder / "plots")
     return {
         "claim": claim,
+        "stem": _stem(result),
+        "asked": _asked(result),
         "verdict": result["verdict"],
         "symbol": MARKS[result["verdict"]],
         "kind": result["verdict"].replace(" ", "-"),
@@ -66,6 +68,16 @@ def _card(result: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
+def _stem(result: Mapping[str, Any]) -> str:
+    """What the files of a result begin with; results of before there was a choice of seeds do not say."""
+    return result.get("stem") or result["claim"]["name"]
+
+
+def _asked(result: Mapping[str, Any]) -> bool:
+    """Whether another number of seeds was asked for than the claim's own."""
+    return bool(result["n"]) and _stem(result) != result["claim"]["name"]
+
+
 def _first(result: Mapping[str, Any]) -> int:
     """The first seed; 0 where there was no need of any."""
     return result["seeds"][0] if result["seeds"] else 0
@@ -82,6 +94,8 @@ def _command(result: Mapping[str, Any]) -> str:
             words += [option, str(source[name])]
     if _first(result):
         words += ["--seed", str(_first(result))]
+    if _asked(result):
+        words += ["--seeds", str(result["n"])]
     if result.get("precision") == "bfloat16":
         words += ["--precision", "bfloat16"]
     return shlex.join(words)
