@@ -8,7 +8,6 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -30,20 +29,6 @@ if TYPE_CHECKING:
     from striate.data import DataSet
 
 NAMES = [claim.name for claim in catalogue.CLAIMS]
-
-
-@pytest.fixture
-def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The stripes as a file."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    data = stripes()
-    splits = {"train": data.train, "test": data.test}
-    arrays = {f"{part}_{name}": getattr(split, part) for name, split in splits.items() for part in ("images", "labels")}
-    renamed = {
-        {"images": "x", "labels": "y"}[key.split("_")[0]] + "_" + key.split("_")[1]: a for key, a in arrays.items()
-    }
-    np.savez(tmp_path / "stripes.npz", allow_pickle=False, **renamed)
-    return tmp_path / "stripes.npz"
 
 
 def _striate(words: list[str]) -> int:

@@ -86,8 +86,8 @@ def run(
             "--seeds",
             min=2,
             max=1000,
-            help="How many, where not as many as the claim declares. Choose before you look: seeds added until a "
-            "verdict comes find what is not there.",
+            help="How many seeds, where not as many as the claim declares. Choose before you look: seeds added until "
+            "a verdict comes find what is not there.",
         ),
     ] = None,
     precision: PrecisionOption = None,
