@@ -15,7 +15,7 @@ import generate
 import numpy as np
 import pytest
 import torch
-from lecture import catalogue, studies
+from lecture import catalogue, studies, testing
 from PIL import Image
 
 from striate import Network, data, inside
@@ -109,6 +109,18 @@ def test_gradients_differ_as_much_as_is_said() -> None:
     assert "it falls once, from the last layer to the one before, and no further" in WORDS
 
 
+def test_the_claims_picture_shows_what_is_said() -> None:
+    lines = {line["name"]: line for line in json.loads((FOLDER / "claim.json").read_text())["lines"]}
+    cnn, ann, moved_cnn, moved_ann = (
+        lines[name] for name in ("CNN", "ANN", "CNN, shuffled pixels", "ANN, shuffled pixels")
+    )
+    assert f"the CNN falls from {cnn['said']} to {moved_cnn['said']}" in WORDS
+    assert cnn["low"] > ann["high"] > ann["low"] > moved_cnn["high"]
+    assert f"the ANN has {ann['said']} and {moved_ann['said']}" in WORDS
+    assert moved_ann["high"] > ann["low"], "their intervals meet"
+    assert moved_ann["low"] < ann["high"], "their intervals meet"
+
+
 def test_behind_a_stride_of_two_shifts_of_odd_and_even_size_differ_as_is_said() -> None:
     module = Network.preset("vanilla").build(seed=0)
     images = torch.tensor(data.load("digits").test.images[:4]) / 255
@@ -140,7 +152,7 @@ def test_pictures_are_shown_at_half_their_pixels_where_there_is_room() -> None:
 
 
 def test_the_page_prints_the_commands_that_made_its_pictures() -> None:
-    for command in (studies.TRAIN, *catalogue.COMMANDS.values()):
+    for command in (studies.TRAIN, testing.CLAIM, *catalogue.COMMANDS.values()):
         assert f"$ {command}\n" in PAGE
 
 

@@ -180,7 +180,7 @@ def test_bad_input_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ModelError, match="at most 2 GB"):
         export.to_onnx(model, tmp_path / "model.onnx", photos(1, (1, 4, 4)))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r'needs the package onnxruntime.*pip install "striate\[onnx\]"'):
+    with pytest.raises(UserError, match=r"needs the package onnxruntime.*pip install onnx onnxruntime onnxscript"):
         export.to_onnx(model, tmp_path / "model.onnx", photos(1, (1, 4, 4)))
 
 

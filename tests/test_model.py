@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,14 @@ def test_weights_of_a_shared_layer_may_stand_under_one_of_its_names(tmp_path: Pa
         np.testing.assert_array_equal(loaded.predict(images()), Model.foreign(module, (2, 6, 6)).predict(images()))
 
 
+def test_names_that_begin_with_module_stay_where_the_module_has_them(tmp_path: Path) -> None:
+    source = nn.Sequential(OrderedDict(module=nn.Linear(3, 2)))
+    save_file(source.state_dict(), tmp_path / "own.safetensors")
+    loaded = Model.from_weights(copy.deepcopy(source), tmp_path / "own.safetensors", (3,))
+    x = np.ones((1, 3), np.float32)
+    np.testing.assert_array_equal(loaded.predict(x), Model.foreign(source, (3,)).predict(x))
+
+
 def test_tensors_that_are_no_weights_of_the_module_are_refused(tmp_path: Path) -> None:
     dense = nn.Linear(4, 3)
     torch.save({0: torch.zeros(3)}, tmp_path / "numbered.pt")
@@ -279,7 +288,8 @@ def test_foreign_weights_load_without_running_their_code(tmp_path: Path) -> None
     torch.save({"state_dict": source.state_dict()}, tmp_path / "nested.pth")
     save_file(source.state_dict(), tmp_path / "safe.safetensors")
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    for name in ("plain.pt", "nested.pth", "safe.safetensors"):
+    torch.save(nn.DataParallel(source).state_dict(), tmp_path / "parallel.pt")
+    for name in ("plain.pt", "nested.pth", "safe.safetensors", "parallel.pt"):
         loaded = Model.from_weights(nn.Linear(3, 2), tmp_path / name, (3,))
         with torch.no_grad():
             np.testing.assert_allclose(loaded.predict(x), source(torch.from_numpy(x)).numpy(), atol=1e-6)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lecture import learning, reasons, seeing, visualization
+from lecture import learning, reasons, seeing, testing, visualization
 from lecture.studies import IMAGE, Study, command
 from striate.report.canvas import Canvas
 from striate.report.plots import Plot
@@ -34,6 +34,7 @@ PLOTS: tuple[Callable[[Study], Plot], ...] = (
     learning.slopes,
     learning.gradients,
     reasons.sharing,
+    testing.claim,
 )
 """Each is saved under its name, with its numbers as JSON beside it."""
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+WRAPPED = "module."
+
+
 def safetensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     """The tensors of a .safetensors file, on the CPU, and its metadata. Raises ModelError where it cannot be read."""
     from safetensors import SafetensorError, safe_open
@@ -56,8 +59,9 @@ def put(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Loads weights, read from `path`, into `module`. Raises ModelError that says in what the two differ.
 
     What a module has under several names need stand in a file under one of them, as `safetensors.torch.save_model`
-    writes it.
+    writes it; and the names may be those that a module has within DataParallel, each behind `module.`.
     """
+    tensors = _unwrapped(module, tensors)
     if any(tensor.is_complex() and not own.is_complex() for own, tensor in _pairs(module, tensors)):
         raise ModelError(f"the weights in {path} are complex numbers, and the module's are real")
     try:
@@ -65,6 +69,14 @@ def put(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     except RuntimeError as cause:
         faults = _misfits(module.state_dict(), tensors) or str(cause).splitlines()[-1].strip()
         raise ModelError(f"the weights in {path} do not fit the module: {faults}") from None
+
+
+def _unwrapped(module: nn.Module, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """`tensors` without the `module.` that DataParallel and DistributedDataParallel put before every name."""
+    wrapped = bool(tensors) and all(name.startswith(WRAPPED) for name in tensors)
+    if not wrapped or any(name.startswith(WRAPPED) for name in module.state_dict()):
+        return tensors
+    return {name.removeprefix(WRAPPED): tensor for name, tensor in tensors.items()}
 
 
 def _pairs(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:

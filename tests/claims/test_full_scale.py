@@ -42,11 +42,11 @@ def _cut(monkeypatch: pytest.MonkeyPatch) -> None:
     def one_epoch(one: Any, *given: Any, **more: Any) -> Trial:
         return of(replace(one, recipe=one.recipe.changed(epochs=1)), *given, **more)
 
-    def two(setting: Setting, count: int) -> tuple[int, ...]:
-        return tuple(range(setting.first, setting.first + min(count, 2)))
+    def two(setting: Setting, claim: Claim) -> Setting:
+        return replace(setting, count=min(claim.seeds, 2))
 
     monkeypatch.setattr(Trial, "of", one_epoch)
-    monkeypatch.setattr(Setting, "seeds", two)
+    monkeypatch.setattr(Setting, "of", two)
     monkeypatch.setattr(tuning, "TUNING_SEEDS", tuning.TUNING_SEEDS[:1])
 
 

@@ -74,6 +74,11 @@ def test_the_demos_json_by_nested_loops(striate: Command, seed: str) -> None:
         assert output["value"] == output["module_value"] == total
 
 
+@pytest.mark.parametrize("more", [("--step",), ("--width", "60")])
+def test_json_of_the_demo_is_not_printed_in_a_way(striate: Command, more: tuple[str, ...]) -> None:
+    refused(striate("explain", "convolution-demo", "--json", *more), f"{more[0]} is of the text")
+
+
 def test_the_demos_output_stands_at_its_end(striate: Command) -> None:
     said = striate("explain", "convolution-demo")
     values = [numbers(printed.title)[-1] for printed in read(said.out)]
@@ -210,6 +215,7 @@ def test_a_photo_followed_by_hand(
         (("--seed", "3"), "--seed draws what dropout leaves out: it needs --training"),
         (("--follow", "2"), "--follow says how many terms to follow down: it needs --depth"),
         (("--terms", "2", "--json"), "--terms is of the text; --json has every term"),
+        (("--width", "60", "--json"), "--width is of the text; --json has every term"),
     ],
 )
 def test_an_option_that_would_not_count_is_refused(

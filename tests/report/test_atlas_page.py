@@ -121,6 +121,7 @@ def test_classes_and_search(tab: Page, made: Atlas) -> None:
         return favoured + [place["class"] for place in unit["top"]]
 
     tab.click("#layers a:has-text('conv2')")
+    tab.wait_for_selector("a[data-unit='8']")  # conv1 has fewer
     for name in CLASSES:
         tab.fill("#class", name)
         assert shown(tab) == [unit["unit"] for unit in units if name in classes(unit)]

@@ -101,7 +101,7 @@ def test_fields_are_drawn_where_a_disturbed_pixel_is_seen() -> None:
     for seen in fields(network.describe(), np.zeros((1, 24, 24), np.uint8)):
         image = torch.zeros(1, 1, 24, 24, dtype=torch.float64, requires_grad=True)
         maps = module[: [name for name, _ in module.named_children()].index(seen.layer) + 1](image)
-        maps[0, 0, maps.shape[2] // 2, maps.shape[3] // 2].backward()
+        maps[0, 0, (maps.shape[2] - 1) // 2, (maps.shape[3] - 1) // 2].backward()  # of two the first
         assert image.grad is not None
         rows, columns = (np.flatnonzero(image.grad[0, 0].abs().sum(axis).numpy()) for axis in (1, 0))
         drawn = np.array(Image.open(io.BytesIO(base64.b64decode(seen.shown.uri.partition(",")[2]))).convert("RGB"))

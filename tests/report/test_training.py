@@ -126,13 +126,13 @@ def test_small_pictures_are_shown_at_whole_multiples(elements: Elements) -> None
 def test_around_an_image_with_a_receptive_field_the_page_is_seen_light_or_dark() -> None:
     image = np.random.default_rng(0).integers(0, 256, (3, 8, 8)).astype(np.uint8)
     network = Network.parse("input 3x8x8, conv 2 7x7 pad=3, conv 2 3x3 pad=1")
-    (seen,) = fields(network.describe(), image, most=1)
-    assert (seen.layer, seen.line) == ("conv1", "7×7, every pixel")
-    *_, seen = fields(network.describe(), image, most=2)  # 9 x 9 pixels from row and column 0: one too many
+    first, seen = fields(network.describe(), image)
+    assert (first.layer, first.line) == ("conv1", "7×7, every pixel")
+    # Of the 8 positions the fourth stands in the middle: 9 x 9 pixels from row and column −1, one too many.
     pixels = np.array(Image.open(io.BytesIO(base64.b64decode(seen.shown.uri.partition(",")[2]))))
     whole, line = 8 * 18, tuple(pixels[0, 0])
     opaque, on_image = pixels[..., 3] == 255, np.zeros(pixels.shape[:2], bool)
-    on_image[2 : 2 + whole, 2 : 2 + whole] = True
+    on_image[2 + 18 : 2 + 18 + whole, 2 + 18 : 2 + 18 + whole] = True
     assert pixels.shape == (2 + whole + 18 + 2, 2 + whole + 18 + 2, 4)
     assert opaque[on_image].all()
     assert {tuple(pixel) for pixel in pixels[~on_image & opaque]} == {line}

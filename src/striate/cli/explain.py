@@ -93,6 +93,7 @@ def explain(
     position, columns = _position(at), width or shutil.get_terminal_size((WIDTH, 24)).columns
     if words and words[0] == DEMO:
         _refuse_in_demo(context, words[1:], layer)
+        _refuse_of_text(context, json=json)
         show_demo(seed, unit, position, step=step, width=columns, json=json)
         return
     if step:
@@ -168,11 +169,18 @@ def _refuse_unheeded(context: typer.Context, *, depth: str, training: bool, json
     needs = {
         "seed": (training, "draws what dropout leaves out: it needs --training"),
         "follow": (depth != "0", "says how many terms to follow down: it needs --depth"),
-        "terms": (not json, "is of the text; --json has every term"),
     }
     for name, (heeded, why) in needs.items():
         if not heeded and was_typed(name, context):
             raise UserError(f"--{name} {why}")
+    _refuse_of_text(context, json=json)
+
+
+def _refuse_of_text(context: typer.Context, *, json: bool) -> None:
+    """Raises UserError where JSON is asked for, and an option given that says how the text is printed."""
+    for name in ("terms", "width", "step"):
+        if json and was_typed(name, context):
+            raise UserError(f"--{name} is of the text; --json has every term")
 
 
 def _position(at: str | None) -> Pair | None:

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from striate import pictures
 from striate.report import numbers
 from striate.report.page import Bar, Shown, shown, signed_bar
+from striate.report.plates import middle
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,10 +113,8 @@ def _drawn(unit: Float[np.ndarray, "channels rows columns"], limit: float) -> pi
 
 def _seen(row: Row, image: UInt8[np.ndarray, "channels rows columns"]) -> SeenBy:
     assert row.field is not None
-    middle = [side // 2 for side in row.output[1:]]
-    top, left = (
-        start + place * step for start, place, step in zip(row.field.start, middle, row.field.stride, strict=True)
-    )
+    at = middle(*row.output[1:])
+    top, left = (start + place * step for start, place, step in zip(row.field.start, at, row.field.stride, strict=True))
     box = (top, left, top + row.field.size[0], left + row.field.size[1])
     rows, columns = image.shape[1:]
     factor = pictures.whole_factor((rows, columns), (ROOM_FOR_FIELD, ROOM_FOR_FIELD))

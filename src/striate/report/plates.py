@@ -87,14 +87,23 @@ def alike(fields: Mapping[str, ReceptiveField]) -> list[tuple[list[str], Recepti
     return groups
 
 
-def middle(field: ReceptiveField) -> tuple[int, int]:
-    """The position in the middle of the map; of two the first."""
-    return (len(field.rows) - 1) // 2, (len(field.columns) - 1) // 2
+def middle(rows: int, columns: int) -> tuple[int, int]:
+    """The position in the middle of a map; of two the first.
+
+    Example:
+        >>> middle(5, 8)
+        (2, 3)
+    """
+    return (rows - 1) // 2, (columns - 1) // 2
+
+
+def _middle(field: ReceptiveField) -> tuple[int, int]:
+    return middle(len(field.rows), len(field.columns))
 
 
 def _field(canvas: Canvas, image: Picture, field: ReceptiveField, place: tuple[float, float]) -> float:
     """The plate of a field; returns its height."""
-    box = field.box(middle(field), clipped=False)
+    box = field.box(_middle(field), clipped=False)
     factor = max(1, PLATE // max(image.shape[:2]))
     return canvas.picture(*place, pictures.receptive_field(image, box, factor), PLATE + FRAME)[1]
 
@@ -103,7 +112,7 @@ def _caption(canvas: Canvas, plate: tuple[list[str], ReceptiveField], place: tup
     """What stands under a plate; returns where it ends."""
     (names, field), (x, y) = plate, place
     y = canvas.paragraph(x, y, _named(names), PLATE, color=INK, mono=True)
-    at, sides = ", ".join(map(str, middle(field))), f"{len(field.rows)}×{len(field.columns)}"
+    at, sides = ", ".join(map(str, _middle(field))), f"{len(field.rows)}×{len(field.columns)}"
     return canvas.paragraph(x, y, f"{field.size[0]}×{field.size[1]} at ({at}) of {sides}", PLATE)
 
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from striate import decimals
-from striate.claims.comparing.statistics import ROUNDING, t_interval
+from striate.claims.comparing.statistics import MOST_SEEDS, ROUNDING, t_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def advice(verdict: Verdict, metric: Metric) -> str:
     """What an inconclusive difference needs, as the end of its sentence; nothing after other verdicts."""
     if verdict.word != "inconclusive":
         return ""
-    more = "more than 1,000 more seeds"
+    more = f"more than {count(MOST_SEEDS)} more seeds"
     if verdict.more_seeds is not None:
         more = f"about {verdict.more_seeds} more seed{'s' * (verdict.more_seeds != 1)}"
     return f"; to tell a difference of {size(metric.smallest, metric)} it needs {more}"
