@@ -1,9 +1,10 @@
 """What the full scale of the claims takes, and what bfloat16 spares: `python benchmarks/claims.py --help`.
 
 Every training that a claim asks for at its published setting is noted (each is taken for one short epoch on a few
-images made at random, so that the claim comes to its end), and one step of each different network is timed, in float32
-and in bfloat16 in turn, on one core. Hours are steps times the time of a step: scoring comes on top, and tuning by
-steps may end sooner. Images made at random take as long as real ones, so that nothing is downloaded.
+images made at random, so that the claim comes to its end), and one step of each different network is timed, on one
+core, in float32 and, where the processor has instructions for it, in bfloat16 in turn. Hours are steps times the time
+of a step: scoring comes on top, and tuning by steps may end sooner. Images made at random take as long as real ones, so
+that nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from striate.claims.comparing.trials import Trials
 from striate.data import DataSet, Findings, Split
 from striate.data.batches import batches, resident
 from striate.network import Network
+from striate.train.engine import Engine, Precision
 from striate.train.loop import take_step
 from striate.train.workbench import matching, preprocessing, set_up
 
@@ -38,20 +40,19 @@ WARM = 4  # steps before the clock
 def main() -> None:
     options = _options()
     learning = [claim for claim in catalogue.CLAIMS if claim.learns]
-    print(f"{'claim':26}{'trainings':>10}{'steps':>12}{'float32':>10}{'bfloat16':>10}{'faster':>8}")
+    both = not Engine.choose(device="cpu", precision="bfloat16").emulates
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16") if both else ("float32",)
+    print(f"{'claim':26}{'trainings':>10}{'steps':>12}", *(f"{name:>9}" for name in precisions), "   faster" * both)
     for claim in [catalogue.find(name) for name in options.claims] or learning:
         data = _random(*PUBLISHED[claim.published])
         trials = planned(claim, data)
         steps = [_steps(trial, data) for trial in trials]
         hours = [
             sum(seconds[trial.network] * count for trial, count in zip(trials, steps, strict=True)) / 3600
-            for seconds in _timed(trials, data, options.steps, options.rounds)
+            for seconds in _timed(trials, data, options.steps, options.rounds, precisions)
         ]
-        exact, coarse = hours
-        print(
-            f"{claim.name:26}{len(trials):>10,}{sum(steps):>12,}{exact:>8.1f} h{coarse:>8.1f} h{exact / coarse:>8.2f}",
-            flush=True,
-        )
+        counts = f"{claim.name:26}{len(trials):>10,}{sum(steps):>12,}"
+        print(counts, *(f"{one:>7.1f} h" for one in hours), f"{hours[0] / hours[-1]:>9.2f}" * both, flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -81,13 +82,15 @@ def planned(claim: Claim, data: DataSet) -> list[Trial]:
     return asked
 
 
-def _timed(trials: list[Trial], data: DataSet, steps: int, rounds: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Seconds of a step by network: in float32 and in bfloat16."""
-    found: tuple[dict[str, float], dict[str, float]] = ({}, {})
+def _timed(
+    trials: list[Trial], data: DataSet, steps: int, rounds: int, precisions: tuple[Precision, ...]
+) -> list[dict[str, float]]:
+    """Seconds of a step by network, in each precision."""
+    found: list[dict[str, float]] = [{} for _ in precisions]
     for trial in {trial.network: trial for trial in trials}.values():
-        taken: tuple[list[float], list[float]] = ([], [])
+        taken: list[list[float]] = [[] for _ in precisions]
         for _ in range(rounds):
-            for times, precision in zip(taken, ("float32", "bfloat16"), strict=True):
+            for times, precision in zip(taken, precisions, strict=True):
                 own = replace(trial, recipe=trial.recipe.changed(precision=precision))
                 times.append(_seconds(own, data, steps))
         for seconds, times in zip(found, taken, strict=True):
