@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from striate.train.engine import Precision
 
 BFLOAT16 = 0.65  # of the time in float32: 0.45 to 0.77 by claim, but no less for 9 and 10 (benchmarks/claims.py)
-WITHOUT_AVX512 = 3  # times as long, in float32: 1.6 for claim 8, 4 for claim 5 (benchmarks/claims.py)
+WITHOUT_AVX512 = 3  # times as long, in float32: 1.8 for claim 8, 3.5 for claim 5 (benchmarks/claims.py)
 
 
 def note_emulation(precisions: Iterable[str]) -> bool:
