@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from striate.claims import catalogue
+from striate.claims.comparing import trial
 from striate.claims.comparing.views import View
 from striate.claims.ruling import MARKS
 from striate.cli import main
@@ -229,6 +231,25 @@ def test_the_full_scale_says_how_long_it_takes(
     coarse = ["claims", "run", "13", "--scale", "full", "--precision", "bfloat16", "--data", f"{saved}/missing"]
     assert _striate(coarse) == 2
     assert "2.1 core hours" in capsys.readouterr().err
+
+
+def test_claims_that_are_finished_have_their_page_where_a_later_one_is_stopped(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trial, "conduct", stopped)
+    place = tmp_path / "out"
+    words = ["claims", "run", "all", "--data", str(saved), "--workers", "1", "--out", str(place)]
+    assert _striate([*words, "--net", "conv 4 3x3, relu, dense 3"]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("error: stopped by Ctrl-C; 0 of 30 trainings are kept")
+    assert told.endswith(f"; page of what is finished: {(place / 'claims.html').as_uri()}")
+    cards = re.findall(r'<section class="card" id="([^"]+)"', (place / "claims.html").read_text())
+    assert cards == ["shared-weights", "local-connections", "shift-equivariance"]
+    assert _striate(["claims", "run", "4", "--data", str(saved), "--workers", "1", "--out", str(tmp_path / "no")]) == 1
+    assert "page" not in capsys.readouterr().err, "nothing is finished there"
 
 
 def test_variants_are_compared(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,11 +15,11 @@ from striate.cli.helped import helped
 from striate.cli.options import DataRoot, FitOption, JsonOption, PrecisionOption, SizeOption, size
 from striate.cli.source import Bar, Source
 from striate.cli.together import together
-from striate.errors import UserError
+from striate.errors import Failure, UserError
 from striate.report.numbers import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from striate.claims.claim import Claim, Setting
     from striate.data import DataSet
@@ -106,7 +106,6 @@ def run(
     from striate.claims import catalogue, results
     from striate.claims.claim import Setting
     from striate.claims.comparing.trials import Trials, cores
-    from striate.report.claims import claims_page
 
     began = time.perf_counter()
     chosen = catalogue.CLAIMS if name == "all" else (catalogue.find(name),)
@@ -129,19 +128,34 @@ def run(
             catalogue.keep_others(group, setting)
             held = sized.as_json() | {"net": net if net != Setting.net else None, "out": str(out) if out else None}
             asked.append((group, setting, held))
-        for group, setting, held in asked:
-            with setting.trials:
-                told += _conduct(group, setting, held, quiet=json)
+        folders = dict.fromkeys(setting.trials.folder for _, setting, _ in asked)
+        try:
+            for group, setting, held in asked:
+                with setting.trials:
+                    told += _conduct(group, setting, held, quiet=json)
+        except Failure as stopped:
+            pages = _pages(folders) if ranks.first else []
+            if not pages:
+                raise
+            shown = ", ".join(page.resolve().as_uri() for page in pages)
+            raise Failure(f"{stopped}; page of what is finished: {shown}") from None
     if not ranks.first:
         return
-    folders = dict.fromkeys(setting.trials.folder for _, setting, _ in asked)
-    pages = [claims_page(folder, catalogue.kept(folder)) for folder in folders]
+    pages = _pages(folders)
     if json:
         console.show_json(told)
         return
     console.show(f"{seconds(time.perf_counter() - began)} in all")
     for page in pages:
         console.show(f"page: {page.resolve().as_uri()}")
+
+
+def _pages(folders: Iterable[Path]) -> list[Path]:
+    """Writes the page of each folder in which there are results."""
+    from striate.claims import catalogue
+    from striate.report.claims import claims_page
+
+    return [claims_page(folder, held) for folder in folders if (held := catalogue.kept(folder))]
 
 
 app.callback(help=helped(claims))(claims)
