@@ -189,6 +189,14 @@ def test_differences_from_a_lower_bound_say_that_they_are_more() -> None:
         ]
 
 
+def test_of_two_that_never_arrive_no_difference_is_shown_as_if_it_were_measured() -> None:
+    """Both took all their steps, 100 of 100: that they are equal says nothing."""
+    pair = _reaching("never", [None] * 5), _reaching("nor this", [None] * 5)
+    found = Comparison(metric("steps"), tuple(range(5)), pair, judged(pair, metric("steps")))
+    assert pair_table(found)[1][0][1] == differences(found).lines[0]["said"] == "of lower bounds, times 1.00"
+    assert "of lower bounds, times 1.00" in drawn("x", asdict(differences(found))).text
+
+
 def test_text_is_replaced_as_whole_words() -> None:
     assert replaced("relu\nprelu\nconv 16 3x3", "relu", "tanh") == "tanh\nprelu\nconv 16 3x3"
     assert replaced("conv 6 3x3\nconv 16 3x3", "6", "8") == "conv 8 3x3\nconv 16 3x3"

@@ -184,9 +184,11 @@ def differences(comparison: Comparison) -> Figure:
 
 
 def _sense(comparison: Comparison, pair: Pair) -> str:
-    """Before a difference from a lower bound: that it is at least, or at most, so much."""
+    """Before a difference from a lower bound: that it is at least, or at most, so much; of two, that it says little."""
     a, b = (any(map(comparison.metric.bound, comparison.of(name).records)) for name in (pair.a, pair.b))
-    return "" if a == b else "≥ " if b else "≤ "
+    if a and b:
+        return "of lower bounds, "
+    return "≥ " if b else "≤ " if a else ""
 
 
 def contrast_figures(judged: Mapping[str, Contrast]) -> tuple[Figure, ...]:
