@@ -200,8 +200,8 @@ def test_a_photo_followed_by_hand(
     striate: Command, saved: tuple[Path, Path], where: tuple[str, str, str], width: str
 ) -> None:
     layer, unit, at = where
-    words = [*saved, "--layer", layer, "--unit", unit, "--at", at, "--width", width]
-    (printed,) = read(striate("explain", *words).out)
+    words = [*saved, "--layer", layer, "--unit", unit, "--at", at]
+    (printed,) = read(striate("explain", *words, "--width", width).out)
     held = json.loads(striate("explain", *words, "--json").out)
     assert worked_out(printed, tolerance=2e-3) == pytest.approx(held["value"], abs=1e-4)
     assert held["agrees"]

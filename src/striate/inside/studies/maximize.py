@@ -102,6 +102,7 @@ def maximize(
         Failure: if the activation overflows.
 
     Example:
+        >>> _ = torch.manual_seed(0)
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
         >>> found = maximize(net, "1", 0, shape=(1, 8, 8), steps=4)
         >>> found.picture.shape, found.history.shape
