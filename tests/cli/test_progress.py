@@ -80,6 +80,18 @@ def test_bfloat16_without_instructions_for_it_is_said_before_the_hours_are_spent
     assert not note_emulation(["float32", "auto"])
 
 
+@pytest.mark.parametrize(("hours", "lines"), [(0.0, 0), (0.3, 1), (2.0, 2)])
+def test_of_a_short_full_scale_only_the_arithmetic_is_told(
+    hours: float, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(engine, "_cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(engine, "_best_device", lambda: ("cpu", "no GPU here"))
+    note_full_scale(hours, 2, "bfloat16")
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == lines
+    assert ["core hours in float32" in line for line in told] == [False, True][:lines]
+
+
 @pytest.mark.parametrize(("capability", "hours"), [("AVX512", 10.0), ("AVX2", 10.0 * WITHOUT_AVX512)])
 def test_the_full_scale_is_told_for_this_kind_of_cpu(
     capability: str, hours: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -35,17 +35,18 @@ def note_full_scale(hours: float, workers: int, precision: Precision) -> None:
     """Says what the full scale will take, where that is long.
 
     Arguments:
-        hours: of one core with AVX-512, in float32.
+        hours: of one core with AVX-512, in float32; 0: nothing is trained.
         workers: trainings at once.
         precision: of all of them.
     """
+    emulated = hours > 0 and note_emulation([precision])
     if hours < 1:
         return
     from torch.backends import cpu
 
     from striate.train.engine import Engine
 
-    emulated, narrow = note_emulation([precision]), cpu.get_cpu_capability() == "AVX2"
+    narrow = cpu.get_cpu_capability() == "AVX2"
     if precision == "bfloat16" and not emulated:
         hours *= BFLOAT16
     elif Engine.choose().precision == "bfloat16":
